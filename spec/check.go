@@ -1,0 +1,203 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+)
+
+// section is a map whose keys and the forms of whose values have been checked: what is wrong
+// has been reported and is left out, so that whoever builds from it needs not ask again.
+type section struct {
+	*node
+	shape  *shape
+	values map[string]*node
+}
+
+// section checks a node against a shape. It is never nil-valued: of a wrong node it is empty.
+func (l *loader) section(n *node, s *shape) section {
+	out := section{node: n, shape: s, values: map[string]*node{}}
+	if n == nil {
+		return out
+	}
+	if n.kind != object {
+		if !n.null() {
+			l.report(n, "type", "%s is a map with keys like %s, not %s", s.name, s.keys[0].name, n.show())
+		} else if s != appShape {
+			l.report(n, "type", "%s is empty: give it a value or remove it", s.name)
+		}
+		return out
+	}
+	for i, k := range n.keys {
+		known := s.key(k.text)
+		if known == nil || k.env != "" {
+			l.suggest(k, s.names(), "unknown", "unknown key %s in %s", k.show(), s.name)
+			continue
+		}
+		if l.fits(n.items[i], known) {
+			out.values[k.text] = n.items[i]
+		}
+	}
+	for _, k := range s.keys {
+		if k.required && n.get(k.name) == nil {
+			l.report(n, "required", "%s is missing in %s", k.name, s.name)
+		}
+	}
+	return out
+}
+
+// fits checks the form of one value.
+func (l *loader) fits(n *node, k *key) bool {
+	if n.bad {
+		return false
+	}
+	if n.null() && k.form != asMap && k.form != asValue {
+		l.report(n, "type", "%s is empty: give it a value or remove it", k.name)
+		return false
+	}
+	switch k.form {
+	case asObject, asMap:
+		if n.kind != object && !n.null() {
+			l.report(n, "type", "%s is a map, not %s", k.name, n.show())
+			return false
+		}
+		return true
+	case asList, asIndexes:
+		if n.kind != list {
+			l.report(n, "type", "%s is a list, not %s", k.name, n.show())
+			return false
+		}
+		return true
+	case asTexts, asNames:
+		return l.words(n, k)
+	case asValues, asValue:
+		return true
+	case asExpr:
+		return l.expression(n, k)
+	}
+	if n.kind != scalar {
+		l.report(n, "type", "%s is %s, not %s", k.name, forms[k.form], n.kind)
+		return false
+	}
+	return l.scalarFits(n, k)
+}
+
+var forms = map[form]string{
+	asText: "a text", asWord: "a word", asName: "a name", asBool: "true or false", asInt: "a whole number",
+	asSize: "a size like 500KB or 1MB", asDuration: "a time like 30s or 5m", asRate: "a rate like 100/s", asExpr: "an expression",
+}
+
+func (l *loader) scalarFits(n *node, k *key) bool {
+	ok, words := true, []string(nil)
+	switch k.form {
+	case asWord:
+		if !slices.Contains(k.words, n.text) {
+			l.suggest(n, k.words, "value", "%s is one of %s, not %s", k.name, strings.Join(k.words, " "), n.show())
+			return false
+		}
+	case asBool:
+		_, ok = boolOf(n.text)
+		words = []string{"true", "false"}
+		if w := yesNo[strings.ToLower(n.text)]; !ok && w != "" && n.env == "" {
+			l.reportAt(n.pos(), "type", w, k.name+" is true or false, not "+n.show())
+			return false
+		}
+	case asInt:
+		_, ok = intOf(n.text)
+	case asSize:
+		_, ok = sizeOf(n.text)
+	case asDuration:
+		_, ok = durationOf(n.text)
+	case asRate:
+		_, ok = rateOf(n.text)
+	}
+	if !ok {
+		l.suggest(n, words, "type", "%s is %s, not %s", k.name, forms[k.form], n.show())
+	}
+	return ok
+}
+
+// yesNo are the words of YAML 1.1, which are texts in 1.2.
+var yesNo = map[string]string{"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
+// words checks a list of texts, or a single one.
+func (l *loader) words(n *node, k *key) bool {
+	if n.kind == scalar {
+		return true
+	}
+	if n.kind != list {
+		l.report(n, "type", "%s is a list, not %s", k.name, n.kind)
+		return false
+	}
+	for _, i := range n.items {
+		if i.kind != scalar || i.empty() {
+			l.report(i, "type", "%s is a list of texts; %s is none", k.name, i.show())
+			return false
+		}
+	}
+	return true
+}
+
+// expression checks that YAML left an expression as it was written.
+func (l *loader) expression(n *node, k *key) bool {
+	if n.kind != scalar {
+		l.report(n, "quote", "%s is an expression, not %s: quote it", k.name, n.kind)
+		return false
+	}
+	if why := cut(n); why != "" {
+		l.report(n, "quote", "%s", why)
+		return false
+	}
+	if strings.TrimSpace(n.text) == "" {
+		l.report(n, "type", "%s is empty: give it an expression or remove it", k.name)
+		return false
+	}
+	return true
+}
+
+// list gives the items of a list of texts, or the single one.
+func (n *node) list() []*node {
+	if n == nil {
+		return nil
+	}
+	if n.kind == scalar {
+		return []*node{n}
+	}
+	return n.items
+}
+
+func (s section) text(name string) string {
+	if n := s.values[name]; n != nil {
+		return n.text
+	}
+	return ""
+}
+
+func (s section) texts(name string) []string {
+	var out []string
+	for _, n := range s.values[name].list() {
+		out = append(out, n.text)
+	}
+	return out
+}
+
+func (s section) bool(name string) bool {
+	b, _ := boolOf(s.text(name))
+	return b
+}
+
+// int reads a whole number, or other when it is absent.
+func (s section) int(name string, other int) int {
+	if n := s.values[name]; n != nil {
+		i, _ := intOf(n.text)
+		return int(i)
+	}
+	return other
+}
+
+func (s section) size(name string, other int64) int64 {
+	if n := s.values[name]; n != nil {
+		i, _ := sizeOf(n.text)
+		return i
+	}
+	return other
+}

@@ -1,0 +1,255 @@
+package spec
+
+// form is what the value of a key looks like.
+type form uint8
+
+const (
+	asText     form = iota // text for people or programs
+	asWord                 // one of key.words
+	asName                 // the name of something, looked up later
+	asBool                 // true or false
+	asInt                  // a whole number
+	asSize                 // 500, 16KB, 1MB
+	asDuration             // 30s, 5m, 24h
+	asRate                 // 100/s
+	asExpr                 // an expression
+	asValue                // a value of the field's own type
+	asTexts                // a list of texts, or one
+	asNames                // a list of names, or one
+	asValues               // the values of an enum: a list, or a map of value: label
+	asObject               // key.shape
+	asMap                  // a map of names to key.shape
+	asList                 // a list of key.shape
+	asIndexes              // a list of key.shape, or of lists of names
+)
+
+// shape is a map with fixed keys.
+type shape struct {
+	name string // "a field"
+	doc  string
+	keys []key
+}
+
+// key is one key of a shape. This table is all that the reader accepts and all that the JSON
+// Schema offers: neither knows a key that is not in it.
+type key struct {
+	name     string
+	form     form
+	doc      string
+	shape    *shape
+	words    []string    // asWord
+	types    []FieldType // of a field's key: the types that take it; nil: all
+	required bool
+}
+
+func (s *shape) key(name string) *key {
+	for i := range s.keys {
+		if s.keys[i].name == name {
+			return &s.keys[i]
+		}
+	}
+	return nil
+}
+
+func (s *shape) names() []string {
+	out := make([]string, len(s.keys))
+	for i, k := range s.keys {
+		out[i] = k.name
+	}
+	return out
+}
+
+var appShape = &shape{"the app file", "A Plinth app: its collections, who may do what, and how it is served.", []key{
+	{name: "name", form: asText, doc: "The app's name, for people."},
+	{name: "include", form: asTexts, doc: "Files that are part of this one, as globs within the folder: [collections/*.yaml]. Each holds sections of the app file, or a map of collections."},
+	{name: "auth", form: asObject, shape: authShape, doc: "Who can sign in, and how."},
+	{name: "collections", form: asMap, shape: collectionShape, doc: "The kinds of records, by name."},
+	{name: "server", form: asObject, shape: serverShape, doc: "Addresses, certificates and limits."},
+	{name: "mail", form: asObject, shape: mailShape, doc: "How mail is sent."},
+	{name: "files", form: asObject, shape: filesShape, doc: "Where uploaded files are kept."},
+	{name: "spa", form: asBool, doc: "A page that is not there is public/index.html."},
+}}
+
+var collectionShape = &shape{"a collection", "One kind of record.", []key{
+	{name: "label", form: asName, doc: "The field that names a record to people."},
+	{name: "fields", form: asMap, shape: fieldShape, doc: "The fields, by name, beside id, created, updated and rev."},
+	{name: "indexes", form: asIndexes, shape: indexShape, doc: "Indexes: [a, b], or {fields: [a, b], unique: true}. Each ends with id by itself."},
+	{name: "validate", form: asList, shape: validateShape, doc: "What must hold for a record, beyond its fields."},
+	{name: "access", form: asObject, shape: accessShape, doc: "Who may do what. What has no rule is closed to everyone but operators."},
+	{name: "was", form: asName, doc: "The name it had: renamed without loss."},
+}}
+
+var accessShape = &shape{"access", "Who may do what: an expression each. true opens it to everyone.", []key{
+	{name: "read", form: asExpr, doc: "Who may read a record: lists hold only those for which it is true."},
+	{name: "create", form: asExpr, doc: "Who may create a record; it is asked about the finished record."},
+	{name: "update", form: asExpr, doc: "Who may change a record. input is the record as it would become; without input it must hold before and after."},
+	{name: "delete", form: asExpr, doc: "Who may delete a record."},
+	{name: "write", form: asExpr, doc: "Short for create, update and delete; one that is given by itself counts instead."},
+}}
+
+var indexShape = &shape{"an index", "An index over fields.", []key{
+	{name: "fields", form: asNames, required: true, doc: "The fields, in order."},
+	{name: "unique", form: asBool, doc: "No two records have the same values; many may have null."},
+	{name: "where", form: asExpr, doc: "Unique only: it holds among the records for which this is true."},
+	{name: "name", form: asName, doc: "Its name; made of the fields when absent."},
+}}
+
+var validateShape = &shape{"a validation", "What must hold for a record.", []key{
+	{name: "rule", form: asExpr, required: true, doc: "True for a valid record."},
+	{name: "field", form: asName, doc: "The field that needs attention when it is not."},
+	{name: "message", form: asText, doc: "What people are told: must be after starts."},
+}}
+
+var (
+	numbers   = []FieldType{Int, Bigint, Float, Decimal}
+	ordered   = []FieldType{Text, Int, Bigint, Float, Decimal, Time, Date}
+	bounded   = []FieldType{Text, Int, Bigint, Float, Decimal, Time, Date, List, File}
+	texts     = []FieldType{Text, Email, URL}
+	uniques   = []FieldType{Text, Email, URL, Int, Bigint, Float, Decimal, Bool, Time, Date, Enum, Ref}
+	defaulted = []FieldType{Text, Email, URL, Int, Bigint, Float, Decimal, Bool, Time, Date, Enum, Ref, List, JSON}
+)
+
+var fieldShape = &shape{"a field", "One field of a record.", []key{
+	{name: "type", form: asWord, words: typeNames[:], required: true, doc: "What its values are."},
+	{name: "required", form: asBool, doc: "It must be there and not null; an empty text, 0 and false are values."},
+	{name: "default", form: asValue, types: defaulted, doc: "The value when none is given."},
+	{name: "unique", form: asBool, types: uniques, doc: "No two records have the same value; many may have null. A text without max then has at most 255 characters."},
+	{name: "min", form: asValue, types: ordered, doc: "The smallest value; of a text, the fewest characters."},
+	{name: "max", form: asValue, types: bounded, doc: "The largest value; of a text, the most characters; of a list or file, the most items."},
+	{name: "pattern", form: asText, types: []FieldType{Text}, doc: "A regular expression (RE2) that the text must match; anchor it with ^ and $."},
+	{name: "ci", form: asBool, types: texts, doc: "Compares, sorts and is unique without regard to case."},
+	{name: "encrypted", form: asBool, types: texts, doc: "Encrypted at rest. Only == null may be asked of it, or equality when it is searchable."},
+	{name: "searchable", form: asBool, types: texts, doc: "An encrypted field may be asked for equality, by a keyed hash."},
+	{name: "precision", form: asInt, types: []FieldType{Decimal}, doc: "Digits in all, at most 18, which is the default."},
+	{name: "scale", form: asInt, types: []FieldType{Decimal}, doc: "Digits behind the point; 0 when absent."},
+	{name: "values", form: asValues, types: []FieldType{Enum, List}, doc: "The values: [open, closed], or {open: Open for all, closed: Closed}."},
+	{name: "of", form: asWord, words: wordsOf(itemTypes), types: []FieldType{List}, doc: "The type of the list's items."},
+	{name: "to", form: asName, types: []FieldType{Ref, List}, doc: "The collection referred to."},
+	{name: "onDelete", form: asWord, words: onDeleteNames[:], types: []FieldType{Ref}, doc: "When the record referred to is deleted: it is not (restrict, the default), this one too (cascade), or this becomes null (clear)."},
+	{name: "inverse", form: asName, types: []FieldType{Ref, List}, doc: "The name by which the record referred to sees the records that refer to it."},
+	{name: "accept", form: asTexts, types: []FieldType{File}, doc: "Media types that may be uploaded: image/png, image/*."},
+	{name: "maxSize", form: asSize, types: []FieldType{File}, doc: "The largest file: 5MB. 10MB when absent."},
+	{name: "read", form: asExpr, doc: "Who may read it, among those who may read the record."},
+	{name: "write", form: asExpr, doc: "Who may write it, among those who may write the record. A field that a rule uses as auth.x must have this."},
+	{name: "hidden", form: asBool, doc: "Clients do not know it, in answers and in requests, unless write is given."},
+	{name: "init", form: asExpr, doc: "Its value on create, when absent: auth.id, now, slug(title)."},
+	{name: "set", form: asExpr, doc: "Its value on every write; nobody writes it otherwise."},
+	{name: "fixed", form: asBool, doc: "Never changes after create."},
+	{name: "was", form: asName, doc: "The name it had: renamed without loss."},
+	{name: "personal", form: asBool, doc: "It says something about a person: part of export and erasure."},
+	{name: "label", form: asText, doc: "Its name, for people."},
+}}
+
+var authShape = &shape{"auth", "Who can sign in, and how.", []key{
+	{name: "collection", form: asName, doc: "Where users live: users when absent. It is made when it is not declared, and gets email, verified and role."},
+	{name: "roles", form: asNames, doc: "The roles, the least one first; a new user has the first. [user] when absent."},
+	{name: "register", form: asWord, words: []string{"open", "invite", "closed"}, doc: "Who may make an account: closed when absent."},
+	{name: "verify", form: asWord, words: []string{"required", "optional"}, doc: "Whether the address must be confirmed before the first sign-in: required when absent."},
+	{name: "roleBy", form: asExpr, doc: "Who may change a user's role; operators always may."},
+	{name: "expose", form: asNames, doc: "Which of email, verified and role whoever reads a user may read; else only the user and operators."},
+	{name: "password", form: asObject, shape: passwordShape, doc: "What a password must be."},
+	{name: "providers", form: asMap, shape: providerShape, doc: "Outside identity providers, by name."},
+}}
+
+var passwordShape = &shape{"password", "What a password must be.", []key{
+	{name: "minLength", form: asInt, doc: "The fewest characters: 8 to 64, 15 when absent."},
+}}
+
+var providerShape = &shape{"a provider", "An outside identity provider.", []key{
+	{name: "kind", form: asWord, words: []string{"google", "oidc"}, doc: "Absent for one that is called google."},
+	{name: "issuer", form: asText, doc: "The issuer of kind oidc: an https address."},
+	{name: "clientId", form: asText, required: true, doc: "What the provider calls this app."},
+	{name: "clientSecret", form: asText, required: true, doc: "From the environment: ${GOOGLE_SECRET}."},
+}}
+
+var serverShape = &shape{"server", "Addresses, certificates and limits.", []key{
+	{name: "url", form: asText, doc: "The app's public address, for links: https://app.example.com."},
+	{name: "domains", form: asTexts, doc: "The domains for which certificates are asked by ACME."},
+	{name: "tls", form: asObject, shape: tlsShape, doc: "A certificate of one's own, instead of domains."},
+	{name: "acme", form: asObject, shape: acmeShape, doc: "Where certificates come from."},
+	{name: "http", form: asText, doc: "The address for http, with certificates: :80."},
+	{name: "https", form: asText, doc: "The address for https, with certificates: :443."},
+	{name: "cors", form: asObject, shape: corsShape, doc: "Which other origins may call."},
+	{name: "limits", form: asObject, shape: limitsShape, doc: "Bounds on a request."},
+	{name: "trustedProxies", form: asTexts, doc: "The addresses whose forwarded headers are believed: [10.0.0.0/8]."},
+	{name: "operator", form: asObject, shape: operatorShape, doc: "The operator's own listener: metrics, pprof and console."},
+	{name: "spa", form: asBool, doc: "A page that is not there is public/index.html."},
+}}
+
+var tlsShape = &shape{"tls", "A certificate.", []key{
+	{name: "cert", form: asText, required: true, doc: "The file with the certificate, PEM."},
+	{name: "key", form: asText, required: true, doc: "The file with its key, PEM."},
+}}
+
+var acmeShape = &shape{"acme", "Where certificates come from.", []key{
+	{name: "issuer", form: asText, doc: "The directory's address; Let's Encrypt when absent."},
+	{name: "roots", form: asText, doc: "A file with the certificates by which the issuer is trusted, PEM."},
+	{name: "email", form: asText, doc: "Whom the issuer may write to."},
+}}
+
+var corsShape = &shape{"cors", "Which other origins may call.", []key{
+	{name: "origins", form: asTexts, required: true, doc: "Origins: https://app.example.com. * for all, without credentials."},
+	{name: "credentials", form: asBool, doc: "Whether cookies count."},
+}}
+
+var limitsShape = &shape{"limits", "Bounds on a request.", []key{
+	{name: "body", form: asSize, doc: "The largest body: 1MB when absent."},
+	{name: "header", form: asSize, doc: "The largest header: 16KB when absent."},
+	{name: "timeout", form: asDuration, doc: "The longest a request may take: 30s when absent."},
+	{name: "requests", form: asRate, doc: "The most requests of one caller: 100/s. No limit when absent."},
+}}
+
+var operatorShape = &shape{"operator", "The operator's own listener.", []key{
+	{name: "listen", form: asText, required: true, doc: "Its address: 127.0.0.1:9090."},
+}}
+
+var mailShape = &shape{"mail", "How mail is sent.", []key{
+	{name: "from", form: asText, doc: "The sender: Agency <hello@example.com>."},
+	{name: "smtp", form: asText, doc: "The server: smtp://user:password@host:587 or smtps://. From the environment: ${SMTP_URL:-}."},
+}}
+
+var filesShape = &shape{"files", "Where uploaded files are kept.", []key{
+	{name: "store", form: asWord, words: []string{"disk", "s3"}, doc: "disk, which is data/files, or s3."},
+	{name: "s3", form: asObject, shape: s3Shape, doc: "A bucket."},
+}}
+
+var s3Shape = &shape{"s3", "A bucket of an S3 service.", []key{
+	{name: "endpoint", form: asText, required: true, doc: "The service's address."},
+	{name: "bucket", form: asText, required: true, doc: "The bucket."},
+	{name: "key", form: asText, required: true, doc: "The access key, from the environment."},
+	{name: "secret", form: asText, required: true, doc: "Its secret, from the environment."},
+}}
+
+// shapes are all maps with fixed keys.
+var shapes = []*shape{
+	appShape, collectionShape, accessShape, indexShape, validateShape, fieldShape, authShape, passwordShape,
+	providerShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, s3Shape,
+}
+
+var onDeleteNames = [...]string{"restrict", "cascade", "clear"}
+
+// String is the word of the app file.
+func (o OnDelete) String() string { return onDeleteNames[o] }
+
+func wordsOf(types []FieldType) []string {
+	out := make([]string, len(types))
+	for i, t := range types {
+		out[i] = t.String()
+	}
+	return out
+}
+
+// expressionKeys are the names of all keys whose values are expressions.
+func expressionKeys() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, s := range shapes {
+		for _, k := range s.keys {
+			if k.form == asExpr && !seen[k.name] {
+				seen[k.name] = true
+				out = append(out, k.name)
+			}
+		}
+	}
+	return out
+}

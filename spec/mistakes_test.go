@@ -1,0 +1,442 @@
+package spec
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// mistakes are files and all that is said about them.
+var mistakes = []struct{ file, want string }{
+	{`nam: agency
+`, `plinth.yaml:1:1: unknown key "nam" in the app file (did you mean "name"?)`},
+	{`name: a
+name: b
+`, `plinth.yaml:2:1: the key "name" is there already, on line 1`},
+	{`- a
+`, `plinth.yaml:1:1: the app file is a map with keys like name, not a list`},
+	{`a
+`, `plinth.yaml:1:1: the app file is a map with keys like name, not "a"`},
+	{`name: a
+---
+name: b
+`, `plinth.yaml:1:1: holds more than one document; remove what follows the line ---`},
+	{`name: [a
+`, `plinth.yaml:2:1: did not find expected ',' or ']'`},
+	{`collections: {posts: {fields: {title: {type: text}}, acess: {read: true}}}
+`, `plinth.yaml:1:54: unknown key "acess" in a collection (did you mean "access"?)`},
+	{`collections: {Posts: {fields: {a: {type: text}}}}
+`, `plinth.yaml:1:15: "Posts" is not a name for a collection: lower-case letters, digits and _, a letter first, at most 40`},
+	{`collections: {live: {fields: {a: {type: text}}}, _posts: {}, while: {}}
+`, `plinth.yaml:1:15: "live" is reserved: give a collection another name
+plinth.yaml:1:50: "_posts" is not a name for a collection: lower-case letters, digits and _, a letter first, at most 40
+plinth.yaml:1:62: "while" is reserved: give a collection another name`},
+	{`collections: {posts: {fields: {id: {type: text}, in: {type: int}, Title: {type: text}}}}
+`, `plinth.yaml:1:32: "id" is reserved: give a field another name
+plinth.yaml:1:50: "in" is reserved: give a field another name
+plinth.yaml:1:67: "Title" is not a name for a field: lower-case letters, digits and _, a letter first, at most 40`},
+	{`collections: {posts: {fields: {title: {type: txt}}}}
+`, `plinth.yaml:1:46: type is one of text email url int bigint float decimal bool time date enum ref list json file, not "txt" (did you mean "text"?)`},
+	{`collections: {posts: {fields: {title: {requierd: true, type: text}}}}
+`, `plinth.yaml:1:40: unknown key "requierd" in a field (did you mean "required"?)`},
+	{`collections: {posts: {fields: {title: {required: true}}}}
+`, `plinth.yaml:1:39: type is missing in a field`},
+	{`collections: {posts: {fields: {title: text}}}
+`, `plinth.yaml:1:39: a field is a map with keys like type, not "text"`},
+	{`collections: {posts: {fields: {title: }}}
+`, `plinth.yaml:1:39: a field is empty: give it a value or remove it`},
+	{`collections: {posts: {fields: {title: {type: text, required: yes}}}}
+`, `plinth.yaml:1:62: required is true or false, not "yes" (did you mean "true"?)`},
+	{`collections: {posts: {fields: {title: {type: text, required: maybe}}}}
+`, `plinth.yaml:1:62: required is true or false, not "maybe"`},
+	{`collections: {posts: {fields: {done: {type: bool, min: 1}, n: {type: int, pattern: x, ci: true}}}}
+`, `plinth.yaml:1:51: min does not fit type bool; it fits text int bigint float decimal time date
+plinth.yaml:1:75: pattern does not fit type int; it fits text
+plinth.yaml:1:87: ci does not fit type int; it fits text email url`},
+	{`collections: {posts: {fields: {tags: {type: list}, more: {type: list, of: json}, refs: {type: list, of: ref}}}}
+`, `plinth.yaml:1:38: of is missing: a list is of text int float enum ref
+plinth.yaml:1:75: of is one of text int float enum ref, not "json"
+plinth.yaml:1:88: to is missing: a reference names its collection`},
+	{`collections: {posts: {fields: {tags: {type: list, of: text, to: posts, values: [a]}}}}
+`, `plinth.yaml:1:61: to does not fit a list of text
+plinth.yaml:1:72: values does not fit a list of text`},
+	{`collections: {posts: {fields: {n: {type: int, min: 5, max: 1}, m: {type: int, default: 20, max: 10}}}}
+`, `plinth.yaml:1:52: min is larger than max
+plinth.yaml:1:88: default is above max`},
+	{`collections: {posts: {fields: {n: {type: int, default: a}, b: {type: bool, default: yes}, d: {type: date, default: 2026-02-30}, t: {type: time, min: today}}}}
+`, `plinth.yaml:1:56: default is a whole number within ±(2^53−1), not "a"
+plinth.yaml:1:85: default is true or false, not "yes"
+plinth.yaml:1:116: default is a date like 2026-01-31, not "2026-02-30"
+plinth.yaml:1:150: min is a time like 2026-01-31T12:00:00Z, not "today"`},
+	{`collections: {posts: {fields: {p: {type: decimal, precision: 4, scale: 2, default: 1.234}, q: {type: decimal, precision: 19}, r: {type: decimal, precision: 4, scale: 5}, s: {type: decimal, precision: 4, scale: 2, default: 123.00}}}}
+`, `plinth.yaml:1:84: default is a decimal with at most 4 digits, 2 digits behind the point, not "1.234"
+plinth.yaml:1:122: precision is from 1 to 18
+plinth.yaml:1:167: scale is from 0 to the precision, 4
+plinth.yaml:1:223: default is a decimal with at most 4 digits, 2 digits behind the point, not "123.00"`},
+	{`collections: {posts: {fields: {e: {type: enum}, f: {type: enum, values: []}, g: {type: enum, values: [a, a]}, h: {type: enum, values: [open, closed], default: opne}}}}
+`, `plinth.yaml:1:35: values is missing: an enum has values
+plinth.yaml:1:73: values is empty: an enum has values
+plinth.yaml:1:106: the value "a" stands twice
+plinth.yaml:1:160: default is one of open closed, not "opne" (did you mean "open"?)`},
+	{`collections: {posts: {fields: {t: {type: text, pattern: "["}, u: {type: text, pattern: "^[a-z]+$", default: A}, v: {type: text, max: 2, default: abc}}}}
+`, `plinth.yaml:1:57: pattern is not a regular expression (RE2): missing closing ]
+plinth.yaml:1:109: default does not match the pattern
+plinth.yaml:1:146: default has more than 2 characters`},
+	{`collections: {posts: {fields: {t: {type: text, min: 5, max: 4}, u: {type: text, max: 0}, v: {type: text, max: lots}}}}
+`, `plinth.yaml:1:53: min is larger than max
+plinth.yaml:1:86: max is a whole number from 1 to 1073741824, not "0"
+plinth.yaml:1:111: max is a whole number from 1 to 1073741824, not "lots"`},
+	{`collections: {posts: {fields: {mail: {type: email, default: nobody}, site: {type: url, default: "ftp://x"}}}}
+`, `plinth.yaml:1:61: default is an e-mail address, not "nobody"
+plinth.yaml:1:97: default is an http or https address, not "ftp://x"`},
+	{`collections: {posts: {fields: {f: {type: file, accept: [image], maxSize: big}, g: {type: file, max: 1000}, h: {type: file, default: x}}}}
+`, `plinth.yaml:1:57: "image" is not a media type like image/png or image/*
+plinth.yaml:1:74: maxSize is a size like 500KB or 1MB, not "big"
+plinth.yaml:1:101: max is a whole number from 1 to 100, not "1000"
+plinth.yaml:1:124: default does not fit type file; it fits text email url int bigint float decimal bool time date enum ref list json`},
+	{`collections: {posts: {fields: {author: {type: ref, to: people}, editor: {type: ref}, b: {type: ref, to: post}}}}
+`, `plinth.yaml:1:56: there is no collection "people"
+plinth.yaml:1:73: to is missing: a reference names its collection
+plinth.yaml:1:105: there is no collection "post" (did you mean "posts"?)`},
+	{`collections: {posts: {fields: {a: {type: ref, to: posts, onDelete: clear, required: true}, b: {type: ref, to: posts, onDelete: remove}, c: {type: ref, to: posts, onDelete: clear, fixed: true}}}}
+`, `plinth.yaml:1:68: onDelete: clear does not go with required: it cannot become null; use restrict or cascade
+plinth.yaml:1:128: onDelete is one of restrict cascade clear, not "remove"
+plinth.yaml:1:173: onDelete: clear does not go with fixed: it never changes; use restrict or cascade`},
+	{`collections: {posts: {fields: {a: {type: ref, to: posts, inverse: b}, b: {type: text}, c: {type: ref, to: posts, inverse: kids}, d: {type: ref, to: posts, inverse: kids}, e: {type: ref, to: posts, inverse: rev}}}}
+`, `plinth.yaml:1:67: posts has a field "b" already: give the inverse another name
+plinth.yaml:1:165: posts has an inverse "kids" already, by posts.c: give this one another name
+plinth.yaml:1:207: "rev" is reserved: give an inverse another name`},
+	{`collections: {posts: {fields: {a: {type: text, searchable: true}, b: {type: int, encrypted: true}}}}
+`, `plinth.yaml:1:60: searchable is for encrypted fields; others can always be searched
+plinth.yaml:1:82: encrypted does not fit type int; it fits text email url`},
+	{`collections: {posts: {fields: {a: {type: text, unique: true, max: 300}, b: {type: json, unique: true}, c: {type: list, of: text, unique: true}}}}
+`, `plinth.yaml:1:67: a unique text has max: 255 at most
+plinth.yaml:1:89: unique does not fit type json; it fits text email url int bigint float decimal bool time date enum ref
+plinth.yaml:1:130: unique does not fit type list; it fits text email url int bigint float decimal bool time date enum ref`},
+	{`collections: {posts: {fields: {a: {type: int, set: "1", init: "2"}, b: {type: int, set: "1", default: 2, write: "true"}, c: {type: int, set: "1", fixed: true}}}}
+`, `plinth.yaml:1:63: init does not go with set: set decides on every write
+plinth.yaml:1:103: default does not go with set: set decides on every write
+plinth.yaml:1:113: write does not go with set: nobody writes it
+plinth.yaml:1:154: fixed does not go with set: it is set on every write`},
+	{`collections: {posts: {label: titel, fields: {title: {type: text}, j: {type: json}}}, notes: {label: j, fields: {j: {type: json}}}}
+`, `plinth.yaml:1:30: posts has no field "titel" (did you mean "title"?)
+plinth.yaml:1:101: the field "j" cannot name a record to people: it is of type json`},
+	{`collections: {posts: {was: Articles, fields: {a: {type: int, was: b}, b: {type: int}, c: {type: int, was: old}, d: {type: int, was: old}}}, notes: {was: posts}}
+`, `plinth.yaml:1:28: "Articles" was never the name of a collection
+plinth.yaml:1:67: was: b is still there: remove one of the two
+plinth.yaml:1:107: was: old stands twice
+plinth.yaml:1:133: was: old stands twice
+plinth.yaml:1:154: was: posts is still there: remove one of the two`},
+	{`collections: {posts: {fields: {title: {type: text}}, indexes: [[title], [titel], [], [created, created]]}}
+`, `plinth.yaml:1:65: an indexed text is bounded: add max: 255 or less to the field "title"
+plinth.yaml:1:74: posts has no field "titel" to index (did you mean "title"?)
+plinth.yaml:1:82: an index has at least one field
+plinth.yaml:1:96: "created" stands twice in this index`},
+	{`collections: {posts: {fields: {t: {type: text, max: 256}, s: {type: text, encrypted: true}, j: {type: json}, l: {type: list, of: int}}, indexes: [[t], [s], [j], [l, created], {fields: [l], unique: true}]}}
+`, `plinth.yaml:1:148: an indexed text has max: 255 at most; the field "t" has 256
+plinth.yaml:1:153: "s" cannot be indexed: it is encrypted; add searchable: true to ask for equality
+plinth.yaml:1:158: "j" cannot be indexed: it is of type json
+plinth.yaml:1:163: "l" is a list: index it alone, and not as unique
+plinth.yaml:1:186: "l" is a list: index it alone, and not as unique`},
+	{`collections: {posts: {fields: {a: {type: text, max: 255}, b: {type: text, max: 255}, c: {type: text, max: 255}}, indexes: [[a, b, c]]}}
+`, `plinth.yaml:1:124: this index may take 3060 bytes a record, and databases take 2600: give its texts a smaller max`},
+	{`collections: {posts: {fields: {a: {type: int}}, indexes: [{fields: [a], where: a > 1}, {fields: [a], unique: true, name: A}, {unique: true}]}}
+`, `plinth.yaml:1:80: where is for unique indexes: add unique: true or remove it
+plinth.yaml:1:122: "A" is not a name for an index: lower-case letters, digits and _, a letter first, at most 40
+plinth.yaml:1:126: fields is missing in an index`},
+	{`collections: {posts: {fields: {a: {type: int, unique: true}}, indexes: [{fields: [a], unique: true}, {fields: [a], name: a_unique}, a]}}
+`, `plinth.yaml:1:73: posts has an index "a_unique" already: give this one another name
+plinth.yaml:1:122: posts has an index "a_unique" already: give this one another name
+plinth.yaml:1:133: an index is a map with keys like fields, not "a"`},
+	{`collections: {posts: {fields: {a: {type: int}}, validate: [{rule: a > 1, field: b}, {field: a}, {rule: a + 1}]}}
+`, `plinth.yaml:1:81: posts has no field "b"
+plinth.yaml:1:85: rule is missing in a validation
+plinth.yaml:1:106: a condition is needed here, not an int`},
+	{`collections:
+  posts:
+    fields: {title: {type: text}}
+    access:
+      read: titel == "a"
+      create: title
+      update: 'input.title != titl'
+      delete: "\"a\" == titlle"
+`, `plinth.yaml:5:13: the name titel does not exist (did you mean "title"?)
+plinth.yaml:6:15: a condition is needed here, not a text
+plinth.yaml:7:31: the name titl does not exist (did you mean "title"?)
+plinth.yaml:8:25: the name titlle does not exist (did you mean "title"?)`},
+	{`collections:
+  posts:
+    fields: {title: {type: text}}
+    access:
+      read: |
+        title == "a" &&
+          titel == "b"
+      create: >-
+        title == "a"
+        || titel == "b"
+      update: title == "a" ||
+        titel == "b"
+      delete: 'title == ''a'' || titel == "b"'
+`, `plinth.yaml:7:11: the name titel does not exist (did you mean "title"?)
+plinth.yaml:10:12: the name titel does not exist (did you mean "title"?)
+plinth.yaml:12:9: the name titel does not exist (did you mean "title"?)
+plinth.yaml:13:34: the name titel does not exist (did you mean "title"?)`},
+	{`collections: {posts: {fields: {title: {type: text}}, access: {read: [true], create: {a: b}, update: , delete: ""}}}
+`, `plinth.yaml:1:69: read is an expression, not a list: quote it
+plinth.yaml:1:85: create is an expression, not a map: quote it
+plinth.yaml:1:101: update is empty: give it a value or remove it
+plinth.yaml:1:111: delete is empty: give it an expression or remove it`},
+	{`collections:
+  posts:
+    access:
+      read: !auth.signedIn
+`, `plinth.yaml:4:13: YAML reads what begins with ! as a tag: quote it`},
+	{`collections:
+  posts:
+    access: {read: !auth.signedIn, create: true}
+`, `plinth.yaml:3:20: YAML reads what begins with ! as a tag: quote it`},
+	{`collections:
+  posts:
+    access:
+      read: !auth.has("staff") && true
+      create: "a" == "b"
+      update: *all
+      delete: [1][0] == 1
+`, `plinth.yaml:4:13: YAML has its own use for a leading !: quote it
+plinth.yaml:5:15: YAML ends this expression at the second ": quote the whole of it
+plinth.yaml:6:15: YAML has its own use for a leading *: quote it
+plinth.yaml:7:15: YAML has its own use for a leading [: quote it`},
+	{`auth: {roles: [staff]}
+collections:
+  posts:
+    fields: {status: {type: text}}
+    access: {read: status in ["a", "b"], create: auth.has("staff")}
+`, `plinth.yaml:5:20: YAML has its own use for [ inside { }: quote this expression`},
+	{`auth: {roles: [staff]}
+collections:
+  posts:
+    fields: {status: {type: text}, tags: {type: list, of: text}}
+    access: {read: tags.exists(t, t == status), create: true}
+`, `plinth.yaml:5:20: YAML cuts this value at the comma: quote it`},
+	{`collections:
+  posts:
+    fields: {status: {type: text}}
+    access:
+      read: status == "a #b"
+      create: status == "a" # a comment
+`, `plinth.yaml:5:13: YAML ends this expression at the #: quote it`},
+	{`collections:
+  posts:
+    fields: {status: {type: text}}
+    access: {read: status == "a" # || status == "b"
+      , create: true}
+`, `plinth.yaml:4:20: YAML ends this expression at the #: quote it`},
+	{`collections:
+  posts:
+    fields: {status: {type: text}}
+    access: {read: status == "a #b", create: true}
+`, `plinth.yaml:4:20: YAML ends this expression at the #: quote it`},
+	{`collections:
+  posts:
+    fields: {status: {type: text}}
+    access:
+      read: status == "a" ? true : false
+`, `plinth.yaml:5:13: YAML takes the colon in this expression for its own: quote it`},
+	{`collections:
+  posts:
+    fields: {a: {type: int}}
+    validate:
+      - {rule: a > 1, message: one, two}
+`, `plinth.yaml:5:32: YAML cuts this value at the comma: quote it`},
+	{`collections: {posts: {fields: {a: {type: int, max: !!int 3}}}}
+`, `plinth.yaml:1:52: YAML reads what begins with ! as a tag: quote it`},
+	{`collections: {posts: &p {fields: {a: {type: int}}}, notes: {<<: *p}}
+`, `plinth.yaml:1:61: << is not understood here: give the whole value by its alias, or write it out`},
+	{`name: ${MISSING}
+mail: {smtp: "x${NEVER_SET:-}", from: a@b.c}
+`, `plinth.yaml:1:7: the environment variable MISSING is not set
+plinth.yaml:2:14: smtp is an address like smtp://user:password@host:587 or smtps://host`},
+	{`name: "a ${MISSING} b"
+server: {url: "${", limits: {body: "${GOOGLE_SECRET}"}}
+`, `plinth.yaml:1:10: the environment variable MISSING is not set
+plinth.yaml:2:16: ${ is not closed: write ${NAME}, or $${ for the characters themselves
+plinth.yaml:2:36: body is a size like 500KB or 1MB, not the value of ${GOOGLE_SECRET}`},
+	{`server: {spa: "${GOOGLE_SECRET}", trustedProxies: ["${GOOGLE_SECRET}"], operator: {listen: "${GOOGLE_SECRET}"}}
+collections: {"${GOOGLE_SECRET}": {}, b: {fields: {"${GOOGLE_SECRET}": {type: "${GOOGLE_SECRET}"}}, access: {read: "x == '${GOOGLE_SECRET}'"}}}
+`, `plinth.yaml:1:15: spa is true or false, not the value of ${GOOGLE_SECRET}
+plinth.yaml:1:52: the value of ${GOOGLE_SECRET} is not an address or a range like 10.0.0.0/8
+plinth.yaml:1:92: listen is an address like 127.0.0.1:9090 or :443, not the value of ${GOOGLE_SECRET}
+plinth.yaml:2:15: "${GOOGLE_SECRET}" is not a name for a collection: lower-case letters, digits and _, a letter first, at most 40
+plinth.yaml:2:52: "${GOOGLE_SECRET}" is not a name for a field: lower-case letters, digits and _, a letter first, at most 40
+plinth.yaml:2:116: with the value of ${GOOGLE_SECRET}, this expression is not valid`},
+	{`auth: {roles: [], register: opne, verify: yes, expose: [emial], password: {minLength: 7}}
+`, `plinth.yaml:1:15: roles is empty: there is at least one
+plinth.yaml:1:29: register is one of open invite closed, not "opne" (did you mean "open"?)
+plinth.yaml:1:43: verify is one of required optional, not "yes"
+plinth.yaml:1:57: "emial" is not one of email verified role (did you mean "email"?)
+plinth.yaml:1:87: minLength is from 8 to 64`},
+	{`auth: {roles: [staff, Staff, staff], collection: auth}
+`, `plinth.yaml:1:23: "Staff" is not a name for a role: lower-case letters, digits and _, a letter first, at most 40
+plinth.yaml:1:30: the role "staff" stands twice
+plinth.yaml:1:50: "auth" is reserved: give a collection another name`},
+	{`auth: {providers: {google: {clientId: a, clientSecret: "${EMPTY}", issuer: "https://x.y"}, okta: {clientId: a, clientSecret: b}, company: {kind: oidc, clientId: a, clientSecret: b}, other: {kind: oidc, issuer: "http://x.y", clientId: a}}}
+`, `plinth.yaml:1:56: clientSecret is empty
+plinth.yaml:1:76: issuer is for kind: oidc; that of google is known
+plinth.yaml:1:92: kind is missing: "okta" is not a provider that Plinth knows; write kind: oidc and its issuer
+plinth.yaml:1:130: issuer is missing: the provider's https address
+plinth.yaml:1:190: clientSecret is missing in a provider
+plinth.yaml:1:211: issuer is an https address, not "http://x.y"`},
+	{`auth: {roles: [user]}
+collections: {users: {fields: {email: {type: text}, role: {type: enum, values: [a]}, password: {type: text}, verified: {type: bool}}}}
+`, `plinth.yaml:2:32: the field email of users has type email: change it, or remove it and Plinth makes it
+plinth.yaml:2:32: people sign in by email: it is unique: true, ci: true and not encrypted
+plinth.yaml:2:53: the role "user" is missing among the values of role: add it, or remove the field and Plinth makes it
+plinth.yaml:2:86: password is kept by Plinth itself, out of reach: remove the field`},
+	{`auth: {roles: [user], roleBy: auth.has("admin")}
+collections:
+  users: {fields: {team: {type: text}, boss: {type: text, write: 'auth.has("user")'}}}
+  posts:
+    fields: {team: {type: text}}
+    access: {read: team == auth.team, create: auth.boss == "x", update: auth.tema == "x"}
+`, `plinth.yaml:1:40: the role admin does not exist
+plinth.yaml:6:33: auth.team is asked here, so the field team of users must carry a write rule: else users set it themselves
+plinth.yaml:6:78: the name auth.tema does not exist (did you mean "auth.id"?)`},
+	{`server: {url: app.example.com, domains: ["http://x"], http: "80", https: "localhost:https", cors: {origins: ["*", "https://a.b/"], credentials: true}}
+`, `plinth.yaml:1:15: url is an address like https://app.example.com, not "app.example.com"
+plinth.yaml:1:42: "http://x" is not a domain like app.example.com
+plinth.yaml:1:61: http is an address like 127.0.0.1:9090 or :443, not "80"
+plinth.yaml:1:74: https is an address like 127.0.0.1:9090 or :443, not "localhost:https"
+plinth.yaml:1:110: * does not go with credentials: name the origins
+plinth.yaml:1:115: "https://a.b/" is not an origin like https://app.example.com`},
+	{`server: {limits: {body: 1XB, header: 10, timeout: 30, requests: fast}, trustedProxies: [10.0.0.0/33], operator: {}, tls: {cert: ../c.pem}}
+`, `plinth.yaml:1:25: body is a size like 500KB or 1MB, not "1XB"
+plinth.yaml:1:38: header is from 1KB to 1MB
+plinth.yaml:1:51: timeout is a time like 30s or 5m, not "30"
+plinth.yaml:1:65: requests is a rate like 100/s, not "fast"
+plinth.yaml:1:89: "10.0.0.0/33" is not an address or a range like 10.0.0.0/8
+plinth.yaml:1:113: listen is missing in operator
+plinth.yaml:1:122: key is missing in tls
+plinth.yaml:1:129: cert is a file in the folder, or an absolute path, not "../c.pem"`},
+	{`server: {domains: [a.b], tls: {cert: a, key: b}}
+`, `plinth.yaml:1:31: tls does not go with domains: a certificate of one's own, or certificates by ACME`},
+	{`server: {acme: {issuer: "http://a.b", email: x}, https: ":443"}
+`, `plinth.yaml:1:16: acme is for domains: add domains: [app.example.com]
+plinth.yaml:1:25: issuer is an https address, not "http://a.b"
+plinth.yaml:1:46: email is an e-mail address, not "x"
+plinth.yaml:1:57: https needs a certificate: add domains or tls`},
+	{`mail: {from: nobody, smtp: "http://x"}
+`, `plinth.yaml:1:14: from is a sender like Agency <hello@example.com>, not "nobody"
+plinth.yaml:1:28: smtp is an address like smtp://user:password@host:587 or smtps://host`},
+	{`mail: {smtp: "smtp://user:secret@host"}
+`, `plinth.yaml:1:14: from is missing: whom mails are from`},
+	{`files: {store: s3}
+`, `plinth.yaml:1:16: s3 is missing: {endpoint, bucket, key, secret}`},
+	{`files: {store: disk, s3: {endpoint: x, bucket: b, key: k}}
+`, `plinth.yaml:1:16: store: disk does not go with s3: remove one of the two
+plinth.yaml:1:26: secret is missing in s3
+plinth.yaml:1:37: endpoint is an http or https address, not "x"`},
+	{`files: {store: dsk}
+`, `plinth.yaml:1:16: store is one of disk s3, not "dsk" (did you mean "disk"?)`},
+	{`jobs: {}
+webhooks: {}
+`, `plinth.yaml:1:1: unknown key "jobs" in the app file
+plinth.yaml:2:1: unknown key "webhooks" in the app file`},
+	{`collections: [a]
+`, `plinth.yaml:1:14: collections is a map, not a list`},
+	{`collections: {posts: {fields: [a], indexes: {a: b}, access: true}}
+`, `plinth.yaml:1:31: fields is a map, not a list
+plinth.yaml:1:45: indexes is a list, not a map
+plinth.yaml:1:61: access is a map, not "true"`},
+	{`include: [../other.yaml, nothing.yaml, "[", /etc/passwd]
+`, `plinth.yaml:1:11: "../other.yaml" does not stay inside the folder: an include is relative to it
+plinth.yaml:1:26: "nothing.yaml" finds no file
+plinth.yaml:1:40: "[" is not a pattern for files
+plinth.yaml:1:45: "/etc/passwd" does not stay inside the folder: an include is relative to it`},
+	{`collections: {posts: {fields: {a: {type: json, default: {a: 0x1F}}, b: {type: list, of: int, default: [1, x]}, c: {type: ref, to: posts, default: x}}}}
+`, `plinth.yaml:1:61: "0x1F" is not a number as JSON writes it: quote it if it is a text
+plinth.yaml:1:107: default is a whole number within ±(2^53−1), not "x"
+plinth.yaml:1:147: default is an id, not "x"`},
+	{`collections: {posts: {fields: {a: {type: text, default: "a\0b"}}}}
+`, `plinth.yaml:1:57: the character U+0000 stands in this value`},
+	{`collections: {posts: {fields: {a: {type: text, init: "1"}, b: {type: int, init: slug(a)}, c: {type: ref, to: posts, init: auth.idd}}}}
+`, `plinth.yaml:1:55: a text is needed here, not a whole number
+plinth.yaml:1:85: the answer is a text, the field is an int
+plinth.yaml:1:128: the name auth.idd does not exist (did you mean "auth.id"?)`},
+	{`collections: {posts: {fields: {a: {type: int, min: 9007199254740992}, b: {type: bigint, max: 9223372036854775808}, c: {type: float, max: .inf}, d: {type: int, default: 1.5}}}}
+`, `plinth.yaml:1:52: min is a whole number within ±(2^53−1), not "9007199254740992"
+plinth.yaml:1:94: max is a whole number of 64 bits, not "9223372036854775808"
+plinth.yaml:1:138: max is a number, not ".inf"
+plinth.yaml:1:169: default is a whole number within ±(2^53−1), not "1.5"`},
+	{`collections: {posts: {fields: {a: {type: text, label: {x: y}, max: }}}}
+`, `plinth.yaml:1:55: label is a text, not a map
+plinth.yaml:1:68: max is a whole number from 1 to 1073741824, not nothing`},
+	{`spa: true
+auth: {roleBy: }
+`, `plinth.yaml:2:16: roleBy is empty: give it a value or remove it`},
+	{`collections: {posts: {fields: {t: {type: text}}, access: {read: 'a	b', create: "t == \u0022x\u0022 && ttt"}}}
+`, `plinth.yaml:1:68: unexpected token after expression
+plinth.yaml:1:103: the name ttt does not exist (did you mean "t"?)`},
+	{`collections:
+  posts:
+    fields: {t: {type: text}, "${GOOGLE_SECRET}": {type: int}}
+    access:
+      read: t == "é" && tt == "x"
+      create: "t == \"é\" &&
+        tt == \"x\""
+`, `plinth.yaml:3:31: "${GOOGLE_SECRET}" is not a name for a field: lower-case letters, digits and _, a letter first, at most 40
+plinth.yaml:5:25: the name tt does not exist (did you mean "t"?)
+plinth.yaml:7:9: the name tt does not exist (did you mean "t"?)`},
+	{`collections:
+  posts:
+    fields: {t: {type: text}}
+    access: {
+      read: true,   # everyone
+      create: t == "a"   # or not
+    }
+`, `plinth.yaml:6:15: YAML ends this expression at the #: quote it`},
+	{`collections: {posts: {fields: {t: {type: text, read: t.size() > 5 || , write: (t == "a"}}}}
+`, `plinth.yaml:1:69: the expression ends too early
+plinth.yaml:1:88: expected ')'`},
+	{`auth: {roles: [a], colection: users, roles: [b]}
+`, `plinth.yaml:1:20: unknown key "colection" in auth (did you mean "collection"?)
+plinth.yaml:1:38: the key "roles" is there already, on line 1`},
+	{`collections:
+  posts:
+    fields:
+      title: {type: text, max: 10
+      body: {type: text}
+`, `plinth.yaml:5:11: did not find expected ',' or '}'`},
+	{`collections:
+	posts: {}
+`, `plinth.yaml:2:1: found character that cannot start any token`},
+	{`collections: {posts: {fields: {t: {type: text, default: a, b}}}}
+`, `plinth.yaml:1:57: YAML cuts this value at the comma: quote it`},
+	{`collections: {posts: {fields: {[a]: {type: text}}}}
+`, `plinth.yaml:1:32: a key is a word, not a list`},
+	{`collections: {posts: {fields: {t: {type: text}}, access: {read: null, create: ~}}}
+`, `plinth.yaml:1:65: read is empty: give it a value or remove it
+plinth.yaml:1:79: create is empty: give it a value or remove it`},
+	{`collections: {posts: {fields: {f: {type: float, default: 1e400}, d: {type: decimal, default: 1e3}, i: {type: int, default: 1_000}}}}
+`, `plinth.yaml:1:58: default is a number, not "1e400"
+plinth.yaml:1:94: default is a decimal with at most 18 digits, 0 digits behind the point, not "1e3"
+plinth.yaml:1:124: default is a whole number within ±(2^53−1), not "1_000"`},
+}
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	for _, m := range mistakes {
+		_, err := load(m.file)
+		if err == nil {
+			t.Errorf("loads:\n%s", m.file)
+			continue
+		}
+		if d := cmp.Diff(m.want, err.Error()); d != "" {
+			t.Errorf("%s\n%s", m.file, d)
+		}
+		var p *Problems
+		if !errors.As(err, &p) || len(p.List) == 0 || p.List[0].Code == "" {
+			t.Errorf("%s\nis not *Problems with codes: %#v", m.file, err)
+		}
+	}
+}

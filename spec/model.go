@@ -1,0 +1,318 @@
+package spec
+
+import (
+	"net/netip"
+	"regexp"
+	"time"
+
+	"github.com/bluell/plinth/expr"
+)
+
+// App is one app file, checked: everything in it is resolved and every expression compiled.
+type App struct {
+	Name        string
+	Dir         string // the folder it was read from
+	Roles       []string
+	Auth        Auth
+	Collections []*Collection // in the order of the file, then those Plinth keeps for itself
+	Server      Server
+	Mail        Mail
+	Files       Files
+
+	byName map[string]*Collection
+}
+
+// Auth is the auth section (CONTRACT section 5). Collection is "" where there are no users.
+type Auth struct {
+	On         bool   // people can sign in: there is an auth section, or a reference to users that nobody declared
+	Collection string // where users live
+	Roles      []string
+	Register   string // open invite closed
+	Verify     string // required optional
+	RoleBy     *expr.Expr
+	Expose     []string // fields among email, verified, role that whoever reads the record may read
+	Password   Password
+	Providers  []Provider
+}
+
+// Password says what a password must be.
+type Password struct{ MinLength int }
+
+// Provider is an outside identity provider, by OpenID Connect. ClientSecret is never printed.
+type Provider struct {
+	Name, Kind, Issuer     string
+	ClientID, ClientSecret string
+}
+
+// Server is the server section (CONTRACT section 8).
+type Server struct {
+	URL            string
+	Domains        []string // certificates by ACME
+	TLS            TLS
+	ACME           ACME
+	HTTP, HTTPS    string // addresses to listen on, where there are domains or a certificate
+	CORS           CORS
+	Limits         Limits
+	TrustedProxies []netip.Prefix
+	Operator       Operator
+	SPA            bool // a page that is not there is public/index.html
+}
+
+// TLS names the files of a certificate, relative to the folder; both or neither.
+type TLS struct{ Cert, Key string }
+
+// ACME is where certificates come from. Roots is a file, relative to the folder.
+type ACME struct{ Issuer, Roots, Email string }
+
+// Operator is the operator's own listener; Listen "" is none.
+type Operator struct{ Listen string }
+
+// CORS says which other origins may call.
+type CORS struct {
+	Origins     []string
+	Credentials bool
+}
+
+// Limits bound a request.
+type Limits struct {
+	Body     int64         // bytes
+	Header   int           // bytes
+	Timeout  time.Duration // of one request
+	Requests Rate          // of one caller
+}
+
+// Rate is so many in a time. The zero Rate is no limit.
+type Rate struct {
+	Count int
+	Per   time.Duration
+}
+
+// Mail is the mail section. SMTP may hold a password: it is never printed.
+type Mail struct{ From, SMTP string }
+
+// Files is the files section.
+type Files struct {
+	Store string // disk or s3
+	S3    S3
+}
+
+// S3 is a bucket. Key and Secret are never printed.
+type S3 struct{ Endpoint, Bucket, Key, Secret string }
+
+// Collection is one kind of record.
+type Collection struct {
+	Name     string
+	Label    string // the field that names a record to people
+	Was      string // renamed from
+	System   bool   // kept by Plinth: unreachable by rules and HTTP
+	Users    bool   // where users live, and people can sign in
+	Fields   []*Field
+	Inverses []*Inverse
+	Indexes  []*Index
+	Validate []Validation
+	Access   Access
+	Pos      Pos
+
+	byName map[string]*Field
+}
+
+// Ordinals of the fields that every record has.
+const (
+	OrdID = iota
+	OrdCreated
+	OrdUpdated
+	OrdRev
+	OrdFirst // the first field of the app's own
+)
+
+// FieldType is a type as the app file names it.
+type FieldType uint8
+
+const (
+	Text FieldType = iota
+	Email
+	URL
+	Int
+	Bigint
+	Float
+	Decimal
+	Bool
+	Time
+	Date
+	Enum
+	Ref
+	List
+	JSON
+	File
+)
+
+// Role of a field that is not the app's own.
+type Companion uint8
+
+const (
+	Own     Companion = iota
+	Fold              // the Unicode fold of a ci field: NFC(fold(NFC(x)))
+	Key               // the keyed hash of a searchable encrypted field
+	Partial           // the key of a partial unique index where its condition holds
+)
+
+// Field is one field of a collection, at a fixed ordinal. Companions are fields too: hidden
+// columns that package data computes, so that engines compare bytes and numbers only.
+type Field struct {
+	Name string // a companion's has a $, which never occurs in an app's: "email$fold", "phone$key", "one_call$index"
+	Ord  int
+	Type FieldType
+	Elem FieldType // of a list's items
+
+	Companion Companion
+	Of        *Field // Fold, Key: the field it belongs to
+	Index     *Index // Partial: the index it belongs to
+	FoldOrd   int    // ordinal of its Fold companion; -1: none
+	KeyOrd    int    // ordinal of its Key companion; -1: none
+	Made      bool   // added to the users by Plinth, not declared: email, verified, role
+
+	Required, Unique, Hidden, Fixed, CI, Personal bool
+	Encrypted, Searchable                         bool
+
+	Min, Max       *expr.Value // of numbers, times and dates
+	MinLen, MaxLen int         // code points of a text, items of a list; 0: none
+	ItemMax        int         // code points of each item of a list of text; 0: none
+	Pattern        *regexp.Regexp
+	Precision      int
+	Scale          int
+	Values         []EnumValue
+	To             string // ref, list of ref: the collection
+	OnDelete       OnDelete
+	Inverse        string // the name by which To sees the records that refer to it
+	Was            string // renamed from
+	Label          string
+
+	Accept   []string // file: media types; "image/*"
+	MaxSize  int64    // file: bytes
+	MaxFiles int      // file: 1 is an object, more an array
+
+	Default     *expr.Value
+	Init, Set   *expr.Expr
+	Read, Write *expr.Expr // nil: the collection's rules alone decide
+	Pos         Pos
+}
+
+// EnumValue is one value of an enum, with what people see.
+type EnumValue struct{ Value, Label string }
+
+// OnDelete says what becomes of a reference when the record it refers to is deleted.
+type OnDelete uint8
+
+const (
+	Restrict OnDelete = iota
+	Cascade
+	Clear
+)
+
+// Inverse is the list of records that refer to a collection's record.
+type Inverse struct {
+	Name  string
+	Of    *Collection // the collection that refers
+	Field *Field      // its reference, or list of references
+}
+
+// Index is a declared index, or the index of a unique field.
+type Index struct {
+	Name   string
+	Fields []*Field // as declared; every index ends with id by itself
+	Unique bool
+	Where  *expr.Expr // unique only: the index holds where this does
+	Key    *Field     // with Where: the Partial companion that carries the key
+	Pos    Pos
+}
+
+// Validation is one rule of the validate section.
+type Validation struct {
+	Rule    *expr.Expr
+	Field   string // "" when it is about the record
+	Message string
+}
+
+// Access are the rules of a collection. A nil rule closes the operation to all but operators.
+type Access struct{ Read, Create, Update, Delete *expr.Expr }
+
+// Pos is a place in the app file.
+type Pos struct {
+	File         string
+	Line, Column int
+}
+
+// Collection finds a collection by name.
+func (a *App) Collection(name string) (*Collection, bool) {
+	c, ok := a.byName[name]
+	return c, ok
+}
+
+// Field finds a field by name; companions are not found.
+func (c *Collection) Field(name string) (*Field, bool) {
+	f, ok := c.byName[name]
+	return f, ok
+}
+
+// Inverse finds an inverse by name.
+func (c *Collection) Inverse(name string) (*Inverse, bool) {
+	for _, i := range c.Inverses {
+		if i.Name == name {
+			return i, true
+		}
+	}
+	return nil, false
+}
+
+// Kind is the kind of the field's values as they are stored: Bytes when it is encrypted,
+// JSON for files and json, Text for everything that is written as text.
+func (f *Field) Kind() expr.Kind {
+	if f.Encrypted {
+		return expr.Bytes
+	}
+	return f.Type.Kind()
+}
+
+// Kind is the kind of values of a type.
+func (t FieldType) Kind() expr.Kind {
+	switch t {
+	case Int:
+		return expr.Int
+	case Bigint:
+		return expr.Bigint
+	case Float:
+		return expr.Float
+	case Decimal:
+		return expr.Decimal
+	case Bool:
+		return expr.Bool
+	case Time:
+		return expr.Time
+	case Date:
+		return expr.Date
+	case List:
+		return expr.List
+	case JSON, File:
+		return expr.JSON
+	default:
+		return expr.Text
+	}
+}
+
+// ExprType is the field's type in expressions.
+func (f *Field) ExprType() expr.Type {
+	t := expr.Type{Kind: f.Type.Kind(), Scale: uint8(f.Scale), CI: f.CI}
+	item := f.Type
+	if f.Type == List {
+		t.Elem, item = f.Elem.Kind(), f.Elem
+	}
+	if item == Ref {
+		t.Ref = f.To
+	}
+	if item == Enum {
+		for _, v := range f.Values {
+			t.Enum = append(t.Enum, v.Value)
+		}
+	}
+	return t
+}

@@ -1,0 +1,36 @@
+package spec
+
+import (
+	"regexp"
+	"slices"
+)
+
+var (
+	namePattern   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
+	systemPattern = regexp.MustCompile(`^_[a-z][a-z0-9_]{0,38}$`)
+	envName       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+var (
+	reservedCollections = []string{"auth", "batch", "live", "docs", "changes", "files", "openapi"}
+	reservedFields      = []string{"id", "created", "updated", "rev", "expand", "auth", "input", "now", "param"}
+
+	// reservedWords are those of CEL: https://github.com/cel-expr/cel-spec/blob/master/doc/langdef.md#syntax
+	reservedWords = []string{
+		"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
+		"let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while",
+	}
+)
+
+// name checks a name that the app gives to something.
+func (l *loader) name(n *node, what string, reserved ...string) bool {
+	switch {
+	case n.kind != scalar || !namePattern.MatchString(n.text):
+		l.report(n, "name", "%s is not a name for %s: lower-case letters, digits and _, a letter first, at most 40", n.show(), what)
+		return false
+	case slices.Contains(reserved, n.text):
+		l.report(n, "reserved", "%s is reserved: give %s another name", n.show(), what)
+		return false
+	}
+	return true
+}

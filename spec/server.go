@@ -1,0 +1,252 @@
+package spec
+
+import (
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sections reads the parts of the app that are not collections. A section stands in one file.
+func (l *loader) sections(parts []part) {
+	all := section{shape: appShape, values: map[string]*node{}}
+	for _, p := range parts {
+		for _, k := range p.section.keys {
+			n := p.section.values[k.text]
+			if n == nil || k.text == "collections" {
+				continue
+			}
+			if other := all.values[k.text]; other != nil {
+				l.report(k, "duplicate", "%s stands in %s already", k.text, other.src.name)
+				continue
+			}
+			all.values[k.text] = n
+		}
+	}
+	sub := func(name string, s *shape) section {
+		if n := all.values[name]; n != nil {
+			return l.section(n, s)
+		}
+		return section{}
+	}
+	l.app.Name = "app"
+	if n := all.values["name"]; n != nil {
+		l.app.Name = strings.TrimSpace(n.text)
+	}
+	l.auth = sub("auth", authShape)
+	l.server(sub("server", serverShape), all)
+	l.mail(sub("mail", mailShape))
+	l.storage(sub("files", filesShape))
+}
+
+func (l *loader) server(s section, all section) {
+	v := &l.app.Server
+	v.SPA = s.bool("spa") || all.bool("spa")
+	v.URL = strings.TrimSuffix(s.text("url"), "/")
+	if n := s.values["url"]; n != nil && !webAddress(n.text, false) {
+		l.report(n, "value", "url is an address like https://app.example.com, not %s", n.show())
+	}
+	for _, n := range s.values["domains"].list() {
+		if !domain.MatchString(n.text) || net.ParseIP(n.text) != nil {
+			l.report(n, "value", "%s is not a domain like app.example.com", n.show())
+			continue
+		}
+		v.Domains = append(v.Domains, strings.ToLower(n.text))
+	}
+	if n := s.values["tls"]; n != nil {
+		t := l.section(n, tlsShape)
+		v.TLS = TLS{Cert: l.path(t, "cert"), Key: l.path(t, "key")}
+		if len(v.Domains) > 0 {
+			l.report(n, "conflict", "tls does not go with domains: a certificate of one's own, or certificates by ACME")
+		}
+	}
+	if n := s.values["acme"]; n != nil {
+		a := l.section(n, acmeShape)
+		v.ACME = ACME{Issuer: a.text("issuer"), Roots: l.path(a, "roots"), Email: a.text("email")}
+		if i := a.values["issuer"]; i != nil && !webAddress(i.text, true) {
+			l.report(i, "value", "issuer is an https address, not %s", i.show())
+		}
+		if i := a.values["email"]; i != nil && !address(i.text) {
+			l.report(i, "value", "email is an e-mail address, not %s", i.show())
+		}
+		if len(v.Domains) == 0 && s.get("domains") == nil {
+			l.report(n, "required", "acme is for domains: add domains: [app.example.com]")
+		}
+	}
+	v.HTTP, v.HTTPS = l.listen(s, "http"), l.listen(s, "https")
+	if len(v.Domains) > 0 || v.TLS.Cert != "" {
+		if v.HTTP == "" {
+			v.HTTP = ":80"
+		}
+		if v.HTTPS == "" {
+			v.HTTPS = ":443"
+		}
+	} else if n := s.values["https"]; n != nil && s.get("domains") == nil && s.get("tls") == nil {
+		l.report(n, "required", "https needs a certificate: add domains or tls")
+	}
+	if n := s.values["cors"]; n != nil {
+		l.cors(l.section(n, corsShape))
+	}
+	l.limits(s)
+	for _, n := range s.values["trustedProxies"].list() {
+		p, ok := prefix(n.text)
+		if !ok {
+			l.report(n, "value", "%s is not an address or a range like 10.0.0.0/8", n.show())
+			continue
+		}
+		v.TrustedProxies = append(v.TrustedProxies, p)
+	}
+	if n := s.values["operator"]; n != nil {
+		v.Operator.Listen = l.listen(l.section(n, operatorShape), "listen")
+	}
+}
+
+func (l *loader) limits(s section) {
+	v := &l.app.Server.Limits
+	*v = Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second}
+	n := s.values["limits"]
+	if n == nil {
+		return
+	}
+	m := l.section(n, limitsShape)
+	v.Body = m.size("body", v.Body)
+	header := m.size("header", int64(v.Header))
+	if header < 1<<10 || header > 1<<20 {
+		l.report(m.values["header"], "value", "header is from 1KB to 1MB")
+	} else {
+		v.Header = int(header)
+	}
+	if d, ok := durationOf(m.text("timeout")); ok {
+		v.Timeout = d
+	}
+	v.Requests, _ = rateOf(m.text("requests"))
+}
+
+func (l *loader) cors(s section) {
+	v := &l.app.Server.CORS
+	v.Credentials = s.bool("credentials")
+	for _, n := range s.values["origins"].list() {
+		switch {
+		case n.text == "*" && v.Credentials:
+			l.report(n, "conflict", "* does not go with credentials: name the origins")
+			continue
+		case n.text != "*" && !origin(n.text):
+			l.report(n, "value", "%s is not an origin like https://app.example.com", n.show())
+			continue
+		}
+		v.Origins = append(v.Origins, n.text)
+	}
+}
+
+func (l *loader) mail(s section) {
+	v := &l.app.Mail
+	v.From, v.SMTP = s.text("from"), s.text("smtp")
+	if n := s.values["from"]; n != nil {
+		if _, err := mail.ParseAddress(n.text); err != nil {
+			l.report(n, "value", "from is a sender like Agency <hello@example.com>, not %s", n.show())
+		}
+	}
+	if n := s.values["smtp"]; n != nil && n.text != "" {
+		u, err := url.Parse(n.text)
+		if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
+			l.report(n, "value", "smtp is an address like smtp://user:password@host:587 or smtps://host")
+		}
+		if s.get("from") == nil {
+			l.report(n, "required", "from is missing: whom mails are from")
+		}
+	}
+}
+
+// storage reads the files section: files: {store: disk}, or files: {s3: {…}}.
+func (l *loader) storage(s section) {
+	v := &l.app.Files
+	v.Store = "disk"
+	n := s.values["s3"]
+	switch store := s.values["store"]; {
+	case n != nil && store != nil && store.text == "disk":
+		l.report(store, "conflict", "store: disk does not go with s3: remove one of the two")
+	case n == nil && store != nil && store.text == "s3" && s.get("s3") == nil:
+		l.report(store, "required", "s3 is missing: {endpoint, bucket, key, secret}")
+	}
+	if n == nil {
+		return
+	}
+	b := l.section(n, s3Shape)
+	v.Store = "s3"
+	v.S3 = S3{Endpoint: b.text("endpoint"), Bucket: b.text("bucket"), Key: b.text("key"), Secret: b.text("secret")}
+	if e := b.values["endpoint"]; e != nil && !webAddress(e.text, false) {
+		l.report(e, "value", "endpoint is an http or https address, not %s", e.show())
+	}
+	for _, name := range []string{"bucket", "key", "secret"} {
+		if e := b.values[name]; e != nil && e.text == "" {
+			l.report(e, "value", "%s is empty", name)
+		}
+	}
+}
+
+// path reads the name of a file: absolute, or inside the folder.
+func (l *loader) path(s section, name string) string {
+	n := s.values[name]
+	if n == nil {
+		return ""
+	}
+	if n.text == "" || !filepath.IsAbs(n.text) && !filepath.IsLocal(n.text) {
+		l.report(n, "value", "%s is a file in the folder, or an absolute path, not %s", name, n.show())
+	}
+	return path.Clean(n.text)
+}
+
+// listen reads an address to listen on.
+func (l *loader) listen(s section, name string) string {
+	n := s.values[name]
+	if n == nil {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(n.text)
+	_, perr := strconv.ParseUint(port, 10, 16)
+	if err != nil || perr != nil || strings.ContainsAny(host, " /") {
+		l.report(n, "value", "%s is an address like 127.0.0.1:9090 or :443, not %s", name, n.show())
+		return ""
+	}
+	return n.text
+}
+
+var domain = regexp.MustCompile(`(?i)^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// webAddress says whether s is an http or https address without a query; with secure, one of
+// https, or of this machine.
+func webAddress(s string, secure bool) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	ip, _ := netip.ParseAddr(u.Hostname())
+	local := u.Hostname() == "localhost" || ip.IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && (!secure || local)
+}
+
+// origin says whether s is an origin (RFC 6454): scheme and host, and a port where it is not the scheme's own.
+func origin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Scheme+"://"+u.Host == s
+}
+
+func address(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s
+}
+
+// prefix reads an address or a range of them.
+func prefix(s string) (netip.Prefix, bool) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), a.Zone() == ""
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err == nil
+}

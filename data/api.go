@@ -1,0 +1,191 @@
+package data
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/spec"
+)
+
+// Record is one row, by field ordinal. Value is one of its values.
+type (
+	Record = driver.Record
+	Value  = expr.Value
+)
+
+// Options of Open.
+type Options struct {
+	Key   []byte           // the app's secret, at least 32 bytes: seals fields, signs cursors
+	Clock func() time.Time // default time.Now
+	Log   *slog.Logger     // default slog.Default()
+	Blobs Blobs            // where files are; nil: the app may have no file fields
+}
+
+// Blobs stores the bytes of files. Package files implements it.
+type Blobs interface {
+	Put(ctx context.Context, r io.Reader, limit int64) (key string, size int64, err error)
+	Open(ctx context.Context, key string) (io.ReadSeekCloser, error)
+	Delete(ctx context.Context, key string) error
+}
+
+// Caller is who asks. The zero Caller is nobody.
+type Caller struct {
+	ID       string // the user's id; "" for nobody and for API keys
+	Role     string
+	SignedIn bool
+	Operator bool   // passes every rule
+	ReadOnly bool   // writes nothing, anywhere
+	User     Record // the user's own record, where there is one
+	Scope    string // whose idempotency keys these are: "key:ID", "user:ID", "address:1.2.3.4"
+
+	system bool // reaches the collections Plinth keeps for itself
+}
+
+// System is Plinth itself: passes every rule, reaches the collections Plinth keeps for itself.
+var System = Caller{Operator: true, SignedIn: true, Scope: "system", system: true}
+
+// Op is an operation on a collection.
+type Op uint8
+
+const (
+	Read Op = iota
+	Create
+	Update
+	Delete
+)
+
+// ListQuery asks for a list. Strings are as the client wrote them.
+type ListQuery struct {
+	Collection string
+	Filter     string
+	Params     map[string]*doc.Node // param.NAME; from a query string all are String
+	Sort       string
+	Fields     string
+	Expand     string
+	Limit      int // 0: 30
+	Cursor     string
+	Count      bool
+}
+
+// GroupQuery asks for groups and aggregates.
+type GroupQuery struct {
+	Collection string
+	Filter     string
+	Params     map[string]*doc.Node
+	Group      string // "status,author"
+	Aggregate  string // "count,sum(price)"
+}
+
+// Target names one record: by id, or by a unique field and its value.
+type Target struct {
+	Collection string
+	ID         string
+	By, Value  string
+}
+
+// View says what of a record is asked for.
+type View struct{ Fields, Expand string }
+
+// WriteOptions come with a write.
+type WriteOptions struct {
+	IfMatch     *Match // update, put, delete
+	IfNoneMatch *Match // put
+	Idempotency *Idempotency
+	Uploads     map[string][]Upload // file fields of a multipart body
+	Minimal     bool                // no body is wanted
+}
+
+// Match is a precondition: any existing record, or one of these revisions.
+type Match struct {
+	Any  bool
+	Revs []int64
+}
+
+// Idempotency is an Idempotency-Key and what it belongs to.
+type Idempotency struct {
+	Key         string
+	Method      string
+	Path        string
+	Fingerprint [32]byte // of the body
+}
+
+// Upload is a file that is already stored.
+type Upload struct {
+	Name, Type, Blob string
+	Size             int64
+}
+
+// Reply is the answer to a write.
+type Reply struct {
+	Status   int    // 200, 201, 204
+	ID       string // of the record
+	Rev      int64
+	Body     []byte // JSON, as the caller may read it; nil for 204 and Minimal
+	Replayed bool   // an earlier answer, because of its Idempotency-Key
+}
+
+// Operation is one operation of a batch.
+type Operation struct {
+	Op         string // create update delete
+	Collection string
+	ID         string
+	Body       *doc.Node
+	IfMatch    *Match
+}
+
+// Result is the outcome of one operation of a batch; Err set when it failed (not atomic).
+type Result struct {
+	Reply
+	Err error
+}
+
+// FileInfo is a stored file that the caller may read.
+type FileInfo struct {
+	Name, Type, Blob string
+	Size             int64
+}
+
+// Sight is what a caller could do with a collection, before any record is looked at.
+type Sight struct {
+	Read, Create, Update, Delete bool
+	Readable, Writable           []bool // by field ordinal
+}
+
+/*
+The DB's methods (being written in this package):
+
+	func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB, error)
+	func (db *DB) App() *spec.App
+	func (db *DB) Close() error
+
+	// Reads append JSON to dst.
+	func (db *DB) List(ctx, by Caller, q *ListQuery, dst []byte) ([]byte, error)       // {"items":[…],"next":"…","total":n}
+	func (db *DB) Groups(ctx, by Caller, q *GroupQuery, dst []byte) ([]byte, error)    // {"groups":[…]}
+	func (db *DB) Get(ctx, by Caller, t Target, v View, dst []byte) (out []byte, rev int64, err error)
+	func (db *DB) Records(ctx, by Caller, q *ListQuery) ([]Record, string, error)     // for Go code; next cursor
+	func (db *DB) File(ctx, by Caller, collection, id, field, name string) (FileInfo, error)
+	func (db *DB) Sight(by Caller, collection string) Sight
+
+	// Allow decides what needs only the caller, before the body is read: nil, 401, 403 or (unknown collection) 404.
+	func (db *DB) Allow(by Caller, collection string, op Op) error
+	func (db *DB) Create(ctx, by Caller, collection string, body *doc.Node, o WriteOptions) (Reply, error)
+	func (db *DB) Update(ctx, by Caller, collection, id string, patch *doc.Node, o WriteOptions) (Reply, error)
+	func (db *DB) Put(ctx, by Caller, collection, id string, body *doc.Node, o WriteOptions) (Reply, error)
+	func (db *DB) Increment(ctx, by Caller, collection, id string, body *doc.Node, o WriteOptions) (Reply, error)
+	func (db *DB) Delete(ctx, by Caller, collection, id string, o WriteOptions) (Reply, error)
+	func (db *DB) Batch(ctx, by Caller, ops []Operation, atomic bool, o WriteOptions) (results []Result, replayed []byte, err error)
+	// a failing operation of an atomic batch: err is *BatchError{Operation int, Err error}
+
+	func (db *DB) Explain(ctx, by Caller, q *ListQuery) (*Explanation, error)
+	func (db *DB) Ready(ctx) (write bool, err error)
+	func (db *DB) Backup(ctx, w io.Writer, progress func(done, total int)) error
+
+	// migrate.go
+	func (db *DB) Plan / Apply: see there
+*/
+var _ *spec.App

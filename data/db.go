@@ -1,0 +1,236 @@
+package data
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// DB is the portable database of one app. It is safe for concurrent use.
+type DB struct {
+	app   *spec.App
+	eng   driver.Engine
+	keys  *Keyring
+	clock func() time.Time
+	log   *slog.Logger
+	blobs Blobs
+	ids   ids
+	kinds map[string]*kind // by name of the collection
+
+	drafts cache[*draft] // by question
+}
+
+// kind is what the database knows of a collection beside its model.
+type kind struct {
+	*spec.Collection
+	whole     driver.Stmt // every field of the record whose id is argument 0
+	wholeAll  []driver.Col
+	lock      driver.Stmt // the same, locked
+	exists    driver.Stmt // the id alone, locked
+	referrers []referrer
+	byUnique  map[string]driver.Stmt // every field, by the value of a unique field
+	prefix    [][]byte               // by ordinal: `"name":`
+	sealed    bool                   // it has encrypted fields
+	walks     bool                   // init, set or validate looks at other records: they run inside the transaction
+}
+
+// referrer is a reference (or a list of references) to a collection.
+type referrer struct {
+	from  *kind
+	field *spec.Field
+	stmt  driver.Stmt // every field of the records that refer to argument 0, locked
+}
+
+// Open makes the database of an app on an engine whose schema is up to date (see Plan).
+func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB, error) {
+	keys, err := NewKeyring(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{app: app, eng: eng, keys: keys, clock: o.Clock, log: o.Log, blobs: o.Blobs, kinds: map[string]*kind{}}
+	if db.clock == nil {
+		db.clock = time.Now
+	}
+	if db.log == nil {
+		db.log = slog.Default()
+	}
+	if err := eng.Use(app); err != nil {
+		return nil, err
+	}
+	for _, c := range app.Collections {
+		db.kinds[c.Name] = &kind{Collection: c, wholeAll: allColumns(c), walks: walks(c)}
+	}
+	for _, k := range db.kinds {
+		if err := db.prepareKind(k); err != nil {
+			return nil, err
+		}
+	}
+	return db, nil
+}
+
+func (db *DB) prepareKind(k *kind) error {
+	var err error
+	if k.whole, err = db.eng.Prepare(equalTo(k, spec.OrdID, false)); err != nil {
+		return err
+	}
+	if k.lock, err = db.eng.Prepare(equalTo(k, spec.OrdID, true)); err != nil {
+		return err
+	}
+	exists := equalTo(k, spec.OrdID, true)
+	exists.Cols = exists.Cols[:1]
+	if k.exists, err = db.eng.Prepare(exists); err != nil {
+		return err
+	}
+	k.byUnique = map[string]driver.Stmt{}
+	for _, f := range k.Fields {
+		if f.Unique {
+			if k.byUnique[f.Name], err = db.eng.Prepare(equalTo(k, lookupOrd(f), true)); err != nil {
+				return err
+			}
+		}
+		k.prefix = append(k.prefix, append(doc.AppendString(nil, f.Name), ':'))
+		k.sealed = k.sealed || f.Encrypted
+	}
+	for _, from := range db.kinds {
+		for _, f := range from.Fields {
+			if f.To != k.Name {
+				continue
+			}
+			stmt, err := db.eng.Prepare(equalTo(from, f.Ord, true))
+			if err != nil {
+				return err
+			}
+			k.referrers = append(k.referrers, referrer{from: from, field: f, stmt: stmt})
+		}
+	}
+	return nil
+}
+
+// equalTo asks for every field of the records of k whose field ord equals (or, a list, contains)
+// argument 0.
+func equalTo(k *kind, ord int, lock bool) *driver.Query {
+	f := k.Fields[ord]
+	field := fieldNode(f)
+	arg := &expr.Node{Op: expr.OpParam, Index: 0, Type: expr.Type{Kind: f.Kind()}}
+	op, args := expr.OpEq, []*expr.Node{field, arg}
+	if f.Type == spec.List {
+		arg.Type = expr.Type{Kind: f.Elem.Kind(), Ref: f.To}
+		op, args = expr.OpIn, []*expr.Node{arg, field}
+	}
+	return &driver.Query{
+		From: k.Collection, Cols: k.wholeAll, Limit: -1, Lock: lock,
+		Where: &expr.Node{Op: op, Type: expr.Type{Kind: expr.Bool}, Args: args},
+		Sort:  []driver.Key{{Ord: spec.OrdID}},
+	}
+}
+
+// fieldNode is a field of the record a query is about.
+func fieldNode(f *spec.Field) *expr.Node {
+	t := f.ExprType()
+	t.Kind = f.Kind()
+	return &expr.Node{Op: expr.OpField, Type: t, Index: f.Ord, Name: f.Name,
+		Args: []*expr.Node{{Op: expr.OpRow, Index: expr.VarRecord, Type: expr.Type{Kind: expr.Row}}}}
+}
+
+func allColumns(c *spec.Collection) []driver.Col {
+	cols := make([]driver.Col, len(c.Fields))
+	for i := range c.Fields {
+		cols[i].Ord = i
+	}
+	return cols
+}
+
+// walks says whether what is computed of a new record looks at other records.
+func walks(c *spec.Collection) bool {
+	for _, f := range c.Fields {
+		if leaves(f.Init) || leaves(f.Set) {
+			return true
+		}
+	}
+	for _, v := range c.Validate {
+		if leaves(v.Rule) {
+			return true
+		}
+	}
+	return false
+}
+
+// leaves says whether an expression looks at other records than its own.
+func leaves(e *expr.Expr) bool {
+	found := false
+	if e != nil {
+		expr.Walk(e.Root, func(n *expr.Node) bool {
+			if n.Op == expr.OpDeref || n.Op == expr.OpInverse || (n.Op == expr.OpExists || n.Op == expr.OpAll) && n.Args[0].Type.Ref != "" {
+				found = true
+			}
+			return !found
+		})
+	}
+	return found
+}
+
+// App is the app that the database serves.
+func (db *DB) App() *spec.App { return db.app }
+
+// Keys are the keys derived from the app's secret.
+func (db *DB) Keys() *Keyring { return db.keys }
+
+// Close ends the engine after the writes under way.
+func (db *DB) Close() error { return db.eng.Close() }
+
+// Ready says whether the database can be read (err is nil) and written.
+func (db *DB) Ready(ctx context.Context) (write bool, err error) {
+	if err := db.eng.Check(ctx); err == nil {
+		return true, nil
+	}
+	return false, db.eng.Read(ctx, func(driver.Reader) error { return nil })
+}
+
+// Backup writes a consistent copy of the database while it is in use.
+func (db *DB) Backup(ctx context.Context, w io.Writer, progress func(done, total int)) error {
+	return db.eng.Backup(ctx, w, progress)
+}
+
+func (db *DB) now() time.Time { return db.clock() }
+
+// collection finds a collection that the caller may name.
+func (db *DB) collection(by Caller, name string) (*kind, error) {
+	k, ok := db.kinds[name]
+	if !ok || k.System && !by.system {
+		return nil, fault.New(fault.NotFound, "there is no collection %q", name)
+	}
+	return k, nil
+}
+
+// cache holds what was compiled, by text. It forgets everything when it is full, which bounds what
+// a client can make it hold; whatever is in use comes back at once.
+type cache[T any] struct {
+	mu sync.RWMutex
+	m  map[string]T
+}
+
+const cacheSize = 4096
+
+func (c *cache[T]) find(key []byte) (T, bool) {
+	c.mu.RLock()
+	v, ok := c.m[string(key)]
+	c.mu.RUnlock()
+	return v, ok
+}
+
+func (c *cache[T]) keep(key []byte, v T) {
+	c.mu.Lock()
+	if c.m == nil || len(c.m) >= cacheSize {
+		c.m = make(map[string]T)
+	}
+	c.m[string(key)] = v
+	c.mu.Unlock()
+}

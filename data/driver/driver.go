@@ -1,0 +1,221 @@
+// Package driver is what an engine must do, and no more. All meaning lives in package data:
+// ids, defaults, clocks, normalisation, rules, cascades, hidden columns. An engine stores,
+// compares bytes and numbers, and commits.
+//
+// An engine translates a query whole or refuses it with fault.Capability; it never answers a
+// part and leaves the rest to be filtered in Go, because filters are also access rules.
+package driver
+
+import (
+	"context"
+	"io"
+
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/spec"
+)
+
+// Record is one row: a value for each field of its collection, by ordinal, companions included.
+// A nil Record is no row.
+type Record []expr.Value
+
+// Caps are the few things in which engines may differ. An app that needs one that is lacking
+// is refused at start, by its name.
+type Caps struct {
+	Transactions bool // several records in one transaction
+	Joins        bool // expressions through references and inverses
+	OnlineBackup bool // Backup works beside writers
+}
+
+// Engine is one database, opened for one app.
+type Engine interface {
+	Name() string // "sqlite", "memory"
+	Caps() Caps
+
+	// Prepare translates a query once; the Stmt is used for its shape ever after, by many
+	// goroutines. It is pure: no connection is taken.
+	Prepare(q *Query) (Stmt, error)
+
+	// Write runs fn in a transaction and returns after its commit is on disk. fn may be run
+	// in company (group commit) but sees and undoes only its own work; an error of fn undoes it
+	// and is returned as it is. A cancelled ctx keeps fn from starting; once it has started it is
+	// carried through. Conflicts are reported as fault.Retry, refused unique values as
+	// fault.Unique with Index set.
+	Write(ctx context.Context, fn func(Tx) error) error
+
+	// Read runs fn on one snapshot.
+	Read(ctx context.Context, fn func(Reader) error) error
+
+	// Inspect tells what tables there are.
+	Inspect(ctx context.Context) ([]Table, error)
+
+	// Statements are what Apply would run for a step, for people to read.
+	Statements(s Step) []string
+
+	// Apply runs one step. A step that is already done is done again without harm.
+	Apply(ctx context.Context, s Step) error
+
+	// Use tells the engine the collections it serves from now on (after Open and after Apply).
+	Use(app *spec.App) error
+
+	// Backup writes a consistent copy of the database. Progress is called with parts done of all.
+	Backup(ctx context.Context, w io.Writer, progress func(done, total int)) error
+
+	// Check looks for damage, and whether it can write: the health check writes.
+	Check(ctx context.Context) error
+
+	// Close waits for writes under way and ends.
+	Close() error
+}
+
+// Reader answers prepared queries on one snapshot. It must not be kept.
+type Reader interface {
+	// Rows calls yield for each row, in order. Columns are valid until yield returns; an error
+	// of yield ends the reading and is returned as it is.
+	Rows(ctx context.Context, s Stmt, args []expr.Value, yield func(Columns) error) error
+}
+
+// Tx reads and writes in one transaction. It must not be kept or shared.
+type Tx interface {
+	Reader
+	Insert(c *spec.Collection, r Record) error
+	// Update sets the fields with the ordinals ords of the record with that id to the values of r,
+	// if its rev is still rev; it reports whether it was.
+	Update(c *spec.Collection, id string, rev int64, r Record, ords []int) (bool, error)
+	// Delete removes the records with these ids and reports how many there were.
+	Delete(c *spec.Collection, ids []string) (int, error)
+}
+
+// Columns is one row as the engine has it, read in place. Indexes count the query's outputs.
+// Asking for another kind than the output has is a programming error.
+type Columns interface {
+	Null(i int) bool
+	Int(i int) int64        // Int, Bigint, Bool (0, 1), Time (ms), Decimal (unscaled, at the field's scale)
+	Float(i int) float64    // Float
+	Text(i int) []byte      // Text, Date, JSON, Bytes; a List as a JSON array. Valid until the next call or row
+	Value(i int) expr.Value // any kind, copied: may be kept
+}
+
+// Stmt is a prepared query.
+type Stmt interface {
+	// Text is the statement as the engine sees it, for explain and logs.
+	Text() string
+	// Explain says how the engine would answer: a line a step, and the table scans and sorts that an index would save.
+	Explain(ctx context.Context, args []expr.Value) (Explanation, error)
+}
+
+// Explanation is how an engine answers a query.
+type Explanation struct {
+	Steps   []string // the engine's own words
+	Indexes []string // names of the indexes used
+	Scans   []string // tables read whole
+	Sorts   bool     // rows are sorted after they are found
+}
+
+// Query is a question in plain data.
+type Query struct {
+	From  *spec.Collection
+	Where *expr.Node // boolean over OpRow VarRecord; nil: all. No OpAuth, OpHas, OpNow, OpSlug, arithmetic, VarInput
+	Sort  []Key      // complete: the last key is id, unless Group or Count
+	After *After     // continue behind a row
+	Limit int        // index of the argument that holds the limit (an Int); -1: none
+	Cols  []Col      // outputs, in order
+
+	// Count: one row with one output, the number of rows that hold. Cols is empty.
+	Count bool
+
+	// Group: one row for each distinct value of these fields, sorted by them; outputs are the group
+	// fields and then Aggregates. Cols is empty.
+	Group      []int
+	Aggregates []Aggregate // may be there without Group: then one row
+
+	// Per: only rows that belong to parents, which argument Per.Arg lists.
+	Per *Per
+
+	// Lock: in a Tx, the rows are locked against other writers until it ends.
+	Lock bool
+}
+
+// Key is one sort key. Null is smallest. Ord may be a companion.
+type Key struct {
+	Ord  int
+	Desc bool
+}
+
+// After continues a sorted list behind the row whose keys are the arguments Args[i], in the order
+// of Sort. Null[i] says that the key is null there (its argument is not used): it is part of the shape.
+type After struct {
+	Args []int
+	Null []bool
+}
+
+// Col is an output: a field; with If, two outputs: whether If holds (never null), then the field, null where it does not.
+type Col struct {
+	Ord int
+	If  *expr.Node
+}
+
+// Aggregate is one aggregate output. Sum of no rows is null; count is an Int.
+type Aggregate struct {
+	Func string // count sum min max
+	Ord  int    // the field; count with −1 counts rows, else the rows in which the field is not null
+}
+
+// Per makes a query answer for many parents at once. Argument Arg is a list of texts.
+type Per struct {
+	Arg int
+	// Ord is the field that must equal one of the texts (OrdID: the records themselves), or a list of
+	// references that must contain it. The first output, before Cols, is the text it belongs to.
+	Ord int
+	// Limit is the index of the argument with the most rows for each parent, -1: no limit. Rows of
+	// one parent come in the query's Sort; the order of parents does not matter.
+	Limit int
+}
+
+// Table is a table as it is, or as it should be.
+type Table struct {
+	Name    string
+	Columns []Column
+	Indexes []TableIndex
+}
+
+// Column is a column of a table.
+type Column struct {
+	Name   string
+	Kind   expr.Kind
+	Elem   expr.Kind // List
+	Scale  int       // Decimal
+	Ref    string    // Text or List of Text that refers to a table; a list of references has a side table
+	Side   bool      // List: kept in a side table (value, id) too
+	MaxLen int       // Text: an indexed text has a limit
+}
+
+// TableIndex is an index of a table.
+type TableIndex struct {
+	Name    string
+	Columns []string
+	Unique  bool
+}
+
+// Step is one step of a schema change.
+type Step struct {
+	Kind   StepKind
+	Table  string // the table as it is named before the step
+	To     string // RenameTable, RenameColumn: the new name
+	Column Column // AddColumn, DropColumn, RenameColumn (by its Name)
+	Index  TableIndex
+	New    Table // CreateTable
+}
+
+// StepKind is what a step does.
+type StepKind uint8
+
+const (
+	CreateTable StepKind = iota
+	RenameTable
+	DropTable
+	AddColumn
+	RenameColumn
+	DropColumn
+	CreateIndex
+	DropIndex
+)

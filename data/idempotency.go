@@ -1,0 +1,162 @@
+package data
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// Collections are what package data keeps for itself, in the words of an app file.
+const Collections = `
+_answers:
+  fields:
+    key: {type: text, max: 64, required: true, unique: true}
+    body: {type: text, max: 64, required: true}
+    answer: {type: text, encrypted: true}
+  indexes:
+    - [created]
+`
+
+// keepAnswers is how long an Idempotency-Key is remembered.
+const keepAnswers = 24 * time.Hour
+
+// answerKey is what an answer is found by: who asked, what, and the key.
+func answerKey(by *Caller, i *Idempotency) string {
+	h := sha256.New()
+	for _, s := range []string{by.Scope, i.Method, i.Path, i.Key} {
+		h.Write([]byte(strconv.Itoa(len(s)) + ":" + s))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// replay looks for an answer that was given before, outside of a transaction.
+func (db *DB) replay(ctx context.Context, by *Caller, i *Idempotency) (r Reply, err error) {
+	err = db.eng.Read(ctx, func(rd driver.Reader) error {
+		r, err = db.answer(ctx, rd, by, i)
+		return err
+	})
+	return r, err
+}
+
+func (w *work) replay(i *Idempotency) (Reply, error) { return w.db.answer(w.ctx, w.tx, w.by, i) }
+
+// answer finds the answer that was given to this request before; Replayed says whether there is one. The
+// same key with another body is refused.
+func (db *DB) answer(ctx context.Context, rd driver.Reader, by *Caller, i *Idempotency) (Reply, error) {
+	k := db.kinds["_answers"]
+	rec, err := k.unique(ctx, rd, "key", answerKey(by, i))
+	if err != nil || rec == nil || rec[spec.OrdCreated].Int() < db.now().Add(-keepAnswers).UnixMilli() {
+		return Reply{}, err
+	}
+	if err := db.keys.open(k.Collection, rec); err != nil {
+		return Reply{}, err
+	}
+	if subtle.ConstantTimeCompare([]byte(k.text(rec, "body")), []byte(hex.EncodeToString(i.Fingerprint[:]))) == 0 {
+		return Reply{}, fault.New(fault.Invalid, "this Idempotency-Key was used with another body")
+	}
+	n, err := doc.Parse([]byte(k.text(rec, "answer")), doc.Limits{Depth: 128})
+	if err != nil {
+		return Reply{}, fault.Wrap(fault.Internal, "read a kept answer", err)
+	}
+	number := func(key string) int64 {
+		m, ok := n.Get(key)
+		if !ok {
+			return 0
+		}
+		return parseSize(m.Text)
+	}
+	r := Reply{Replayed: true, Status: int(number("status")), Rev: number("rev")}
+	if id, ok := n.Get("id"); ok {
+		r.ID = id.Text
+	}
+	if body, ok := n.Get("body"); ok && body.Text != "" {
+		r.Body = []byte(body.Text)
+	}
+	return r, nil
+}
+
+// keepAnswer stores an answer with the write that it is about.
+func (w *work) keepAnswer(i *Idempotency, r Reply) error {
+	k := w.db.kinds["_answers"]
+	key := answerKey(w.by, i)
+	if old, err := k.unique(w.ctx, w.tx, "key", key); err != nil {
+		return err
+	} else if old != nil { // it has expired, else it would have been given
+		if _, err := w.tx.Delete(k.Collection, []string{old[spec.OrdID].Text()}); err != nil {
+			return err
+		}
+	}
+	answer := append([]byte(`{"status":`), strconv.Itoa(r.Status)...)
+	answer = append(append(answer, `,"rev":`...), strconv.FormatInt(r.Rev, 10)...)
+	answer = doc.AppendString(append(answer, `,"id":`...), r.ID)
+	answer = append(doc.AppendText(append(answer, `,"body":`...), r.Body), '}')
+	rec := k.fresh(w)
+	k.put(rec, "key", expr.TextOf(key))
+	k.put(rec, "body", expr.TextOf(hex.EncodeToString(i.Fingerprint[:])))
+	k.put(rec, "answer", expr.TextOf(string(answer)))
+	if err := w.db.keys.companions(k.Collection, rec); err != nil {
+		return err
+	}
+	return w.insert(k, rec)
+}
+
+// Sweep removes what has expired. It is called from time to time while the server runs.
+func (db *DB) Sweep(ctx context.Context) error {
+	k := db.kinds["_answers"]
+	before := expr.TimeOf(db.now().Add(-keepAnswers).UnixMilli())
+	for {
+		old, _, err := db.Records(ctx, System, &ListQuery{Collection: k.Name, Limit: maxLimit,
+			Filter: "created < param.before", Params: map[string]*doc.Node{"before": {Kind: doc.String, Text: plain(before)}}})
+		if err != nil || len(old) == 0 {
+			return err
+		}
+		ids := make([]string, len(old))
+		for i, r := range old {
+			ids[i] = r[spec.OrdID].Text()
+		}
+		err = db.commit(ctx, &System, func(w *work) error {
+			_, err := w.tx.Delete(k.Collection, ids)
+			return err
+		})
+		if err != nil || len(old) < maxLimit {
+			return err
+		}
+	}
+}
+
+// unique reads the whole record whose unique text field has a value; nil when there is none.
+func (k *kind) unique(ctx context.Context, rd driver.Reader, field, value string) (rec Record, err error) {
+	err = rd.Rows(ctx, k.byUnique[field], []Value{expr.TextOf(value)}, func(cols driver.Columns) error {
+		rec = k.copy(cols)
+		return nil
+	})
+	return rec, err
+}
+
+// fresh is a new record with its system fields.
+func (k *kind) fresh(w *work) Record {
+	rec := make(Record, len(k.Fields))
+	ms := expr.TimeOf(w.now.UnixMilli())
+	rec[spec.OrdID] = expr.TextOf(w.db.ids.next(w.now))
+	rec[spec.OrdCreated], rec[spec.OrdUpdated], rec[spec.OrdRev] = ms, ms, expr.IntOf(1)
+	return rec
+}
+
+func (k *kind) put(rec Record, field string, v Value) {
+	f, _ := k.Field(field)
+	rec[f.Ord] = v
+}
+
+func (k *kind) text(rec Record, field string) string {
+	f, _ := k.Field(field)
+	return rec[f.Ord].Text()
+}

@@ -1,0 +1,335 @@
+package data
+
+import (
+	"errors"
+	"math"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// maxJSON bounds a json field, in bytes of its canonical text.
+const maxJSON = 64 << 10
+
+// maxURL bounds a url field, in bytes.
+const maxURL = 2048
+
+// problems collects everything that is wrong with a body, so that a form can show it at once.
+type problems []fault.Field
+
+func (p *problems) add(pointer, code, message string) {
+	*p = append(*p, fault.Field{Pointer: pointer, Code: code, Message: message})
+}
+
+// err is the 422 for what was collected, or nil.
+func (p problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Invalid, Fields: p}
+}
+
+// pointerTo is the JSON pointer of a field. Names of fields need no escapes; names that a client
+// made up do.
+func pointerTo(name string) string {
+	if strings.ContainsAny(name, "~/") {
+		name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	}
+	return "/" + name
+}
+
+// value reads a JSON value as a field's, normalised and within its limits. A null gives null: whether
+// that is allowed is asked of the whole record.
+func (p *problems) value(f *spec.Field, n *doc.Node) Value {
+	pointer := pointerTo(f.Name)
+	if n.Kind == doc.Null {
+		return Value{}
+	}
+	if f.Type == spec.List {
+		return p.list(f, n, pointer)
+	}
+	return p.scalar(f, f.Type, n, pointer)
+}
+
+func (p *problems) list(f *spec.Field, n *doc.Node, pointer string) Value {
+	if n.Kind != doc.Array {
+		p.add(pointer, "type", "must be a list")
+		return Value{}
+	}
+	if f.MaxLen > 0 && len(n.Items) > f.MaxLen {
+		p.add(pointer, "max", "must have at most "+strconv.Itoa(f.MaxLen)+" items")
+		return Value{}
+	}
+	if len(n.Items) < f.MinLen {
+		p.add(pointer, "min", "must have at least "+strconv.Itoa(f.MinLen)+" items")
+		return Value{}
+	}
+	items := make([]Value, 0, len(n.Items))
+	for i := range n.Items {
+		at := pointer + "/" + strconv.Itoa(i)
+		if n.Items[i].Kind == doc.Null {
+			p.add(at, "type", "must not be null")
+			continue
+		}
+		v := p.scalar(f, f.Elem, &n.Items[i], at)
+		if f.Elem == spec.Ref && contains(items, v) {
+			p.add(at, "unique", "is in the list twice")
+			continue
+		}
+		items = append(items, v)
+	}
+	return expr.ListOf(items...)
+}
+
+func contains(items []Value, v Value) bool {
+	for _, item := range items {
+		if expr.Equal(item, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// scalar reads one value of type t; f gives its limits.
+func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, pointer string) Value {
+	inList := f.Type == spec.List
+	switch t {
+	case spec.Text, spec.Email, spec.URL, spec.Enum, spec.Ref, spec.Bigint, spec.Decimal, spec.Time, spec.Date:
+		if n.Kind != doc.String {
+			p.add(pointer, "type", "must be "+wants(t))
+			return Value{}
+		}
+	case spec.Int, spec.Float:
+		if n.Kind != doc.Number {
+			p.add(pointer, "type", "must be "+wants(t))
+			return Value{}
+		}
+	case spec.Bool:
+		if n.Kind != doc.Bool {
+			p.add(pointer, "type", "must be true or false")
+			return Value{}
+		}
+		return expr.BoolOf(n.Bool)
+	case spec.JSON:
+		text := n.AppendCanonical(nil)
+		if len(text) > maxJSON {
+			p.add(pointer, "max", "must have at most 64 KiB")
+			return Value{}
+		}
+		return jsonValue(string(text))
+	default: // a file comes as a part of a multipart body
+		p.add(pointer, "type", "is a file: send it as a part of multipart/form-data")
+		return Value{}
+	}
+	switch t {
+	case spec.Text:
+		return p.text(f, n.Text, pointer, inList)
+	case spec.Email:
+		s := expr.NFC(n.Text)
+		if !validEmail(s) {
+			p.add(pointer, "type", "must be an e-mail address")
+			return Value{}
+		}
+		return expr.TextOf(s)
+	case spec.URL:
+		s := expr.NFC(n.Text)
+		if !validURL(s) {
+			p.add(pointer, "type", "must be an http or https address")
+			return Value{}
+		}
+		return expr.TextOf(s)
+	case spec.Enum:
+		for _, v := range f.Values {
+			if v.Value == n.Text {
+				return expr.TextOf(n.Text)
+			}
+		}
+		p.add(pointer, "enum", "must be one of "+enumWords(f))
+		return Value{}
+	case spec.Ref:
+		if !ValidID(n.Text) {
+			p.add(pointer, "ref", "must be the id of a record of "+f.To)
+			return Value{}
+		}
+		return expr.TextOf(n.Text)
+	case spec.Int:
+		v, ok := readInt(n.Text)
+		if !ok {
+			p.add(pointer, "type", "must be a whole number between −(2^53−1) and 2^53−1")
+			return Value{}
+		}
+		return p.within(f, expr.IntOf(v), pointer)
+	case spec.Float:
+		v, err := strconv.ParseFloat(n.Text, 64)
+		if err != nil || math.IsInf(v, 0) {
+			p.add(pointer, "type", "must be a number that fits 64 bits")
+			return Value{}
+		}
+		return p.within(f, expr.FloatOf(v), pointer)
+	case spec.Decimal:
+		v, err := expr.ParseText(f.ExprType(), n.Text)
+		if err != nil {
+			if scale := decimals(n.Text); scale > f.Scale {
+				p.add(pointer, "scale", "must have at most "+strconv.Itoa(f.Scale)+" decimal places")
+			} else {
+				p.add(pointer, "type", "must be a decimal number as a string")
+			}
+			return Value{}
+		}
+		if digitsOf(v.Int()) > f.Precision {
+			p.add(pointer, "max", "must have at most "+strconv.Itoa(f.Precision)+" digits")
+			return Value{}
+		}
+		return p.within(f, v, pointer)
+	default: // Bigint, Time, Date
+		v, err := expr.ParseText(expr.Type{Kind: t.Kind()}, n.Text)
+		if err != nil {
+			p.add(pointer, "type", "must be "+wants(t))
+			return Value{}
+		}
+		return p.within(f, v, pointer)
+	}
+}
+
+func (p *problems) text(f *spec.Field, s, pointer string, inList bool) Value {
+	if strings.IndexByte(s, 0) >= 0 {
+		p.add(pointer, "type", "must not contain U+0000")
+		return Value{}
+	}
+	s = expr.NFC(s)
+	if !inList { // the limits of a list are on its items' number
+		if n := utf8.RuneCountInString(s); f.MaxLen > 0 && n > f.MaxLen {
+			p.add(pointer, "max", "must have at most "+strconv.Itoa(f.MaxLen)+" characters")
+			return Value{}
+		} else if n < f.MinLen {
+			p.add(pointer, "min", "must have at least "+strconv.Itoa(f.MinLen)+" characters")
+			return Value{}
+		}
+	}
+	if f.Pattern != nil && !f.Pattern.MatchString(s) {
+		p.add(pointer, "pattern", "does not have the form that is asked for")
+		return Value{}
+	}
+	return expr.TextOf(s)
+}
+
+// within checks min and max.
+func (p *problems) within(f *spec.Field, v Value, pointer string) Value {
+	if f.Min != nil && expr.Compare(v, *f.Min) < 0 {
+		p.add(pointer, "min", "must be at least "+plain(*f.Min))
+		return Value{}
+	}
+	if f.Max != nil && expr.Compare(v, *f.Max) > 0 {
+		p.add(pointer, "max", "must be at most "+plain(*f.Max))
+		return Value{}
+	}
+	return v
+}
+
+// plain prints a value for a message.
+func plain(v Value) string { return strings.Trim(string(AppendJSON(nil, v)), `"`) }
+
+func wants(t spec.FieldType) string {
+	switch t {
+	case spec.Int:
+		return "a whole number"
+	case spec.Float:
+		return "a number"
+	case spec.Bigint:
+		return "a whole number of at most 64 bits as a string of digits"
+	case spec.Decimal:
+		return "a decimal number as a string"
+	case spec.Time:
+		return "a time such as 2026-01-31T09:30:00Z, in the years 1000 to 9999"
+	case spec.Date:
+		return "a date such as 2026-01-31"
+	default:
+		return "a text"
+	}
+}
+
+func enumWords(f *spec.Field) string {
+	words := make([]string, len(f.Values))
+	for i, v := range f.Values {
+		words[i] = v.Value
+	}
+	return strings.Join(words, ", ")
+}
+
+// readInt reads a JSON number that is a whole number within ±(2^53−1); 2.0 and 1e3 are.
+func readInt(s string) (int64, bool) {
+	const most = 1<<53 - 1
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		f, ferr := strconv.ParseFloat(s, 64)
+		if ferr != nil || errors.Is(err, strconv.ErrRange) || f != math.Trunc(f) || math.Abs(f) > most {
+			return 0, false
+		}
+		n = int64(f)
+	}
+	return n, n >= -most && n <= most
+}
+
+// decimals counts the places behind the point.
+func decimals(s string) int {
+	if i := strings.IndexByte(s, '.'); i >= 0 {
+		return len(s) - i - 1
+	}
+	return 0
+}
+
+func digitsOf(n int64) int {
+	if n < 0 {
+		n = -n
+	}
+	return len(strconv.FormatInt(n, 10))
+}
+
+// validEmail is the rule of HTML's <input type=email>, with the lengths of RFC 5321.
+func validEmail(s string) bool {
+	local, domain, ok := strings.Cut(s, "@")
+	if !ok || local == "" || len(local) > 64 || domain == "" || len(domain) > 253 {
+		return false
+	}
+	for _, r := range local {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune(`()<>[]:;@\,"`, r) {
+			return false
+		}
+	}
+	for _, label := range strings.Split(domain, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, r := range label {
+			if r != '-' && r < 0x80 && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func validURL(s string) bool {
+	if len(s) > maxURL || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return false
+	}
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+}
+
+func intValue(n int64) Value   { return expr.IntOf(n) }
+func jsonValue(s string) Value { return expr.JSONOf(s) }
+
+func parseSize(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

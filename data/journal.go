@@ -1,0 +1,339 @@
+package data
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// The journal is one row beside the app's tables: the shape of the database as far as Apply has come,
+// the plan it is working off, and who is at it. Whoever applies holds a lease; every write of the
+// journal asks that the row is as he left it, so one who was overtaken stops at his next step.
+
+const journalTable = "_migrations"
+
+// leaseTime is how long a process that died keeps others waiting. A living one renews its lease.
+const leaseTime = 4 * time.Second
+
+var journalShape = &tableShape{Name: journalTable, Columns: []*columnShape{
+	{Column: driver.Column{Name: "id", Kind: expr.Text, MaxLen: lenID}},
+	{Column: driver.Column{Name: "created", Kind: expr.Time}},
+	{Column: driver.Column{Name: "updated", Kind: expr.Time}},
+	{Column: driver.Column{Name: "rev", Kind: expr.Int}},
+	{Column: driver.Column{Name: "shape", Kind: expr.Text}},  // JSON of shape
+	{Column: driver.Column{Name: "plan", Kind: expr.Text}},   // JSON of the steps being worked off; null: none
+	{Column: driver.Column{Name: "done", Kind: expr.Int}},    // how many of them are done
+	{Column: driver.Column{Name: "cursor", Kind: expr.Text}}, // in a fill: the last id
+	{Column: driver.Column{Name: "filled", Kind: expr.Int}},  // in a fill: how many rows
+	{Column: driver.Column{Name: "holder", Kind: expr.Text}}, // who applies; null: nobody
+	{Column: driver.Column{Name: "until", Kind: expr.Time}},  // how long, unless renewed
+}}
+
+var journalCollection = collectionOf(journalShape)
+
+const (
+	journalID = "00000000-0000-7000-8000-000000000000"
+
+	ordShape = spec.OrdFirst + iota - 1
+	ordPlan
+	ordDone
+	ordCursor
+	ordFilled
+	ordHolder
+	ordUntil
+)
+
+// journal is the row as this process knows it.
+type journal struct {
+	mu     sync.Mutex // a renewal runs beside the steps
+	eng    driver.Engine
+	clock  func() time.Time
+	holder string
+
+	rev    int64
+	shape  *shape
+	plan   []Step
+	done   int
+	cursor string
+	filled int
+	held   string // who has the lease
+	until  int64
+}
+
+// readJournal reads the row; ok is false when there is none, and the database is Plinth's no more than
+// anybody's.
+func readJournal(ctx context.Context, eng driver.Engine, tables []driver.Table) (j *journal, ok bool, err error) {
+	j = &journal{eng: eng, shape: &shape{}}
+	if !slices.ContainsFunc(tables, func(t driver.Table) bool { return t.Name == journalTable }) {
+		return j, false, nil
+	}
+	s, err := eng.Prepare(&driver.Query{From: journalCollection, Cols: allColumns(journalCollection), Sort: byIDs, Limit: -1})
+	if err != nil {
+		return nil, false, err
+	}
+	var row Record
+	err = eng.Read(ctx, func(r driver.Reader) error {
+		return r.Rows(ctx, s, nil, func(cols driver.Columns) error {
+			row = make(Record, len(journalCollection.Fields))
+			for i := range row {
+				row[i] = cols.Value(i)
+			}
+			return nil
+		})
+	})
+	if err != nil || row == nil {
+		return j, false, err
+	}
+	return j, true, j.load(row)
+}
+
+func (j *journal) load(row Record) error {
+	j.rev, j.done = row[spec.OrdRev].Int(), int(row[ordDone].Int())
+	j.cursor, j.filled = row[ordCursor].Text(), int(row[ordFilled].Int())
+	j.held, j.until = row[ordHolder].Text(), row[ordUntil].Int()
+	if err := json.Unmarshal([]byte(row[ordShape].Text()), j.shape); err != nil {
+		return fault.Wrap(fault.Internal, "read the migration journal", err)
+	}
+	if row[ordPlan].IsNull() {
+		return nil
+	}
+	var plan []journaled
+	if err := json.Unmarshal([]byte(row[ordPlan].Text()), &plan); err != nil {
+		return fault.Wrap(fault.Internal, "read the migration journal", err)
+	}
+	for _, s := range plan {
+		j.plan = append(j.plan, Step{Text: s.Text, Lossy: s.Lossy, do: s.Do})
+	}
+	return nil
+}
+
+// journaled is a step as the journal keeps it.
+type journaled struct {
+	Text  string
+	Lossy bool `json:",omitempty"`
+	Do    action
+}
+
+// catchUp does to the shape what the database shows to be done of the plan, beyond what the journal says:
+// a process may die between a step and its entry. Only steps that begin at the position can be.
+func (j *journal) catchUp(tables []driver.Table) {
+	for j.done < len(j.plan) {
+		a := j.plan[j.done].do
+		if a.Change == nil || !changed(*a.Change, tables) {
+			return
+		}
+		j.shape.apply(a)
+		j.done++
+		if a.Change.Kind != driver.CreateTable { // only these follow one another without an entry each
+			return
+		}
+	}
+}
+
+// changed says whether the tables show that a step was done.
+func changed(s driver.Step, tables []driver.Table) bool {
+	find := func(name string) *driver.Table {
+		i := slices.IndexFunc(tables, func(t driver.Table) bool { return t.Name == name })
+		if i < 0 {
+			return nil
+		}
+		return &tables[i]
+	}
+	switch s.Kind {
+	case driver.CreateTable:
+		return find(s.New.Name) != nil
+	case driver.RenameTable:
+		return find(s.Table) == nil && find(s.To) != nil
+	case driver.DropTable:
+		return find(s.Table) == nil
+	}
+	t := find(s.Table)
+	if t == nil {
+		return false
+	}
+	column := func(name string) bool {
+		return slices.ContainsFunc(t.Columns, func(c driver.Column) bool { return c.Name == name })
+	}
+	index := slices.ContainsFunc(t.Indexes, func(x driver.TableIndex) bool { return x.Name == s.Index.Name })
+	switch s.Kind {
+	case driver.AddColumn:
+		return column(s.Column.Name)
+	case driver.RenameColumn:
+		return !column(s.Column.Name) && column(s.To)
+	case driver.DropColumn:
+		return !column(s.Column.Name)
+	case driver.CreateIndex:
+		return index
+	default:
+		return !index
+	}
+}
+
+// acquire takes the lease: at once, or when whoever has it ends or stops renewing it. It makes the journal
+// when there is none. waiting is called while another has it.
+func acquire(ctx context.Context, eng driver.Engine, holder string, clock func() time.Time, waiting func()) (*journal, error) {
+	if err := eng.Apply(ctx, driver.Step{Kind: driver.CreateTable, New: journalShape.def()}); err != nil {
+		return nil, err
+	}
+	for {
+		tables, err := eng.Inspect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		j, ok, err := readJournal(ctx, eng, tables)
+		if err != nil {
+			return nil, err
+		}
+		j.clock, j.holder = clock, holder
+		if !ok {
+			if err := j.begin(ctx); err == nil {
+				return j, nil
+			} else if !fault.Is(err, fault.Unique) {
+				return nil, err
+			}
+			continue // another was faster
+		}
+		if j.held == "" || j.held == holder || clock().UnixMilli() > j.until {
+			j.catchUp(tables)
+			if err := j.save(ctx); err == nil {
+				return j, nil
+			} else if !fault.Is(err, fault.Conflict) {
+				return nil, err
+			}
+			continue
+		}
+		if waiting != nil {
+			waiting()
+		}
+		select {
+		case <-time.After(leaseTime / 20):
+		case <-ctx.Done():
+			return nil, fault.New(fault.Unavailable, "another process is changing the schema")
+		}
+	}
+}
+
+// begin makes the row.
+func (j *journal) begin(ctx context.Context) error {
+	return retrying(ctx, func() error {
+		return j.eng.Write(ctx, func(tx driver.Tx) error {
+			row, err := j.row()
+			if err != nil {
+				return err
+			}
+			row[spec.OrdID], row[spec.OrdCreated], row[spec.OrdRev] = expr.TextOf(journalID), row[spec.OrdUpdated], expr.IntOf(0)
+			return tx.Insert(journalCollection, row)
+		})
+	})
+}
+
+// row is the journal as a row, with the lease renewed.
+func (j *journal) row() (Record, error) {
+	row := make(Record, len(journalCollection.Fields))
+	now := j.clock()
+	text, err := json.Marshal(j.shape)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, "write the migration journal", err)
+	}
+	row[spec.OrdUpdated] = expr.TimeOf(now.UnixMilli())
+	row[spec.OrdRev] = expr.IntOf(j.rev + 1)
+	row[ordShape] = expr.TextOf(string(text))
+	row[ordDone], row[ordFilled] = expr.IntOf(int64(j.done)), expr.IntOf(int64(j.filled))
+	row[ordCursor] = textOrNull(j.cursor)
+	if row[ordHolder] = textOrNull(j.holder); j.holder != "" {
+		row[ordUntil] = expr.TimeOf(now.Add(leaseTime).UnixMilli())
+	}
+	if j.plan != nil {
+		plan := make([]journaled, len(j.plan))
+		for i, s := range j.plan {
+			plan[i] = journaled{s.Text, s.Lossy, s.do}
+		}
+		if text, err = json.Marshal(plan); err != nil {
+			return nil, fault.Wrap(fault.Internal, "write the migration journal", err)
+		}
+		row[ordPlan] = expr.TextOf(string(text))
+	}
+	return row, nil
+}
+
+// save writes the journal and keeps the lease; a conflict when another has taken it over.
+func (j *journal) save(ctx context.Context) error {
+	return j.together(ctx, func(driver.Tx) error { return nil })
+}
+
+// together writes the journal in one transaction with fn, which runs first and may change j.
+func (j *journal) together(ctx context.Context, fn func(driver.Tx) error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := retrying(ctx, func() error {
+		return j.eng.Write(ctx, func(tx driver.Tx) error {
+			if err := fn(tx); err != nil {
+				return err
+			}
+			row, err := j.row()
+			if err != nil {
+				return err
+			}
+			ords := []int{spec.OrdUpdated, spec.OrdRev, ordShape, ordPlan, ordDone, ordCursor, ordFilled, ordHolder, ordUntil}
+			mine, err := tx.Update(journalCollection, journalID, j.rev, row, ords)
+			if err == nil && !mine {
+				err = fault.New(fault.Conflict, "another process has taken over the change of the schema")
+			}
+			return err
+		})
+	})
+	if err == nil {
+		j.rev++
+	}
+	return err
+}
+
+// release gives the lease up.
+func (j *journal) release(ctx context.Context) error {
+	j.holder = ""
+	return j.save(ctx)
+}
+
+// renew keeps the lease while a step takes long, until stop is called.
+func (j *journal) renew(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(leaseTime / 4)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if j.save(ctx) != nil {
+					return // the next step finds out why
+				}
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// retrying runs fn again while it loses against other transactions.
+func retrying(ctx context.Context, fn func() error) error {
+	for {
+		err := fn()
+		if !fault.Is(err, fault.Retry) {
+			return err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return fault.Wrap(fault.Unavailable, "change the schema", err)
+		}
+	}
+}

@@ -1,0 +1,359 @@
+package data
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// Step is one step of a schema change.
+type Step struct {
+	Text  string   `json:"text"`  // for people: add field "phone" (text) to contacts
+	SQL   []string `json:"sql"`   // what the database is told; empty for values that are computed
+	Lossy bool     `json:"lossy"` // something that was entered is lost
+
+	do action
+	// Where in the database of now the step's values are, for counting them; "" when they are not there yet.
+	table, column string
+}
+
+// Migration is what leads from the database as it is to the app's schema. It is complete when it has
+// no steps.
+type Migration struct {
+	Steps []Step
+	Drift []string // what was changed outside Plinth, for people; what was added there is left alone
+
+	app *spec.App
+	key []byte
+}
+
+// Lossy says whether something is lost.
+func (m *Migration) Lossy() bool {
+	return slices.ContainsFunc(m.Steps, func(s Step) bool { return s.Lossy })
+}
+
+// Plan compares an app with a database and finds the steps between them. It changes nothing, and it
+// reads the rows that a step depends on: values that do not convert and duplicates under a new unique
+// index are found here, the latter as an error of kind Conflict.
+//
+// A plan that was interrupted is found too: what is left of it is part of the plan, as far as the app
+// still wants it. key is the app's secret; it may be nil when the app has no encrypted fields.
+func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*Migration, error) {
+	tables, err := eng.Inspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j, ok, err := readJournal(ctx, eng, tables)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		if err := notOurs(app, tables); err != nil {
+			return nil, err
+		}
+	}
+	j.catchUp(tables)
+	return plan(ctx, app, eng, key, j.shape, tables)
+}
+
+// notOurs refuses a database without a journal whose tables are in the way.
+func notOurs(app *spec.App, tables []driver.Table) error {
+	for _, t := range tables {
+		if _, ok := app.Collection(t.Name); ok {
+			return fault.New(fault.Conflict, "the database has a table %q that Plinth did not make: use an empty database", t.Name)
+		}
+	}
+	return nil
+}
+
+func plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte, now *shape, tables []driver.Table) (*Migration, error) {
+	m := &Migration{app: app, key: key, Drift: drift(now, tables)}
+	want := shapeOf(app)
+	m.Steps = diff(now, want)
+	keys, err := keyring(key)
+	if err != nil {
+		return nil, err
+	}
+	sv := &surveyor{app: app, eng: eng, keys: keys, now: now}
+	if err := sv.survey(ctx, m.Steps); err != nil {
+		return nil, err
+	}
+	for i := range m.Steps {
+		if c := m.Steps[i].do.Change; c != nil {
+			m.Steps[i].SQL = eng.Statements(*c)
+		}
+		if m.Steps[i].SQL == nil {
+			m.Steps[i].SQL = []string{}
+		}
+	}
+	return m, nil
+}
+
+func keyring(key []byte) (*Keyring, error) {
+	if len(key) == 0 {
+		return nil, nil
+	}
+	return NewKeyring(key)
+}
+
+// ApplyOptions come with Apply.
+type ApplyOptions struct {
+	AllowLoss bool
+	// Progress is called in long work: rows done of all, and what is being done. Total is 0 while
+	// another process is waited for.
+	Progress func(done, total int, text string)
+
+	clock func() time.Time
+	batch int                     // rows of a backfill in one transaction
+	after func(text string) error // tests end here what a crash would end
+}
+
+// Apply runs the steps. Each is journaled, so that after a crash the next Plan and Apply go on from where
+// it ended. Of two processes that apply at once one does the work and the other waits; both return
+// when the schema is the app's. Steps that lose something run only with AllowLoss.
+//
+// An older version of the app may go on beside added fields and collections. It should be stopped before
+// fields are renamed, converted or dropped.
+func (m *Migration) Apply(ctx context.Context, eng driver.Engine, o ApplyOptions) error {
+	if err := m.permit(m.Steps, o); err != nil {
+		return err
+	}
+	if o.clock == nil {
+		o.clock = time.Now
+	}
+	if o.batch == 0 {
+		o.batch = batchRows
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int, string) {}
+	}
+	var tokens ids
+	j, err := acquire(ctx, eng, tokens.next(o.clock()), o.clock, func() { o.Progress(0, 0, "another process is changing the schema: waiting") })
+	if err != nil {
+		return err
+	}
+	r := &run{m: m, eng: eng, o: o, j: j}
+	if err := r.all(ctx); err != nil {
+		if !r.crashed {
+			_ = j.release(context.WithoutCancel(ctx)) // else others wait until it ends by itself
+		}
+		return err
+	}
+	return nil
+}
+
+func (m *Migration) permit(steps []Step, o ApplyOptions) error {
+	for _, s := range steps {
+		if s.Lossy && !o.AllowLoss {
+			return fault.New(fault.Invalid, "%s: this loses data; allow it with --allow-loss", s.Text)
+		}
+	}
+	return nil
+}
+
+// run is one Apply that holds the lease.
+type run struct {
+	m       *Migration
+	eng     driver.Engine
+	o       ApplyOptions
+	j       *journal
+	keys    *Keyring
+	crashed bool
+}
+
+func (r *run) all(ctx context.Context) error {
+	tables, err := r.eng.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	// Another may have been here since the plan was made, and an interrupted one leaves its cursor.
+	cursorOf := r.interrupted()
+	m, err := plan(ctx, r.m.app, r.eng, r.m.key, r.j.shape, tables)
+	if err != nil {
+		return err
+	}
+	if err := r.m.permit(m.Steps, r.o); err != nil {
+		return err
+	}
+	if r.keys, err = keyring(r.m.key); err != nil {
+		return err
+	}
+	r.j.plan, r.j.done = m.Steps, 0
+	if len(m.Steps) == 0 || m.Steps[0].do.Fill == nil || cursorOf == nil || *m.Steps[0].do.Fill != *cursorOf {
+		r.j.cursor, r.j.filled = "", 0
+	}
+	if len(m.Steps) > 0 {
+		if err := r.j.save(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.mark("plan"); err != nil {
+		return err
+	}
+	stop := r.j.renew(ctx)
+	defer stop()
+	for i := range m.Steps {
+		if err := r.step(ctx, i); err != nil {
+			return err
+		}
+	}
+	stop()
+	r.j.shape, r.j.plan, r.j.done = shapeOf(r.m.app), nil, 0
+	if err := r.j.release(ctx); err != nil {
+		return err
+	}
+	return r.mark("end")
+}
+
+// interrupted is the fill at which an earlier Apply ended, if it was one.
+func (r *run) interrupted() *fill {
+	if r.j.done < len(r.j.plan) {
+		return r.j.plan[r.j.done].do.Fill
+	}
+	return nil
+}
+
+// mark is where tests pull the plug.
+func (r *run) mark(text string) error {
+	if r.o.after == nil {
+		return nil
+	}
+	err := r.o.after(text)
+	r.crashed = r.crashed || err != nil
+	return err
+}
+
+func (r *run) step(ctx context.Context, i int) error {
+	s := r.j.plan[i]
+	r.o.Progress(i, len(r.j.plan), s.Text)
+	if s.do.Fill != nil {
+		return r.fill(ctx, s)
+	}
+	if err := r.eng.Apply(ctx, *s.do.Change); err != nil {
+		return r.explain(ctx, s, err)
+	}
+	if err := r.mark("did " + s.Text); err != nil {
+		return err
+	}
+	r.j.mu.Lock()
+	r.j.shape.apply(s.do)
+	r.j.done = i + 1
+	r.j.mu.Unlock()
+	if creates(s) && i+1 < len(r.j.plan) && creates(r.j.plan[i+1]) {
+		return nil // a new database is made with one entry for all its tables: catchUp finds those that are there
+	}
+	if err := r.j.save(ctx); err != nil {
+		return err
+	}
+	return r.mark("noted " + s.Text)
+}
+
+func creates(s Step) bool { return s.do.Change != nil && s.do.Change.Kind == driver.CreateTable }
+
+// fill works off a fill in batches, from the journal's cursor on.
+func (r *run) fill(ctx context.Context, s Step) error {
+	f := s.do.Fill
+	r.j.mu.Lock()
+	if col := r.j.shape.table(f.Table).column(f.Column); f.Kind == fillReseal && !slices.Contains(col.Sealed, f.Place) {
+		col.Sealed = append([]string{f.Place}, col.Sealed...) // from now on values are sealed for either place
+	}
+	r.j.mu.Unlock()
+	fl, err := newFiller(r.eng, r.m.app, r.keys, r.j.shape, f)
+	if err != nil {
+		return err
+	}
+	fl.loss = r.o.AllowLoss
+	stmt, err := r.eng.Prepare(fl.query(true))
+	if err != nil {
+		return err
+	}
+	total, err := countRows(ctx, r.eng, fl.from)
+	if err != nil {
+		return err
+	}
+	if f.Kind == fillReseal {
+		if err := r.j.save(ctx); err != nil {
+			return err
+		}
+	}
+	for n := 1; n > 0; {
+		cursor, filled := r.j.cursor, r.j.filled
+		err := r.j.together(ctx, func(tx driver.Tx) error {
+			r.j.cursor, r.j.filled = cursor, filled // it may be run again
+			var err error
+			if r.j.cursor, n, err = fl.batch(ctx, tx, stmt, cursor, r.o.batch); err != nil {
+				return err
+			}
+			r.j.filled += n
+			return nil
+		})
+		if err != nil {
+			r.j.cursor, r.j.filled = cursor, filled
+			return err
+		}
+		r.o.Progress(r.j.filled, max(total, r.j.filled), s.Text)
+		if err := r.mark("batch of " + f.words()); err != nil {
+			return err
+		}
+	}
+	r.j.mu.Lock()
+	r.j.shape.apply(s.do)
+	r.j.done++
+	r.j.cursor, r.j.filled = "", 0
+	r.j.mu.Unlock()
+	if err := r.j.save(ctx); err != nil {
+		return err
+	}
+	return r.mark("noted " + s.Text)
+}
+
+// explain says which values stand in the way of a unique index.
+func (r *run) explain(ctx context.Context, s Step, err error) error {
+	c := s.do.Change
+	if !fault.Is(err, fault.Unique) || c.Kind != driver.CreateIndex {
+		return err
+	}
+	sv := &surveyor{app: r.m.app, eng: r.eng, keys: r.keys, now: r.j.shape.clone()}
+	if found := sv.duplicates(ctx, sv.now.table(c.Table), c.Index); found != nil {
+		return found
+	}
+	return err
+}
+
+func countRows(ctx context.Context, eng driver.Engine, c *spec.Collection) (int, error) {
+	s, err := eng.Prepare(&driver.Query{From: c, Count: true, Limit: -1})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	err = eng.Read(ctx, func(r driver.Reader) error {
+		return r.Rows(ctx, s, nil, func(cols driver.Columns) error {
+			n = int(cols.Int(0))
+			return nil
+		})
+	})
+	return n, err
+}
+
+// plural is "1 value" or "3 values".
+func plural(n int, what string) string {
+	s := plain(intValue(int64(n))) + " " + what
+	if n != 1 {
+		s += "s"
+	}
+	return s
+}
+
+// fieldWords are the fields of an index, for people.
+func fieldWords(x *spec.Index) string {
+	names := make([]string, len(x.Fields))
+	for i, f := range x.Fields {
+		names[i] = f.Name
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,240 @@
+package data
+
+import (
+	"context"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+func noRecord(k *kind) error {
+	return fault.New(fault.NotFound, "there is no such record in %s", k.Name)
+}
+
+// Get appends one record as JSON. A record that the caller may not read is not found.
+func (db *DB) Get(ctx context.Context, by Caller, t Target, view View, dst []byte) (out []byte, rev int64, err error) {
+	k, err := db.collection(by, t.Collection)
+	if err != nil {
+		return dst, 0, err
+	}
+	if k.Access.Read == nil && !by.Operator {
+		return dst, 0, denied(&by, "read "+k.Name)
+	}
+	d, err := db.getDraft(k, &by, t.By, view)
+	if err != nil {
+		return dst, 0, err
+	}
+	if err := db.pass(&by, d.gates); err != nil {
+		return dst, 0, err
+	}
+	s := db.scope(&by, nil)
+	var params [1]Value
+	if params[0], err = db.targetValue(k, t); err != nil {
+		return dst, 0, err
+	}
+	s.Params = params[:]
+	var keyBuf [32]byte
+	var argBuf [4]Value
+	v, args, err := d.variant(db, s, keyBuf[:0], argBuf[:0])
+	if err != nil {
+		return dst, 0, err
+	}
+	if v.none {
+		return dst, 0, noRecord(k)
+	}
+	found := false
+	err = db.eng.Read(ctx, func(rd driver.Reader) error {
+		if len(d.more) > 0 {
+			rows, err := db.fetch(ctx, rd, d, v, s, args, nil)
+			if err == nil && len(rows.rows) > 0 {
+				found = true
+				dst = rows.append(dst, 0)
+			}
+			return err
+		}
+		return rd.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
+			found = true
+			if v.rev >= 0 {
+				rev = cols.Int(v.rev)
+			}
+			var err error
+			if dst, err = db.appendRow(dst, k.Collection, v, cols); err == nil {
+				dst = append(dst, '}')
+			}
+			return err
+		})
+	})
+	if err == nil && !found {
+		err = noRecord(k)
+	}
+	return dst, rev, err
+}
+
+// getDraft finds or makes the draft of reading one record by id or by a unique field.
+func (db *DB) getDraft(k *kind, by *Caller, field string, view View) (*draft, error) {
+	var buf [128]byte
+	key := draftKey(buf[:0], 'g', k, by)
+	key = append(append(key, field...), 0)
+	key = append(append(key, view.Fields...), 0)
+	key = append(key, view.Expand...)
+	if d, ok := db.drafts.find(key); ok {
+		return d, nil
+	}
+	d := &draft{k: k}
+	a := &asker{db: db, by: by}
+	ord := spec.OrdID
+	if field != "" {
+		notUnique := fault.New(fault.NotFound, "there is no unique field %q in %s", field, k.Name)
+		f, err := a.field(k.Collection, "", 0, field, true)
+		if err != nil || !f.Unique {
+			return nil, notUnique
+		}
+		for i := range a.gates {
+			a.gates[i].err = notUnique
+		}
+		ord = lookupOrd(f)
+	}
+	fields, err := a.fields(k.Collection, "fields", view.Fields)
+	if err != nil {
+		return nil, err
+	}
+	if d.more, err = a.expand(k, view.Expand); err != nil {
+		return nil, err
+	}
+	f := k.Fields[ord]
+	d.where = &expr.Node{Op: expr.OpEq, Type: expr.Type{Kind: expr.Bool}, Args: []*expr.Node{
+		fieldNode(f), {Op: expr.OpParam, Index: 0, Type: expr.Type{Kind: f.Kind()}}}}
+	if rule := access(k, by, nil); rule != nil {
+		d.where = expr.And(rule, d.where)
+	}
+	d.columns(by, fields)
+	d.gates = a.gates
+	d.sort = []driver.Key{{Ord: spec.OrdID}}
+	db.drafts.keep(key, d.ready())
+	return d, nil
+}
+
+// lookupOrd is the ordinal by which a field is asked for equality.
+func lookupOrd(f *spec.Field) int {
+	switch {
+	case f.KeyOrd >= 0:
+		return f.KeyOrd
+	case f.FoldOrd >= 0:
+		return f.FoldOrd
+	}
+	return f.Ord
+}
+
+// targetValue is the value by which a target is asked.
+func (db *DB) targetValue(k *kind, t Target) (Value, error) {
+	if t.By == "" {
+		return expr.TextOf(t.ID), nil
+	}
+	f, ok := k.Field(t.By)
+	if !ok {
+		return Value{}, noRecord(k)
+	}
+	return db.lookupValue(k, f, t.Value)
+}
+
+// lookupValue reads a text as the value by which a unique field is asked.
+func (db *DB) lookupValue(k *kind, f *spec.Field, text string) (Value, error) {
+	v, err := expr.ParseText(f.ExprType(), text) // folds a ci text
+	if err != nil {
+		return Value{}, fault.New(fault.BadRequest, "%q is not a value of %s", text, f.Name)
+	}
+	if f.KeyOrd >= 0 {
+		return expr.TextOf(db.keys.Lookup(k.Collection, f, canonicalText(f, v))), nil
+	}
+	return v, nil
+}
+
+// record reads a whole record in a transaction or snapshot; nil when there is none.
+func (k *kind) record(ctx context.Context, rd driver.Reader, stmt driver.Stmt, id string) (rec Record, err error) {
+	err = rd.Rows(ctx, stmt, []Value{expr.TextOf(id)}, func(cols driver.Columns) error {
+		rec = k.copy(cols)
+		return nil
+	})
+	return rec, err
+}
+
+// copy keeps a whole row.
+func (k *kind) copy(cols driver.Columns) Record {
+	rec := make(Record, len(k.Fields))
+	for i := range rec {
+		rec[i] = cols.Value(i)
+	}
+	return rec
+}
+
+// fetcher finds the records that rules walk to, with full sight.
+type fetcher struct {
+	db  *DB
+	ctx context.Context
+	rd  driver.Reader
+}
+
+func (f fetcher) Fetch(collection, id string) ([]Value, error) {
+	k := f.db.kinds[collection]
+	return k.record(f.ctx, f.rd, k.whole, id)
+}
+
+func (f fetcher) Referring(collection string, ord int, id string) ([][]Value, error) {
+	from := f.db.kinds[collection]
+	to := f.db.kinds[from.Fields[ord].To]
+	for _, r := range to.referrers {
+		if r.from == from && r.field.Ord == ord {
+			return r.records(f.ctx, f.rd, id)
+		}
+	}
+	return nil, fault.New(fault.Internal, "%s.%s refers to nothing", collection, from.Fields[ord].Name)
+}
+
+// records reads the whole records that refer to id.
+func (r *referrer) records(ctx context.Context, rd driver.Reader, id string) (all [][]Value, err error) {
+	err = rd.Rows(ctx, r.stmt, []Value{expr.TextOf(id)}, func(cols driver.Columns) error {
+		all = append(all, r.from.copy(cols))
+		return nil
+	})
+	return all, err
+}
+
+// readable reads a record that the caller may read, and which of its fields he may read.
+func (db *DB) readable(ctx context.Context, by *Caller, k *kind, id string) (rec Record, fields []bool, err error) {
+	err = db.eng.Read(ctx, func(rd driver.Reader) error {
+		if rec, err = k.record(ctx, rd, k.whole, id); err != nil {
+			return err
+		}
+		if rec == nil {
+			return noRecord(k)
+		}
+		may, err := db.holds(k.Access.Read, by, fetcher{db, ctx, rd}, rec)
+		if err != nil {
+			return err
+		}
+		if !may {
+			return noRecord(k)
+		}
+		fields, err = db.readableFields(by, k, rec, fetcher{db, ctx, rd})
+		return err
+	})
+	return rec, fields, err
+}
+
+// readableFields says which fields of a record the caller may read.
+func (db *DB) readableFields(by *Caller, k *kind, rec Record, fetch expr.Fetcher) ([]bool, error) {
+	fields := make([]bool, len(k.Fields))
+	for _, f := range k.Fields {
+		fields[f.Ord] = visible(f, by)
+		if f.Read != nil && fields[f.Ord] {
+			may, err := db.holds(f.Read, by, fetch, rec)
+			if err != nil {
+				return nil, err
+			}
+			fields[f.Ord] = may
+		}
+	}
+	return fields, nil
+}

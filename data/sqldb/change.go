@@ -1,0 +1,47 @@
+package sqldb
+
+import (
+	"strings"
+)
+
+// Insert is the statement that inserts a row with these columns, bound in order.
+func Insert(d Dialect, table string, columns []string) string {
+	var b strings.Builder
+	b.WriteString("INSERT INTO " + d.Quote(table) + " (")
+	for i, c := range columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(d.Quote(c))
+	}
+	b.WriteString(") VALUES (")
+	for i := range columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(d.Placeholder(i + 1))
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// Update is the statement that sets these columns, bound in order, of the row whose id and rev
+// are bound after them.
+func Update(d Dialect, table string, columns []string) string {
+	var b strings.Builder
+	b.WriteString("UPDATE " + d.Quote(table) + " SET ")
+	for i, c := range columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(d.Quote(c) + " = " + d.Placeholder(i+1))
+	}
+	n := len(columns)
+	b.WriteString(" WHERE " + d.Quote("id") + " = " + d.Placeholder(n+1) + " AND " + d.Quote("rev") + " = " + d.Placeholder(n+2))
+	return b.String()
+}
+
+// Delete is the statement that deletes the rows with the bound value in this column.
+func Delete(d Dialect, table, column string) string {
+	return "DELETE FROM " + d.Quote(table) + " WHERE " + d.Quote(column) + " = " + d.Placeholder(1)
+}

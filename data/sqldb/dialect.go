@@ -1,0 +1,44 @@
+package sqldb
+
+import (
+	"github.com/bluell/plinth/expr"
+)
+
+// Piece writes a part of a statement. It is a function because placeholders count in the order
+// in which they are written.
+type Piece func(*SQL)
+
+// Dialect is what differs between the databases that speak SQL.
+type Dialect interface {
+	// Quote makes an identifier of any name.
+	Quote(name string) string
+	// Placeholder is the n-th argument, from 1. Numbered says that one may stand in several places.
+	Placeholder(n int) string
+	Numbered() bool
+
+	// Asc and Desc follow a sort key; null is smallest.
+	Asc() string
+	Desc() string
+
+	// Same is the infix operator by which null equals null; it is never null itself.
+	Same() string
+	// RowValues says that (a, b) < (x, y) walks an index; without it the comparison is written
+	// out behind a redundant bound.
+	RowValues() bool
+	// ScaledDecimals says that decimals are stored as integers, at their field's scale.
+	ScaledDecimals() bool
+	// Lock ends a query whose rows are to be locked; "" where writers are alone anyway.
+	Lock() string
+
+	// Length is the number of code points of a text.
+	Length(w *SQL, text Piece)
+	// Contains, StartsWith and EndsWith compare code points and are null when an operand is.
+	Contains(w *SQL, text, part Piece)
+	StartsWith(w *SQL, text, part Piece)
+	EndsWith(w *SQL, text, part Piece)
+
+	// ListLength is the number of items of a list; null for a null list.
+	ListLength(w *SQL, list Piece)
+	// Items is a table expression with the items of a list in its column "value"; none for a null list.
+	Items(w *SQL, list Piece, elem expr.Kind, alias string)
+}

@@ -1,0 +1,338 @@
+package sqldb
+
+import (
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/spec"
+)
+
+// Statement is a query in SQL.
+type Statement struct {
+	SQL     string
+	Binds   []Bind            // what stands for placeholder i+1
+	Outputs []Output          // the query's outputs; further columns only serve the order
+	Single  bool              // at most one row: the record with one id
+	Tables  map[string]string // by alias, for people who read plans
+}
+
+// Output is the kind of one output.
+type Output struct {
+	Kind, Elem expr.Kind
+	Scale      uint8
+}
+
+const row = "r" // alias of the rows asked for
+
+// Translate makes the statement for a query. It is whole, or fault.Capability says what cannot be asked.
+func Translate(d Dialect, collections []*spec.Collection, q *driver.Query) (*Statement, error) {
+	t := &translation{d: d, q: q, w: &SQL{d: d}}
+	t.c = &compiler{tables: map[string]*spec.Collection{}, vars: map[int]variable{}, named: map[string]string{row: q.From.Name, "k": q.From.Name}, scaled: d.ScaledDecimals()}
+	for _, c := range collections {
+		t.c.tables[c.Name] = c
+	}
+	t.c.tables[q.From.Name] = q.From
+	t.query()
+	if t.c.err != nil {
+		return nil, t.c.err
+	}
+	return &Statement{SQL: t.w.text.String(), Binds: t.w.binds, Outputs: t.out,
+		Single: singular(q.Where) && q.Per == nil, Tables: t.c.named}, nil
+}
+
+type translation struct {
+	d   Dialect
+	q   *driver.Query
+	w   *SQL
+	c   *compiler
+	out []Output
+}
+
+func (t *translation) query() {
+	switch q := t.q; {
+	case q.Per != nil && (q.Count || len(q.Group) > 0 || len(q.Aggregates) > 0 || q.After != nil || q.Limit >= 0):
+		t.c.refuse("counts, groups and pages of several parents at once")
+	case q.Count:
+		t.count()
+	case len(q.Group) > 0 || len(q.Aggregates) > 0:
+		t.groups()
+	case q.Per != nil:
+		t.per()
+	default:
+		t.list()
+	}
+	if t.q.Lock {
+		t.w.Write(t.d.Lock())
+	}
+}
+
+func (t *translation) column(ord int) Piece {
+	f := t.c.field(t.q.From, ord)
+	return func(w *SQL) { w.Column(row, f.Name) }
+}
+
+func (t *translation) from() {
+	t.w.Name(t.q.From.Name)
+	t.w.Write(" ", row)
+}
+
+// where writes the condition on the rows under an alias, after a keyword; nothing when there is none.
+func (t *translation) where(keyword, alias string) bool {
+	if t.q.Where == nil {
+		return false
+	}
+	t.w.Write(keyword)
+	t.c.bind(expr.VarRecord, variable{alias, t.q.From}, func() { t.c.cond(t.w, t.q.Where, true) })
+	return true
+}
+
+func (t *translation) limit(arg int) {
+	if arg >= 0 {
+		t.w.Write(" LIMIT ")
+		t.w.Bind(Bind{Arg: arg})
+	}
+}
+
+func (t *translation) output(f *spec.Field) {
+	t.out = append(t.out, Output{Kind: f.Kind(), Elem: f.Elem.Kind(), Scale: uint8(f.Scale)})
+}
+
+// cols writes the outputs and remembers their kinds.
+func (t *translation) cols(first bool) {
+	for _, col := range t.q.Cols {
+		if !first {
+			t.w.Write(", ")
+		}
+		first = false
+		f := t.c.field(t.q.From, col.Ord)
+		if col.If == nil {
+			t.w.Write(t.column(col.Ord))
+			t.output(f)
+			continue
+		}
+		t.c.bind(expr.VarRecord, variable{row, t.q.From}, func() {
+			t.c.truth(t.w, col.If)
+			t.w.Write(", CASE WHEN ")
+			t.c.cond(t.w, col.If, true)
+			t.w.Write(" THEN ", t.column(col.Ord), " END")
+		})
+		t.out = append(t.out, Output{Kind: expr.Bool})
+		t.output(f)
+	}
+	if first {
+		t.w.Write("1")
+	}
+}
+
+func (t *translation) orderBy(alias string, before ...Piece) {
+	if len(t.q.Sort)+len(before) == 0 {
+		return
+	}
+	t.w.Write(" ORDER BY ")
+	for i, p := range before {
+		if i > 0 {
+			t.w.Write(", ")
+		}
+		t.w.Write(p)
+	}
+	for i, k := range t.q.Sort {
+		if i+len(before) > 0 {
+			t.w.Write(", ")
+		}
+		t.w.Column(alias, t.c.field(t.q.From, k.Ord).Name)
+		t.w.Write(t.direction(k.Desc))
+	}
+}
+
+func (t *translation) direction(desc bool) string {
+	if desc {
+		return t.d.Desc()
+	}
+	return t.d.Asc()
+}
+
+func (t *translation) count() {
+	t.out = []Output{{Kind: expr.Int}}
+	if t.q.Limit < 0 {
+		t.w.Write("SELECT count(*) FROM ")
+		t.from()
+		t.where(" WHERE ", row)
+		return
+	}
+	t.w.Write("SELECT count(*) FROM (SELECT 1 FROM ")
+	t.from()
+	t.where(" WHERE ", row)
+	t.limit(t.q.Limit)
+	t.w.Write(") n")
+}
+
+func (t *translation) groups() {
+	t.w.Write("SELECT ")
+	for i, ord := range t.q.Group {
+		if i > 0 {
+			t.w.Write(", ")
+		}
+		t.w.Write(t.column(ord))
+		t.output(t.c.field(t.q.From, ord))
+	}
+	for i, a := range t.q.Aggregates {
+		if i+len(t.q.Group) > 0 {
+			t.w.Write(", ")
+		}
+		t.aggregate(a)
+	}
+	t.w.Write(" FROM ")
+	t.from()
+	t.where(" WHERE ", row)
+	if len(t.q.Group) > 0 {
+		for i, ord := range t.q.Group {
+			t.w.Write([]string{" GROUP BY ", ", "}[min(i, 1)], t.column(ord))
+		}
+		for i, ord := range t.q.Group {
+			t.w.Write([]string{" ORDER BY ", ", "}[min(i, 1)], t.column(ord), t.d.Asc())
+		}
+	}
+	t.limit(t.q.Limit)
+}
+
+func (t *translation) aggregate(a driver.Aggregate) {
+	switch a.Func {
+	case "count":
+		if a.Ord < 0 {
+			t.w.Write("count(*)")
+		} else {
+			t.w.Write("count(", t.column(a.Ord), ")")
+		}
+		t.out = append(t.out, Output{Kind: expr.Int})
+	case "sum", "min", "max":
+		f := t.c.field(t.q.From, a.Ord)
+		if k := f.Kind(); a.Func == "sum" && k != expr.Int && k != expr.Bigint && k != expr.Decimal {
+			t.c.refuse("the sum of " + f.Name)
+		}
+		t.w.Write(a.Func, "(", t.column(a.Ord), ")")
+		t.output(f)
+	default:
+		t.c.refuse("the aggregate " + a.Func)
+	}
+}
+
+func (t *translation) list() {
+	legs := []leg{nil}
+	if t.q.After != nil {
+		if len(t.q.After.Args) != len(t.q.Sort) || len(t.q.After.Null) != len(t.q.Sort) {
+			t.c.refuse("a page without all of its keys")
+			return
+		}
+		p := page{t.d, t.q.Sort, t.q.After.Args, t.q.After.Null, t.column}
+		legs = p.behind(0)
+	}
+	for i, l := range legs {
+		if i > 0 {
+			t.w.Write(" UNION ALL ")
+		}
+		t.out = t.out[:0]
+		t.leg(l, len(legs) > 1)
+	}
+	if len(legs) == 1 {
+		t.orderBy(row)
+	} else {
+		for i, k := range t.q.Sort {
+			t.w.Write([]string{" ORDER BY ", ", "}[min(i, 1)], len(t.out)+i+1, t.direction(k.Desc))
+		}
+	}
+	t.limit(t.q.Limit)
+}
+
+// leg writes one SELECT of a page. With company, its sort keys are put out too: they are what a
+// union is ordered by, and each leg then walks its index while the database merges them.
+func (t *translation) leg(l leg, company bool) {
+	t.w.Write("SELECT ")
+	t.cols(true)
+	if company {
+		for _, k := range t.q.Sort {
+			t.w.Write(", ", t.column(k.Ord))
+		}
+	}
+	t.w.Write(" FROM ")
+	t.from()
+	word := " WHERE "
+	if t.where(word, row) {
+		word = " AND "
+	}
+	for _, p := range l {
+		t.w.Write(word, p)
+		word = " AND "
+	}
+}
+
+// per writes the query for many parents. With a limit each parent has a subquery of its own, which
+// stops there: a hot parent's other rows are not read.
+func (t *translation) per() {
+	q, w := t.q, t.w
+	parent := Piece(func(w *SQL) { w.Column("p", "value") })
+	list := Piece(func(w *SQL) { w.Bind(Bind{Arg: q.Per.Arg}) })
+	t.out = append(t.out, Output{Kind: expr.Text})
+	w.Write("SELECT ", parent)
+	t.cols(false)
+	w.Write(" FROM ")
+	t.d.Items(w, list, expr.Text, "p")
+	switch {
+	case q.Per.Ord == spec.OrdID:
+		w.Write(" CROSS JOIN ")
+		t.from()
+		w.Write(" WHERE ", t.column(spec.OrdID), " = ", parent)
+		t.where(" AND ", row)
+	case q.Per.Limit < 0:
+		w.Write(" CROSS JOIN ")
+		t.children(row, parent)
+	default:
+		w.Write(" CROSS JOIN ")
+		t.from()
+		w.Write(" WHERE ", t.column(spec.OrdID), " IN (SELECT k.", t.d.Quote("id"), " FROM ")
+		t.children("k", parent)
+		t.orderBy("k")
+		t.limit(q.Per.Limit)
+		w.Write(")")
+	}
+	t.orderBy(row, parent)
+}
+
+// children writes the rows that belong to a parent: after FROM.
+func (t *translation) children(alias string, parent Piece) {
+	f := t.c.field(t.q.From, t.q.Per.Ord)
+	if f.Kind() == expr.List {
+		t.w.Name(SideTable(t.q.From.Name, f.Name))
+		t.w.Write(" s CROSS JOIN ")
+	}
+	t.w.Name(t.q.From.Name)
+	t.w.Write(" ", alias, " WHERE ")
+	if f.Kind() == expr.List {
+		t.w.Write("s.", t.d.Quote("value"), " = ", parent, " AND ", alias, ".", t.d.Quote("id"), " = s.", t.d.Quote("id"))
+	} else {
+		t.w.Column(alias, f.Name)
+		t.w.Write(" = ", parent)
+	}
+	t.where(" AND ", alias)
+}
+
+// singular says that a condition allows one id only.
+func singular(n *expr.Node) bool {
+	if n == nil {
+		return false
+	}
+	switch n.Op {
+	case expr.OpAnd:
+		for _, a := range n.Args {
+			if singular(a) {
+				return true
+			}
+		}
+	case expr.OpEq:
+		l, r := n.Args[0], n.Args[1]
+		return ownID(l) && isArg(r) || ownID(r) && isArg(l)
+	}
+	return false
+}
+
+func ownID(n *expr.Node) bool {
+	return n.Op == expr.OpField && n.Index == spec.OrdID && n.Args[0].Op == expr.OpRow && n.Args[0].Index == expr.VarRecord
+}

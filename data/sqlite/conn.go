@@ -1,0 +1,250 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/bluell/plinth/data/sqldb"
+	"github.com/bluell/plinth/expr"
+)
+
+// keptStatements bounds the prepared statements of one connection.
+const keptStatements = 256
+
+// conn is one connection with its prepared statements. It belongs to one goroutine at a time.
+type conn struct {
+	c         *sqlite.Conn
+	kept      map[string]*prepared
+	front     prepared // ring of kept statements, the latest used after it
+	interrupt chan struct{}
+	list      []byte // scratch for lists that are bound
+	cols      columns
+}
+
+// prepared is a statement of one connection.
+type prepared struct {
+	*sqlite.Stmt
+	sql        string
+	busy       bool // rows of it are being read
+	prev, next *prepared
+}
+
+// settings hold for every connection. cache_size: 16 MiB of pages each, which the figures in
+// engine_bench_test.go no longer change with; mmap is off because a fault of the disk in it ends the
+// process instead of being an error.
+const settings = `
+PRAGMA foreign_keys = ON;
+PRAGMA synchronous = FULL;
+PRAGMA cache_size = -16384;
+PRAGMA mmap_size = 0;
+PRAGMA temp_store = MEMORY;
+PRAGMA journal_size_limit = 67108864;
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;
+`
+
+// backstop is the length of the log, in pages, at which the writer itself finishes a checkpoint.
+const backstop = 4000
+
+func connect(path string, flags sqlite.OpenFlags, busy time.Duration) (*conn, error) {
+	sc, err := sqlite.OpenConn(path, flags)
+	if err != nil {
+		return nil, classify("open the database", err)
+	}
+	c := &conn{c: sc, kept: map[string]*prepared{}, interrupt: make(chan struct{})}
+	c.front.prev, c.front.next = &c.front, &c.front
+	sc.SetBusyTimeout(busy)
+	if err := sc.SetDefensive(true); err != nil {
+		sc.Close()
+		return nil, classify("open the database", err)
+	}
+	if err := c.script(settings); err != nil {
+		sc.Close()
+		return nil, classify("open the database", err)
+	}
+	return c, nil
+}
+
+// interruptible lets arm end what the connection is doing.
+func (c *conn) interruptible() { c.c.SetInterrupt(c.interrupt) }
+
+func (c *conn) close() error { return c.c.Close() }
+
+// take finds or prepares a statement; give returns it. A statement whose rows are being read is
+// prepared once more.
+func (c *conn) take(sql string) (*prepared, error) {
+	p := c.kept[sql]
+	switch {
+	case p == nil:
+		st, err := c.c.Prepare(sql)
+		if err != nil {
+			return nil, err
+		}
+		p = &prepared{Stmt: st, sql: sql}
+		c.kept[sql] = p
+		c.drop()
+	case p.busy:
+		st, _, err := c.c.PrepareTransient(sql)
+		if err != nil {
+			return nil, err
+		}
+		return &prepared{Stmt: st, busy: true}, nil
+	default:
+		p.prev.next, p.next.prev = p.next, p.prev
+	}
+	p.prev, p.next = &c.front, c.front.next
+	p.prev.next, p.next.prev = p, p
+	p.busy = true
+	return p, nil
+}
+
+// drop finalizes the statement that was not used for longest when there are too many.
+func (c *conn) drop() {
+	if len(c.kept) <= keptStatements {
+		return
+	}
+	for p := c.front.prev; p != &c.front; p = p.prev {
+		if !p.busy {
+			p.prev.next, p.next.prev = p.next, p.prev
+			delete(c.kept, p.sql)
+			p.Finalize()
+			return
+		}
+	}
+}
+
+func (c *conn) give(p *prepared) {
+	if p.prev == nil {
+		p.Finalize()
+		return
+	}
+	p.Reset() // its error is the one that Step gave
+	p.busy = false
+}
+
+// run executes a statement that answers nothing.
+func (c *conn) run(sql string, args ...expr.Value) error {
+	p, err := c.take(sql)
+	if err != nil {
+		return err
+	}
+	defer c.give(p)
+	for i, v := range args {
+		c.bind(p, i+1, v)
+	}
+	_, err = p.Step()
+	return err
+}
+
+// each executes a statement and calls yield for its rows.
+func (c *conn) each(sql string, yield func(s *sqlite.Stmt) error, args ...expr.Value) error {
+	p, err := c.take(sql)
+	if err != nil {
+		return err
+	}
+	defer c.give(p)
+	for i, v := range args {
+		c.bind(p, i+1, v)
+	}
+	for {
+		more, err := p.Step()
+		if err != nil || !more {
+			return err
+		}
+		if err := yield(p.Stmt); err != nil {
+			return err
+		}
+	}
+}
+
+// script executes statements that are not kept.
+func (c *conn) script(sql string) error {
+	for {
+		st, rest, err := c.c.PrepareTransient(sql)
+		if err != nil {
+			return err
+		}
+		if st.BindParamCount() == 0 && st.ColumnCount() == 0 && rest == 0 && len(sql) < 2 {
+			return st.Finalize()
+		}
+		for more := true; more && err == nil; {
+			more, err = st.Step()
+		}
+		st.Finalize()
+		if err != nil || rest == 0 {
+			return err
+		}
+		sql = sql[len(sql)-rest:]
+	}
+}
+
+func (c *conn) bind(p *prepared, i int, v expr.Value) {
+	switch v.Kind() {
+	case expr.Null:
+		p.BindNull(i)
+	case expr.Float:
+		p.BindFloat(i, v.Float())
+	case expr.Text, expr.Date, expr.JSON:
+		p.BindText(i, v.Text())
+	case expr.Bytes: // and sqldb.AfterTexts: a blob sorts after every text
+		p.BindBytes(i, []byte(v.Text()))
+	case expr.List:
+		c.list = sqldb.AppendList(c.list[:0], v.List())
+		p.BindText(i, string(c.list))
+	default:
+		p.BindInt64(i, v.Int())
+	}
+}
+
+// rows answers a prepared query.
+func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) error {
+	p, err := c.take(s.SQL)
+	if err != nil {
+		return err
+	}
+	defer c.give(p)
+	for i := range s.Binds {
+		b := &s.Binds[i]
+		if b.Arg >= len(args) {
+			return errArgs
+		}
+		c.bind(p, i+1, b.Value(args))
+	}
+	cols := &c.cols
+	if cols.busy {
+		cols = &columns{}
+	}
+	cols.st, cols.out, cols.busy = p.Stmt, s.Outputs, true
+	defer func() { cols.busy, cols.st = false, nil }()
+	for {
+		more, err := p.Step()
+		if err != nil || !more {
+			return err
+		}
+		if err := yield(cols); err != nil {
+			return err
+		}
+		if s.Single {
+			return nil
+		}
+	}
+}
+
+// arm interrupts the connection when ctx ends; the function it returns ends that. No goroutine
+// runs until then.
+func (c *conn) arm(ctx context.Context) func() {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	ended := c.interrupt
+	stop := context.AfterFunc(ctx, func() { close(ended) })
+	return func() {
+		if !stop() {
+			<-ended
+			c.interrupt = make(chan struct{})
+			c.interruptible()
+		}
+	}
+}

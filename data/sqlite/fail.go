@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/bluell/plinth/fault"
+)
+
+// classify gives an error of SQLite its kind. Errors that have one already stay as they are.
+func classify(op string, err error) error {
+	var known *fault.Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	code := sqlite.ErrCode(err)
+	switch code {
+	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey, sqlite.ResultConstraintRowID:
+		return &fault.Error{Kind: fault.Unique, Op: op, Index: refused(err), Err: err}
+	}
+	switch code.ToPrimary() {
+	case sqlite.ResultBusy, sqlite.ResultLocked:
+		return &fault.Error{Kind: fault.Retry, Op: op, Msg: "the database is busy", Err: err}
+	case sqlite.ResultFull:
+		return &fault.Error{Kind: fault.Full, Op: op, Msg: "the disk is full", Err: err}
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return &fault.Error{Kind: fault.Internal, Op: op, Msg: "the database is damaged: restore a backup", Err: err}
+	case sqlite.ResultTooBig:
+		return &fault.Error{Kind: fault.TooLarge, Op: op, Msg: "too large for this database", Err: err}
+	case sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultPerm, sqlite.ResultNoMem,
+		sqlite.ResultInterrupt, sqlite.ResultProtocol:
+		return &fault.Error{Kind: fault.Unavailable, Op: op, Msg: "the database is away", Err: err}
+	}
+	if strings.Contains(err.Error(), "integer overflow") {
+		return &fault.Error{Kind: fault.BadRequest, Op: op, Msg: "the sum does not fit into 64 bits", Err: err}
+	}
+	return fault.Wrap(fault.Internal, op, err)
+}
+
+// refused is what SQLite says of a unique index: "table.column, table.column". Its name is found
+// in the catalogue, where the transaction can still be asked (Tx.refusal).
+func refused(err error) string {
+	_, columns, _ := strings.Cut(err.Error(), "UNIQUE constraint failed: ")
+	if end := strings.IndexAny(columns, "()"); end >= 0 {
+		columns = columns[:end]
+	}
+	return strings.TrimSpace(columns)
+}

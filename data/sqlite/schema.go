@@ -1,0 +1,169 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
+	"github.com/bluell/plinth/expr"
+)
+
+// catalogue keeps what SQLite cannot say of a column (a decimal is an integer to it, a list a text)
+// and the names and columns of indexes as they were asked for. It is a table, not a comment in the
+// definitions, because those are rewritten by ALTER TABLE; and it changes in the same transaction.
+const catalogue = `
+CREATE TABLE IF NOT EXISTS "_columns" ("tbl" TEXT NOT NULL, "name" TEXT NOT NULL, "kind" TEXT NOT NULL, "elem" TEXT NOT NULL,
+	"scale" INTEGER NOT NULL, "ref" TEXT NOT NULL, "side" INTEGER NOT NULL, "maxlen" INTEGER NOT NULL, PRIMARY KEY ("tbl", "name")) STRICT;
+CREATE TABLE IF NOT EXISTS "_indexes" ("tbl" TEXT NOT NULL, "name" TEXT NOT NULL, "sqlname" TEXT NOT NULL, "columns" TEXT NOT NULL,
+	"unique" INTEGER NOT NULL, PRIMARY KEY ("tbl", "name")) STRICT;
+CREATE TABLE IF NOT EXISTS "_health" ("one" INTEGER PRIMARY KEY, "at" INTEGER NOT NULL) STRICT;
+`
+
+// own are the tables that are the engine's, not the app's.
+var own = map[string]bool{"_columns": true, "_indexes": true, "_health": true}
+
+// schema is the database's tables at one moment.
+type schema struct {
+	tables  []driver.Table
+	names   map[string]bool        // every name in the file
+	sqlname map[[2]string]string   // of the indexes, by table and name
+	over    map[[2]string][]string // indexes in the file that have a column, by table and column
+}
+
+func (s *schema) table(name string) (driver.Table, bool) {
+	for _, t := range s.tables {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return driver.Table{}, false
+}
+
+func column(t driver.Table, name string) (driver.Column, bool) {
+	for _, c := range t.Columns {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return driver.Column{}, false
+}
+
+func index(t driver.Table, name string) (driver.TableIndex, bool) {
+	for _, x := range t.Indexes {
+		if x.Name == name {
+			return x, true
+		}
+	}
+	return driver.TableIndex{}, false
+}
+
+// Inspect tells what tables there are, without those the engine keeps beside them.
+func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
+	var tables []driver.Table
+	err := e.inspecting(ctx, func(c *conn) error {
+		s, err := inspect(c)
+		if err == nil {
+			tables = s.tables
+		}
+		return during(ctx, "inspect", err)
+	})
+	return tables, err
+}
+
+func inspect(c *conn) (*schema, error) {
+	s := &schema{names: map[string]bool{}, sqlname: map[[2]string]string{}, over: map[[2]string][]string{}}
+	err := c.each(`SELECT "type", "name" FROM sqlite_schema ORDER BY "name"`, func(st *sqlite.Stmt) error {
+		kind, name := st.ColumnText(0), st.ColumnText(1)
+		s.names[name] = true
+		if kind == "table" && !own[name] && !strings.HasPrefix(name, "sqlite_") && !strings.Contains(name, "$") {
+			s.tables = append(s.tables, driver.Table{Name: name})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range s.tables {
+		if err := s.columns(c, &s.tables[i]); err != nil {
+			return nil, err
+		}
+		if err := s.indexes(c, &s.tables[i]); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(s.tables, func(a, b driver.Table) int { return cmp.Compare(a.Name, b.Name) })
+	return s, nil
+}
+
+func (s *schema) columns(c *conn, t *driver.Table) error {
+	return c.each(`SELECT p."name", p."type", k."kind", k."elem", k."scale", k."ref", k."side", k."maxlen" FROM pragma_table_info(?1) p
+		LEFT JOIN "_columns" k ON k."tbl" = ?1 AND k."name" = p."name" ORDER BY p."cid"`, func(st *sqlite.Stmt) error {
+		col := driver.Column{Name: st.ColumnText(0)}
+		if st.ColumnType(2) == sqlite.TypeNull { // not made by Plinth
+			col.Kind = kindOf[st.ColumnText(1)]
+		} else {
+			col.Kind, col.Elem = kindNamed(st.ColumnText(2)), kindNamed(st.ColumnText(3))
+			col.Scale, col.Ref = st.ColumnInt(4), st.ColumnText(5)
+			col.Side, col.MaxLen = st.ColumnBool(6), st.ColumnInt(7)
+		}
+		t.Columns = append(t.Columns, col)
+		return nil
+	}, expr.TextOf(t.Name))
+}
+
+func (s *schema) indexes(c *conn, t *driver.Table) error {
+	err := c.each(`SELECT "name", "sqlname", "columns", "unique" FROM "_indexes" WHERE "tbl" = ?1 ORDER BY rowid`, func(st *sqlite.Stmt) error {
+		columns, err := sqldb.ReadList([]byte(st.ColumnText(2)), expr.Text)
+		if err != nil {
+			return err
+		}
+		x := driver.TableIndex{Name: st.ColumnText(0), Unique: st.ColumnBool(3)}
+		for _, v := range columns.List() {
+			x.Columns = append(x.Columns, v.Text())
+		}
+		if sqlname := st.ColumnText(1); s.names[sqlname] {
+			s.sqlname[[2]string{t.Name, x.Name}] = sqlname
+			t.Indexes = append(t.Indexes, x)
+		}
+		return nil
+	}, expr.TextOf(t.Name))
+	if err != nil {
+		return err
+	}
+	return c.each(`SELECT l."name", i."name" FROM pragma_index_list(?1) l, pragma_index_info(l."name") i WHERE l."origin" = 'c'`, func(st *sqlite.Stmt) error {
+		at := [2]string{t.Name, st.ColumnText(1)}
+		s.over[at] = append(s.over[at], st.ColumnText(0))
+		return nil
+	}, expr.TextOf(t.Name))
+}
+
+// kinds are how values of a kind are declared. Strict tables refuse values of another type.
+func declared(k expr.Kind) string {
+	switch k {
+	case expr.Bool, expr.Int, expr.Bigint, expr.Decimal, expr.Time, expr.Duration:
+		return "INTEGER"
+	case expr.Float:
+		return "REAL"
+	case expr.Bytes:
+		return "BLOB"
+	default:
+		return "TEXT"
+	}
+}
+
+// kindOf guesses the kind of a column that Plinth did not make.
+var kindOf = map[string]expr.Kind{"INTEGER": expr.Bigint, "INT": expr.Bigint, "REAL": expr.Float, "BLOB": expr.Bytes, "TEXT": expr.Text}
+
+func kindNamed(name string) expr.Kind {
+	for k := expr.Null; k <= expr.Row; k++ {
+		if k.String() == name {
+			return k
+		}
+	}
+	return expr.Null
+}

@@ -1,0 +1,209 @@
+package sqlite
+
+import (
+	"context"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// tx is one request's part of the group's transaction.
+type tx struct {
+	e *Engine
+	c *conn // nil when the request is over
+}
+
+var errOver = fault.New(fault.Internal, "a transaction was used after its end")
+
+// Rows reads in the transaction. ctx does not interrupt it: others share the connection.
+func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+	if t.c == nil {
+		return errOver
+	}
+	return rows(context.Background(), t.c, s, args, yield)
+}
+
+func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
+	if t.c == nil {
+		return errOver
+	}
+	w := t.e.served().writes(c)
+	if err := t.c.run(w.insert, r...); err != nil {
+		return t.refusal("insert", err, c, r[spec.OrdID])
+	}
+	for _, s := range w.sides {
+		if err := t.c.fill(s, r[spec.OrdID].Text(), r[s.ord]); err != nil {
+			return classify("insert", err)
+		}
+	}
+	return nil
+}
+
+// fill puts a list's items into its side table.
+func (c *conn) fill(s side, id string, list expr.Value) error {
+	for _, item := range list.List() {
+		if item.IsNull() {
+			continue
+		}
+		if err := c.run(s.insert, item, expr.TextOf(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, ords []int) (bool, error) {
+	if t.c == nil {
+		return false, errOver
+	}
+	w := t.e.served().writes(c)
+	p, err := t.c.take(w.update(ords))
+	if err != nil {
+		return false, classify("update", err)
+	}
+	defer t.c.give(p)
+	for i, ord := range ords {
+		t.c.bind(p, i+1, r[ord])
+	}
+	p.BindText(len(ords)+1, id)
+	p.BindInt64(len(ords)+2, rev)
+	if _, err := p.Step(); err != nil {
+		return false, t.refusal("update", err, c, expr.Value{})
+	}
+	if t.c.c.Changes() == 0 {
+		return false, nil
+	}
+	for _, s := range w.sides {
+		for _, ord := range ords {
+			if ord != s.ord {
+				continue
+			}
+			if err := t.c.run(s.delete, expr.TextOf(id)); err != nil {
+				return false, classify("update", err)
+			}
+			if err := t.c.fill(s, id, r[ord]); err != nil {
+				return false, classify("update", err)
+			}
+		}
+	}
+	return true, nil
+}
+
+func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {
+	if t.c == nil {
+		return 0, errOver
+	}
+	w := t.e.served().writes(c)
+	n := 0
+	for _, id := range ids {
+		if err := t.c.run(w.delete, expr.TextOf(id)); err != nil {
+			return n, classify("delete", err)
+		}
+		gone := t.c.c.Changes()
+		n += gone
+		for _, s := range w.sides {
+			if gone == 0 {
+				break
+			}
+			if err := t.c.run(s.delete, expr.TextOf(id)); err != nil {
+				return n, classify("delete", err)
+			}
+		}
+	}
+	return n, nil
+}
+
+// refusal names the unique index that refused a row, by the columns SQLite names. Of a row whose id
+// is taken too, SQLite may name either: here it is the id.
+func (t *tx) refusal(op string, err error, c *spec.Collection, inserted expr.Value) error {
+	err = classify(op, err)
+	f, ok := err.(*fault.Error)
+	if !ok || f.Kind != fault.Unique {
+		return err
+	}
+	columns := f.Index
+	f.Index = "id"
+	find := t.c.each(`SELECT "name" FROM "_indexes" WHERE "unique" AND (SELECT group_concat("tbl" || '.' || value, ', ' ORDER BY key) FROM json_each("columns")) = ?1`,
+		func(s *sqlite.Stmt) error {
+			f.Index = s.ColumnText(0)
+			return nil
+		}, expr.TextOf(columns))
+	if find == nil && f.Index != "id" && !inserted.IsNull() {
+		find = t.c.each(`SELECT 1 FROM `+q(c.Name)+` WHERE "id" = ?1`, func(*sqlite.Stmt) error {
+			f.Index = "id"
+			return nil
+		}, inserted)
+	}
+	if find != nil {
+		return classify(op, find)
+	}
+	return f
+}
+
+// served is what the engine serves: the app's collections and the statements that write them.
+type served struct {
+	collections []*spec.Collection
+	tables      map[*spec.Collection]*writes
+}
+
+// writes are the statements that write one collection.
+type writes struct {
+	c              *spec.Collection
+	insert, delete string
+	sides          []side
+}
+
+// side is the side table of a list.
+type side struct {
+	ord            int
+	insert, delete string
+}
+
+func newServed(app *spec.App) *served {
+	s := &served{tables: map[*spec.Collection]*writes{}}
+	if app == nil {
+		return s
+	}
+	s.collections = app.Collections
+	for _, c := range app.Collections {
+		s.tables[c] = newWrites(c)
+	}
+	return s
+}
+
+// writes finds the statements for a collection; one of a former app has them made again.
+func (s *served) writes(c *spec.Collection) *writes {
+	if w := s.tables[c]; w != nil {
+		return w
+	}
+	return newWrites(c)
+}
+
+func newWrites(c *spec.Collection) *writes {
+	w := &writes{c: c, delete: sqldb.Delete(dialect{}, c.Name, "id")}
+	names := make([]string, len(c.Fields))
+	for i, f := range c.Fields {
+		names[i] = f.Name
+		if sqldb.HasSide(c, f) {
+			t := sqldb.SideTable(c.Name, f.Name)
+			w.sides = append(w.sides, side{f.Ord,
+				"INSERT OR IGNORE INTO " + dialect{}.Quote(t) + ` ("value", "id") VALUES (?1, ?2)`,
+				sqldb.Delete(dialect{}, t, "id")})
+		}
+	}
+	w.insert = sqldb.Insert(dialect{}, c.Name, names)
+	return w
+}
+
+func (w *writes) update(ords []int) string {
+	names := make([]string, len(ords))
+	for i, ord := range ords {
+		names[i] = w.c.Fields[ord].Name
+	}
+	return sqldb.Update(dialect{}, w.c.Name, names)
+}

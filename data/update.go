@@ -1,0 +1,206 @@
+package data
+
+import (
+	"context"
+
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// Update changes a record by a JSON merge patch (RFC 7396). A patch that changes nothing leaves rev as it is.
+func (db *DB) Update(ctx context.Context, by Caller, collection, id string, patch *doc.Node, o WriteOptions) (Reply, error) {
+	u, err := db.planUpdate(&by, collection, id, patch, o)
+	if err != nil {
+		return Reply{}, err
+	}
+	return db.once(ctx, &by, o, u.apply)
+}
+
+func (db *DB) planUpdate(by *Caller, collection, id string, patch *doc.Node, o WriteOptions) (*update, error) {
+	if err := db.Allow(*by, collection, Update); err != nil {
+		return nil, err
+	}
+	k, err := db.collection(*by, collection)
+	if err != nil {
+		return nil, err
+	}
+	if patch == nil || patch.Kind != doc.Object {
+		return nil, fault.New(fault.BadRequest, "the body must be a JSON object")
+	}
+	return &update{k: k, id: id, match: o.IfMatch, edit: func(w *work, old, rec Record, p *problems) error {
+		return w.patch(k, old, rec, patch, o.Uploads, p)
+	}}, nil
+}
+
+// update is a change of a record that is there.
+type update struct {
+	k     *kind
+	id    string
+	match *Match
+	edit  func(w *work, old, rec Record, p *problems) error // makes rec, a copy of old, what it is to be
+}
+
+// apply reads: fetch → may he → precondition → edit → valid → may he still → replace → reply.
+func (u *update) apply(w *work) (Reply, error) {
+	old, err := w.find(u.k, u.id)
+	if err != nil {
+		return Reply{}, err
+	}
+	return u.applyTo(w, old)
+}
+
+func (u *update) applyTo(w *work, old Record) (Reply, error) {
+	k, rule := u.k, u.k.Access.Update
+	asksInput := rule != nil && rule.Input
+	if !asksInput {
+		if err := w.may(k, rule, "change", old); err != nil {
+			return Reply{}, err
+		}
+	}
+	if err := matches(u.match, old); err != nil {
+		return Reply{}, err
+	}
+	rec := append(Record(nil), old...)
+	var p problems
+	if err := u.edit(w, old, rec, &p); err != nil {
+		return Reply{}, err
+	}
+	if len(p) == 0 && unchanged(k, old, rec) {
+		if asksInput {
+			if err := w.may(k, rule, "change", old, rec); err != nil {
+				return Reply{}, err
+			}
+		}
+		return w.reply(200, k, old)
+	}
+	if err := w.db.valid(w.by, k, rec, w.fetch(), &p); err != nil {
+		return Reply{}, err
+	}
+	if asksInput {
+		err := w.may(k, rule, "change", old, rec)
+		if err != nil {
+			return Reply{}, err
+		}
+	} else if err := w.may(k, rule, "change", rec); err != nil {
+		return Reply{}, err
+	}
+	if err := w.refer(k, old, rec); err != nil {
+		return Reply{}, err
+	}
+	if err := w.replace(k, old, rec); err != nil {
+		return Reply{}, err
+	}
+	w.dropBlobs(k, old, rec)
+	return w.reply(200, k, rec)
+}
+
+// find reads a record that the caller may read, opened.
+func (w *work) find(k *kind, id string) (Record, error) {
+	rec, err := k.record(w.ctx, w.tx, k.lock, id)
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil {
+		return nil, noRecord(k)
+	}
+	if err := w.db.keys.open(k.Collection, rec); err != nil {
+		return nil, err
+	}
+	may, err := w.holds(k.Access.Read, rec)
+	if err == nil && !may {
+		// Update and delete imply read: no read rule at all is no obstacle.
+		if k.Access.Read != nil {
+			err = noRecord(k)
+		}
+	}
+	return rec, err
+}
+
+// may asks a rule about a record that the caller may read.
+func (w *work) may(k *kind, rule *expr.Expr, what string, rows ...[]Value) error {
+	ok, err := w.holds(rule, rows...)
+	if err == nil && !ok {
+		err = denied(w.by, what+" this record of "+k.Name)
+	}
+	return err
+}
+
+// matches checks If-Match against a record that is there.
+func matches(m *Match, rec Record) error {
+	if m == nil || m.Any {
+		return nil
+	}
+	for _, rev := range m.Revs {
+		if rev == rec[spec.OrdRev].Int() {
+			return nil
+		}
+	}
+	return fault.New(fault.Precondition, "the record has changed: it is at revision %d", rec[spec.OrdRev].Int())
+}
+
+// unchanged says whether the app's own fields are the same.
+func unchanged(k *kind, old, rec Record) bool {
+	for _, f := range k.Fields[spec.OrdFirst:] {
+		if f.Companion == spec.Own && !same(old[f.Ord], rec[f.Ord]) {
+			return false
+		}
+	}
+	return true
+}
+
+// patch takes what a merge patch names.
+func (w *work) patch(k *kind, old, rec Record, patch *doc.Node, uploads map[string][]Upload, p *problems) error {
+	for i, name := range patch.Keys {
+		n := &patch.Items[i]
+		if f, ok := k.Field(name); ok && f.Ord < spec.OrdFirst {
+			if string(AppendJSON(nil, old[f.Ord])) != string(n.AppendCanonical(nil)) {
+				p.add(pointerTo(name), "readonly", "cannot be changed")
+			}
+			continue
+		}
+		f, err := w.db.writableField(w.by, k, name, w, p, old, rec)
+		if err != nil {
+			return err
+		}
+		if f == nil {
+			continue
+		}
+		if f.Type == spec.JSON && n.Kind == doc.Object && !old[f.Ord].IsNull() {
+			stored, err := doc.Parse([]byte(old[f.Ord].Text()), doc.Limits{})
+			if err != nil {
+				return fault.Wrap(fault.Internal, "read "+f.Name, err)
+			}
+			n = doc.Merge(stored, n)
+		} else if f.Type == spec.JSON && n.Kind == doc.Object {
+			n = doc.Merge(&doc.Node{}, n) // nulls in a patch are never values
+		}
+		if f.Type == spec.File && n.Kind != doc.Null {
+			if err := w.keepFiles(k, f, old, rec, n, p); err != nil {
+				return err
+			}
+			continue
+		}
+		w.change(f, old, rec, p.value(f, n), p)
+	}
+	for name, files := range uploads {
+		f, err := w.db.writableField(w.by, k, name, w, p, old, rec)
+		if err != nil {
+			return err
+		}
+		if f != nil {
+			w.change(f, old, rec, p.files(f, files), p)
+		}
+	}
+	return nil
+}
+
+// change gives a field a new value, unless it is fixed.
+func (w *work) change(f *spec.Field, old, rec Record, v Value, p *problems) {
+	if f.Fixed && !same(v, old[f.Ord]) {
+		p.add(pointerTo(f.Name), "readonly", "cannot be changed after it was created")
+		return
+	}
+	rec[f.Ord] = v
+}

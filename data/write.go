@@ -1,0 +1,243 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// work is one write under way in a transaction. The engine may run it again after a conflict, so
+// nothing outside of the transaction is done before it has committed: that is left in after.
+type work struct {
+	db    *DB
+	ctx   context.Context
+	by    *Caller
+	tx    driver.Tx
+	now   time.Time
+	after []func(context.Context)
+}
+
+// commit runs do in a transaction, again after conflicts until ctx ends, and then what do has left to
+// be done after it. What it returns is on disk.
+func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) error {
+	inside := context.WithoutCancel(ctx) // the transaction may carry other requests' work too
+	for try := 0; ; try++ {
+		w := &work{db: db, ctx: inside, by: by}
+		err := db.eng.Write(ctx, func(tx driver.Tx) error {
+			w.tx, w.now, w.after = tx, db.now(), nil
+			return do(w)
+		})
+		if err == nil {
+			for _, f := range w.after {
+				f(inside)
+			}
+			return nil
+		}
+		if !fault.Is(err, fault.Retry) {
+			return err
+		}
+		pause := time.Duration(1+rand.IntN(1<<min(try, 7))) * time.Millisecond
+		select {
+		case <-ctx.Done():
+			return &fault.Error{Kind: fault.Unavailable, Msg: "the database is busy: try again", Err: err}
+		case <-time.After(pause):
+			if try >= 1000 {
+				return &fault.Error{Kind: fault.Unavailable, Msg: "the database is busy: try again", Err: err}
+			}
+		}
+	}
+}
+
+// once is commit for a write that may carry an Idempotency-Key: its answer is kept in the same
+// transaction, and given again instead of doing it twice.
+func (db *DB) once(ctx context.Context, by *Caller, o WriteOptions, do func(*work) (Reply, error)) (reply Reply, err error) {
+	if o.Idempotency != nil {
+		if reply, err = db.replay(ctx, by, o.Idempotency); err != nil || reply.Replayed {
+			return reply, err
+		}
+	}
+	err = db.commit(ctx, by, func(w *work) (err error) {
+		if o.Idempotency != nil {
+			if reply, err = w.replay(o.Idempotency); err != nil || reply.Replayed {
+				return err
+			}
+		}
+		if reply, err = do(w); err != nil {
+			return err
+		}
+		if o.Idempotency != nil {
+			return w.keepAnswer(o.Idempotency, reply)
+		}
+		return nil
+	})
+	if err != nil {
+		return Reply{}, err
+	}
+	if o.Minimal {
+		reply.Body = nil
+	}
+	return reply, nil
+}
+
+func (w *work) fetch() expr.Fetcher { return fetcher{w.db, w.ctx, w.tx} }
+
+// holds asks a rule inside the transaction.
+func (w *work) holds(rule *expr.Expr, rows ...[]Value) (bool, error) {
+	return w.db.holds(rule, w.by, w.fetch(), rows...)
+}
+
+// insert stores a finished record.
+func (w *work) insert(k *kind, rec Record) error {
+	stored := append(Record(nil), rec...)
+	if err := w.db.keys.seal(k.Collection, stored); err != nil {
+		return err
+	}
+	return k.taken(w.tx.Insert(k.Collection, stored))
+}
+
+// replace stores what has changed between two states of a record. Both are plain.
+func (w *work) replace(k *kind, old, rec Record) error {
+	rev := old[spec.OrdRev].Int()
+	rec[spec.OrdRev] = expr.IntOf(rev + 1)
+	rec[spec.OrdUpdated] = expr.TimeOf(max(w.now.UnixMilli(), old[spec.OrdUpdated].Int()))
+	if err := w.db.keys.companions(k.Collection, rec); err != nil {
+		return err
+	}
+	ords := []int{spec.OrdUpdated, spec.OrdRev}
+	stored := make(Record, len(rec))
+	stored[spec.OrdID] = rec[spec.OrdID]
+	for i := range rec {
+		if i == spec.OrdUpdated || i == spec.OrdRev {
+			stored[i] = rec[i]
+		} else if !same(old[i], rec[i]) {
+			stored[i] = rec[i]
+			ords = append(ords, i)
+		}
+	}
+	if err := w.db.keys.seal(k.Collection, stored); err != nil {
+		return err
+	}
+	was, err := w.tx.Update(k.Collection, rec[spec.OrdID].Text(), rev, stored, ords)
+	if err != nil {
+		return k.taken(err)
+	}
+	if !was {
+		return fault.New(fault.Retry, "the record changed in the meantime")
+	}
+	return nil
+}
+
+// same says whether two values are the same, for storing: of one kind and equal.
+func same(a, b Value) bool { return a.Kind() == b.Kind() && expr.Equal(a, b) }
+
+// taken names the fields of a unique index that refused a record.
+func (k *kind) taken(err error) error {
+	var e *fault.Error
+	if !errors.As(err, &e) || e.Kind != fault.Unique {
+		return err
+	}
+	conflict := &fault.Error{Kind: fault.Conflict, Msg: "a value is taken"}
+	for _, x := range k.Indexes {
+		if x.Name == e.Index {
+			for _, f := range x.Fields {
+				conflict.Fields = append(conflict.Fields, fault.Field{Pointer: pointerTo(f.Name), Code: "unique", Message: "is taken"})
+			}
+			return conflict
+		}
+	}
+	conflict.Fields = []fault.Field{{Pointer: "/id", Code: "unique", Message: "is taken"}}
+	return conflict
+}
+
+// reply shows a record as the caller may read it: at least id, created, updated and rev.
+func (w *work) reply(status int, k *kind, rec Record) (Reply, error) {
+	r := Reply{Status: status, ID: rec[spec.OrdID].Text(), Rev: rec[spec.OrdRev].Int()}
+	var err error
+	r.Body, err = w.db.appendRecord(make([]byte, 0, 512), w.by, k, rec, w.fetch())
+	return r, err
+}
+
+// appendRecord prints a plain record as the caller may read it.
+func (db *DB) appendRecord(dst []byte, by *Caller, k *kind, rec Record, fetch expr.Fetcher) ([]byte, error) {
+	may, err := db.holds(k.Access.Read, by, fetch, rec)
+	if err != nil {
+		return dst, err
+	}
+	id := rec[spec.OrdID].Text()
+	dst = append(dst, '{')
+	for _, f := range k.Fields {
+		if !visible(f, by) || !may && f.Ord >= spec.OrdFirst {
+			continue
+		}
+		if f.Read != nil {
+			ok, err := db.holds(f.Read, by, fetch, rec)
+			if err != nil {
+				return dst, err
+			}
+			if !ok {
+				continue
+			}
+		}
+		if f.Ord > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, k.prefix[f.Ord]...)
+		if dst, err = db.appendValue(dst, k.Collection, f, id, rec[f.Ord]); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// refer checks that the records exist to which rec refers, where old did not refer to them, and locks
+// them against being deleted.
+func (w *work) refer(k *kind, old, rec Record) error {
+	var p problems
+	for _, f := range k.Fields {
+		if f.To == "" || rec[f.Ord].IsNull() || old != nil && same(old[f.Ord], rec[f.Ord]) {
+			continue
+		}
+		if f.Type == spec.Ref {
+			if err := w.exists(&p, f, rec[f.Ord].Text(), pointerTo(f.Name), k, rec); err != nil {
+				return err
+			}
+			continue
+		}
+		for i, item := range rec[f.Ord].List() {
+			if old != nil && contains(old[f.Ord].List(), item) {
+				continue
+			}
+			at := pointerTo(f.Name) + "/" + string(AppendJSON(nil, expr.IntOf(int64(i))))
+			if err := w.exists(&p, f, item.Text(), at, k, rec); err != nil {
+				return err
+			}
+		}
+	}
+	return p.err()
+}
+
+func (w *work) exists(p *problems, f *spec.Field, id, pointer string, k *kind, rec Record) error {
+	if f.To == k.Name && id == rec[spec.OrdID].Text() {
+		return nil // it refers to itself
+	}
+	found, err := w.there(w.db.kinds[f.To], id)
+	if err == nil && !found {
+		p.add(pointer, "ref", "there is no such record in "+f.To)
+	}
+	return err
+}
+
+// there says whether a record exists, and locks it if it does.
+func (w *work) there(k *kind, id string) (found bool, err error) {
+	err = w.tx.Rows(w.ctx, k.exists, []Value{expr.TextOf(id)}, func(driver.Columns) error {
+		found = true
+		return nil
+	})
+	return found, err
+}

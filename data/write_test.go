@@ -1,0 +1,244 @@
+package data_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
+)
+
+func (h *house) update(by data.Caller, collection, id, patch string, o data.WriteOptions) (data.Reply, error) {
+	h.t.Helper()
+	return h.Update(h.ctx, by, collection, id, body(h.t, patch), o)
+}
+
+func TestCreateRefuses(t *testing.T) {
+	t.Parallel()
+	h, ids := shelf(t)
+	for _, c := range []struct {
+		by   data.Caller
+		body string
+		kind fault.Kind
+		at   []string
+	}{
+		{nobody, `{"name":"x"}`, fault.Unauthenticated, nil},
+		{data.Caller{SignedIn: true, Role: "staff", ReadOnly: true}, `{"name":"x"}`, fault.Denied, nil},
+		{ann, `{}`, fault.Invalid, []string{"/name required"}},
+		{ann, `{"name":null,"views":-1,"status":"gone","nope":1,"price":"1.234","tags":["a","b","c","d"]}`, fault.Invalid,
+			[]string{"/views min", "/status enum", "/nope unknown", "/price scale", "/tags max", "/name required"}},
+		{ann, `{"name":"!x"}`, fault.Invalid, []string{"/name rule"}},
+		{ann, `{"name":"x","author":"01900000-0000-7000-8000-0000000000ff"}`, fault.Invalid, []string{"/author ref"}},
+		{ann, `{"name":"x","author":"me"}`, fault.Invalid, []string{"/author ref"}},
+		{ann, `{"name":"x","rev":3}`, fault.Invalid, []string{"/rev readonly"}},
+		{ann, `{"name":"x","id":"1"}`, fault.Invalid, []string{"/id pattern"}},
+		{ann, `{"name":"x","id":"` + ids["a"] + `","slug":"other"}`, fault.Conflict, []string{"/id unique"}},
+		{ann, `{"name":"other","slug":"a"}`, fault.Conflict, []string{"/slug unique"}},
+		{ann, `{"name":"a b","slug$key":"a"}`, fault.Invalid, []string{"/slug$key unknown"}},
+		{ann, `{"name":"\u0000"}`, fault.Invalid, []string{"/name type"}},
+		{ann, `[]`, fault.BadRequest, nil},
+	} {
+		_, err := h.Create(h.ctx, c.by, "posts", body(t, c.body), data.WriteOptions{})
+		t.Run(c.body, func(t *testing.T) { wantKind(t, err, c.kind, c.at...) })
+	}
+	_, err := h.Create(h.ctx, ann, "authors", body(t, `{"name":"x"}`), data.WriteOptions{})
+	wantKind(t, err, fault.Denied)
+	_, err = h.Create(h.ctx, ann, "_answers", body(t, `{}`), data.WriteOptions{})
+	wantKind(t, err, fault.NotFound)
+}
+
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	h, ids := shelf(t)
+	id := ids["a"]
+	r, err := h.update(ann, "posts", id, `{"views":5,"meta":{"a":{"b":1,"c":2}},"id":"`+id+`","rev":1}`, data.WriteOptions{IfMatch: &data.Match{Revs: []int64{1}}})
+	if err != nil || r.Rev != 2 || !strings.Contains(string(r.Body), `"views":5`) {
+		t.Fatalf("%+v %s %v", r, r.Body, err)
+	}
+	if r, err = h.update(ann, "posts", id, `{"views":5}`, data.WriteOptions{}); err != nil || r.Rev != 2 {
+		t.Errorf("a patch that changes nothing: rev %d %v", r.Rev, err)
+	}
+	if r, err = h.update(ann, "posts", id, `{"meta":{"a":{"b":null,"d":3}}}`, data.WriteOptions{}); err != nil || !strings.Contains(string(r.Body), `"meta":{"a":{"c":2,"d":3}}`) {
+		t.Errorf("merge: %s %v", r.Body, err)
+	}
+	refuse := func(by data.Caller, patch string, o data.WriteOptions, kind fault.Kind, at ...string) {
+		t.Helper()
+		_, err := h.update(by, "posts", id, patch, o)
+		wantKind(t, err, kind, at...)
+	}
+	refuse(bob, `{"views":1}`, data.WriteOptions{}, fault.Denied)
+	refuse(nobody, `{"views":1}`, data.WriteOptions{}, fault.Unauthenticated)
+	refuse(ann, `{"views":1}`, data.WriteOptions{IfMatch: &data.Match{Revs: []int64{1}}}, fault.Precondition)
+	refuse(ann, `{"name":null}`, data.WriteOptions{}, fault.Invalid, "/name required")
+	refuse(ann, `{"rev":9}`, data.WriteOptions{}, fault.Invalid, "/rev readonly")
+	refuse(ann, `{"owner":"`+bob.ID+`"}`, data.WriteOptions{}, fault.Invalid, "/owner readonly")
+	refuse(ann, `{"slug":"b"}`, data.WriteOptions{}, fault.Conflict, "/slug unique")
+	_, err = h.update(bob, "posts", ids["d"], `{"views":1}`, data.WriteOptions{})
+	wantKind(t, err, fault.NotFound)
+	_, err = h.update(ann, "posts", ids["ann"], `{"views":1}`, data.WriteOptions{})
+	wantKind(t, err, fault.NotFound)
+	// A sealed field survives a patch of another one and of itself.
+	if _, err := h.update(ann, "posts", ids["d"], `{"views":7}`, data.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := h.Get(h.ctx, staff, data.Target{Collection: "posts", ID: ids["d"]}, data.View{Fields: "secret,views"}, nil)
+	if want := `{"id":"` + ids["d"] + `","secret":"deep","views":7}`; err != nil || string(out) != want {
+		t.Errorf("got %s %v", out, err)
+	}
+}
+
+func TestIncrement(t *testing.T) {
+	t.Parallel()
+	h, ids := shelf(t)
+	r, err := h.Increment(h.ctx, ann, "posts", ids["a"], body(t, `{"views":-3,"price":"0.25"}`), data.WriteOptions{})
+	if err != nil || !strings.Contains(string(r.Body), `"views":0`) || !strings.Contains(string(r.Body), `"price":"1.75"`) {
+		t.Fatalf("%s %v", r.Body, err)
+	}
+	_, err = h.Increment(h.ctx, ann, "posts", ids["a"], body(t, `{"views":-1}`), data.WriteOptions{})
+	wantKind(t, err, fault.Invalid, "/views min")
+	_, err = h.Increment(h.ctx, ann, "posts", ids["a"], body(t, `{"name":1}`), data.WriteOptions{})
+	wantKind(t, err, fault.Invalid, "/name type")
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := h.Increment(h.ctx, ann, "posts", ids["b"], body(t, `{"views":1}`), data.WriteOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	out, _, _ := h.Get(h.ctx, ann, data.Target{Collection: "posts", ID: ids["b"]}, data.View{Fields: "views"}, nil)
+	if want := `{"id":"` + ids["b"] + `","views":21}`; string(out) != want {
+		t.Errorf("got %s", out)
+	}
+}
+
+func TestPut(t *testing.T) {
+	t.Parallel()
+	h, ids := shelf(t)
+	id := "01900000-0000-7000-8000-0000000000aa"
+	r, err := h.Put(h.ctx, ann, "posts", id, body(t, `{"name":"new","views":4}`), data.WriteOptions{IfNoneMatch: &data.Match{Any: true}})
+	if err != nil || r.Status != 201 || r.ID != id {
+		t.Fatalf("%+v %v", r, err)
+	}
+	_, err = h.Put(h.ctx, ann, "posts", id, body(t, `{"name":"new"}`), data.WriteOptions{IfNoneMatch: &data.Match{Any: true}})
+	wantKind(t, err, fault.Precondition)
+	r, err = h.Put(h.ctx, ann, "posts", id, body(t, `{"name":"newer"}`), data.WriteOptions{})
+	if err != nil || r.Status != 200 || !strings.Contains(string(r.Body), `"views":0`) || !strings.Contains(string(r.Body), ann.ID) {
+		t.Errorf("%s %v", r.Body, err)
+	}
+	_, err = h.Put(h.ctx, ann, "posts", "01900000-0000-7000-8000-0000000000ab", body(t, `{"name":"x"}`), data.WriteOptions{IfMatch: &data.Match{Any: true}})
+	wantKind(t, err, fault.Precondition)
+	_, err = h.Put(h.ctx, bob, "posts", ids["d"], body(t, `{"name":"x"}`), data.WriteOptions{})
+	wantKind(t, err, fault.NotFound)
+	_, err = h.Put(h.ctx, bob, "posts", ids["a"], body(t, `{"name":"x"}`), data.WriteOptions{})
+	wantKind(t, err, fault.Denied)
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	h, ids := shelf(t)
+	_, err := h.Delete(h.ctx, staff, "authors", ids["ann"], data.WriteOptions{})
+	wantKind(t, err, fault.Conflict, "referenced")
+	_, err = h.Delete(h.ctx, staff, "posts", ids["a"], data.WriteOptions{})
+	wantKind(t, err, fault.Denied)
+	if r, err := h.Delete(h.ctx, admin, "posts", ids["a"], data.WriteOptions{IfMatch: &data.Match{Revs: []int64{1}}}); err != nil || r.Status != 204 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if got := h.names(staff, data.ListQuery{Collection: "comments"}); got != "on d" {
+		t.Errorf("comments left: %q", got)
+	}
+	_, err = h.Delete(h.ctx, admin, "posts", ids["a"], data.WriteOptions{})
+	wantKind(t, err, fault.NotFound)
+}
+
+func TestIdempotency(t *testing.T) {
+	t.Parallel()
+	h := open(t, blog)
+	key := func(k string, print byte) data.WriteOptions {
+		return data.WriteOptions{Idempotency: &data.Idempotency{Key: k, Method: "POST", Path: "/api/posts", Fingerprint: [32]byte{print}}}
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	seen := map[string]int{}
+	for range 100 {
+		wg.Go(func() {
+			r, err := h.Create(h.ctx, ann, "posts", body(t, `{"name":"once"}`), key("k", 1))
+			mu.Lock()
+			defer mu.Unlock()
+			seen[fmt.Sprint(string(r.Body), r.Status, err)]++
+		})
+	}
+	wg.Wait()
+	if len(seen) != 1 {
+		t.Errorf("answers: %v", seen)
+	}
+	if got := h.names(ann, data.ListQuery{Collection: "posts"}); got != "once" {
+		t.Errorf("got %q", got)
+	}
+	_, err := h.Create(h.ctx, ann, "posts", body(t, `{"name":"other"}`), key("k", 2))
+	wantKind(t, err, fault.Invalid)
+	if r, err := h.Create(h.ctx, bob, "posts", body(t, `{"name":"bobs"}`), key("k", 2)); err != nil || r.Replayed {
+		t.Errorf("the key of another caller: %+v %v", r, err)
+	}
+	// A refusal is not kept: the same key may be used again.
+	_, err = h.Create(h.ctx, ann, "posts", body(t, `{"name":"!"}`), key("k2", 1))
+	wantKind(t, err, fault.Invalid, "/name rule")
+	h.now = h.now.AddDate(0, 0, 2)
+	if r, err := h.Create(h.ctx, ann, "posts", body(t, `{"name":"later"}`), key("k", 2)); err != nil || r.Replayed {
+		t.Errorf("after two days: %+v %v", r, err)
+	}
+	if err := h.Sweep(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	h, ids := shelf(t)
+	ops := []data.Operation{
+		{Op: "create", Collection: "posts", Body: body(t, `{"name":"new"}`)},
+		{Op: "update", Collection: "posts", ID: ids["a"], Body: body(t, `{"views":9}`)},
+		{Op: "update", Collection: "posts", ID: ids["c"], Body: body(t, `{"views":9}`)}, // bob's
+	}
+	_, _, err := h.Batch(h.ctx, ann, ops, true, data.WriteOptions{})
+	if b, ok := err.(*data.BatchError); !ok || b.Operation != 2 || fault.Of(err) != fault.Denied {
+		t.Fatalf("got %v", err)
+	}
+	if got := h.names(ann, data.ListQuery{Collection: "posts", Filter: `views == 9 || name == "new"`}); got != "" {
+		t.Errorf("left behind: %q", got)
+	}
+	results, _, err := h.Batch(h.ctx, ann, ops, false, data.WriteOptions{})
+	if err != nil || results[0].Status != 201 || results[1].Status != 200 || fault.Of(results[2].Err) != fault.Denied {
+		t.Errorf("%+v %v", results, err)
+	}
+	ops[0].Body = body(t, `{"name":"newer"}`)
+	o := data.WriteOptions{Idempotency: &data.Idempotency{Key: "b"}}
+	results, _, err = h.Batch(h.ctx, ann, ops[:2], true, o)
+	if err != nil || len(results) != 2 {
+		t.Fatal(err)
+	}
+	_, again, err := h.Batch(h.ctx, ann, ops[:2], true, o)
+	if err != nil || string(again) != string(data.BatchBody(results)) {
+		t.Errorf("replayed %s %v", again, err)
+	}
+}
+
+// Nobody owns what has no owner.
+func TestNobodyOwnsWhatHasNoOwner(t *testing.T) {
+	t.Parallel()
+	h := open(t, blog)
+	id := h.create(root, "posts", `{"name":"orphan"}`)
+	for _, by := range []data.Caller{nobody, {SignedIn: true, Role: "member"}} {
+		_, _, err := h.Get(h.ctx, by, data.Target{Collection: "posts", ID: id}, data.View{}, nil)
+		wantKind(t, err, fault.NotFound)
+		if got := h.names(by, data.ListQuery{Collection: "posts"}); got != "" {
+			t.Errorf("list: %q", got)
+		}
+	}
+	_, err := h.update(data.Caller{SignedIn: true, Role: "member"}, "posts", id, `{"views":1}`, data.WriteOptions{})
+	wantKind(t, err, fault.NotFound)
+}

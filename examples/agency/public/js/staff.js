@@ -1,0 +1,241 @@
+// The staff view: three lists with filters, pages by cursor, and changes guarded by If-Match.
+
+import { Problem, list, update } from "./api.js";
+import { local, moment, today } from "./calendar.js";
+import { $, $$, h, stars } from "./dom.js";
+import { clearErrors, say, showError } from "./forms.js";
+
+const pageSize = 10;
+const store = "bluell.staff.key";
+let key = sessionStorage.getItem(store);
+
+const door = $("#door"), doorForm = $("#door-form"), desk = $("#desk");
+const rows = $("#rows"), filters = $("#filters"), status = $("#desk-status"), pages = $("#pages");
+
+// ── The three lists ─────────────────────────────────────────────────────────────────────────
+
+const anyStatus = ["", "Any status"];
+
+const views = {
+  calls: {
+    title: "Calls",
+    empty: "No calls here.",
+    filters: [
+      { name: "when", label: "When", options: [["upcoming", "Today and later"], ["past", "Past"], ["all", "All"]] },
+      { name: "status", label: "Status", options: [["open", "Not cancelled"], ["requested", "Requested"], ["confirmed", "Confirmed"], ["cancelled", "Cancelled"], anyStatus] },
+    ],
+    query({ when, status }) {
+      const rules = [], param = {};
+      if (when !== "all") {
+        rules.push(when === "past" ? "day < param.today" : "day >= param.today");
+        param.today = today();
+      }
+      if (status === "open") rules.push('status != "cancelled"');
+      else if (status) {
+        rules.push("status == param.status");
+        param.status = status;
+      }
+      return { filter: rules.join(" && "), param, sort: when === "upcoming" ? "day,slot" : "-day,-slot", expand: "service" };
+    },
+    row(call) {
+      const when = local(call.day, call.slot);
+      return row(call, {
+        head: [h("p", { class: "time" }, when.short), h("p", { class: "sub" }, `${call.day} ${call.slot} UTC`), badge(call.status, { requested: "now", confirmed: "yes", cancelled: "no" })],
+        body: [person(call), h("p", { class: "sub" }, `${call.expand?.service?.name ?? "No topic"} · booked ${moment(call.created)}`), text(call.about)],
+        actions: [
+          call.status === "requested" && ["Confirm", "", { status: "confirmed" }, `${when.short} is confirmed.`],
+          call.status !== "cancelled" && ["Cancel call", "danger", { status: "cancelled" }, `${when.short} is cancelled. The time is free again.`],
+        ],
+        about: `${call.name}, ${when.short}`,
+        off: call.status === "cancelled",
+      });
+    },
+  },
+
+  contacts: {
+    title: "Contacts",
+    empty: "No messages here.",
+    filters: [{ name: "status", label: "Status", options: [["", "Any status"], ["new", "New"], ["answered", "Answered"], ["closed", "Closed"]] }],
+    query: ({ status }) => ({ ...(status && { filter: "status == param.status", param: { status } }), sort: "-created", expand: "service" }),
+    row(contact) {
+      const wish = [contact.starts && `from ${contact.starts}`, contact.ends && `live by ${contact.ends}`].filter(Boolean).join(", ");
+      return row(contact, {
+        head: [h("p", { class: "time" }, moment(contact.created)), badge(contact.status, { new: "now", answered: "yes" })],
+        body: [person(contact), h("p", { class: "sub" }, [contact.expand?.service?.name ?? "No topic", wish].filter(Boolean).join(" · ")), text(contact.message)],
+        actions: [
+          contact.status === "new" && ["Answered", "", { status: "answered" }, `${contact.name}: marked as answered.`],
+          contact.status !== "closed" && ["Close", "plain", { status: "closed" }, `${contact.name}: closed.`],
+          contact.status === "closed" && ["Reopen", "plain", { status: "new" }, `${contact.name}: open again.`],
+        ],
+        about: contact.name,
+        off: contact.status === "closed",
+      });
+    },
+  },
+
+  feedback: {
+    title: "Feedback",
+    empty: "No feedback here.",
+    filters: [{ name: "shown", label: "On the site", options: [["", "All"], ["no", "Waiting"], ["yes", "Published"]] }],
+    query: ({ shown }) => ({ ...(shown && { filter: shown === "yes" ? "published" : "!published" }), sort: "-created" }),
+    row(item) {
+      return row(item, {
+        head: [h("p", { class: "time" }, moment(item.created)), stars(item.rating), " ", badge(item.published ? "published" : "waiting", { published: "yes", waiting: "now" })],
+        body: [h("p", { class: "who" }, h("b", {}, item.author)), text(item.message)],
+        actions: [item.published
+          ? ["Withdraw", "plain", { published: false }, `Feedback by ${item.author} is no longer shown.`]
+          : ["Publish", "", { published: true }, `Feedback by ${item.author} is on the site.`]],
+        about: item.author,
+      });
+    },
+  },
+};
+
+const badge = (value, kinds) => h("span", { class: `badge ${kinds[value] ?? ""}` }, value);
+const text = (value) => value && h("p", { class: "text" }, value);
+
+function person({ name, email, phone }) {
+  return h("p", { class: "who" }, h("b", {}, name), h("a", { href: `mailto:${email}` }, email),
+    phone && h("a", { href: `tel:${phone.replace(/[^+0-9]/g, "")}` }, phone));
+}
+
+function row(record, { head, body, actions, about, off }) {
+  return h("li", { class: off ? "row off" : "row", "data-id": record.id },
+    h("div", {}, head),
+    h("div", {}, body),
+    h("div", { class: "actions" }, actions.filter(Boolean).map(([label, kind, patch, said]) =>
+      h("button", { class: `button small ${kind}`, type: "button", "aria-label": `${label}: ${about}`, onclick: (event) => change(event.target, record, patch, said) }, label))));
+}
+
+// ── Showing a page of a list ────────────────────────────────────────────────────────────────
+
+let current = "calls";
+let chosen = {};   // filter name → value
+let cursors = [];  // the cursors of the pages before this one and of this one; "" is the first
+let latest = 0;    // an answer that comes after a newer question is dropped
+
+const viewOf = (hash) => (views[hash.slice(1)] ? hash.slice(1) : "calls");
+const announce = (said, kind = "") => {
+  status.className = `form-status ${kind}`;
+  status.textContent = said;
+};
+
+function open(name) {
+  current = name;
+  const view = views[name];
+  $("#list-title").textContent = view.title;
+  for (const tab of $$(".tabs a")) {
+    if (tab.hash === `#${name}`) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+  chosen = Object.fromEntries(view.filters.map((filter) => [filter.name, filter.options[0][0]]));
+  filters.replaceChildren(...view.filters.map((filter) => h("label", {}, filter.label,
+    h("select", { name: filter.name, onchange: (event) => { chosen[filter.name] = event.target.value; turn([""]); } },
+      filter.options.map(([value, label]) => h("option", { value }, label))))));
+  rows.replaceChildren();
+  announce("");
+  return turn([""]);
+}
+
+/** Shows the page at the last of these cursors. */
+async function turn(at) {
+  const question = ++latest;
+  const view = views[current];
+  cursors = at;
+  rows.setAttribute("aria-busy", "true");
+  try {
+    const page = await list(current, { ...view.query(chosen), limit: pageSize, count: "exact", cursor: at.at(-1) }, { key });
+    if (question !== latest) return;
+    if (page.items.length === 0 && at.length > 1) return turn(at.slice(0, -1));
+    rows.replaceChildren(...(page.items.length ? page.items.map(view.row) : [h("li", { class: "empty" }, view.empty)]));
+    const from = (at.length - 1) * pageSize;
+    pages.hidden = page.total <= pageSize;
+    $("#range").textContent = `${from + 1} to ${from + page.items.length} of ${page.total}`;
+    $("#previous").disabled = at.length === 1;
+    $("#next").disabled = !page.next;
+    $("#next").onclick = () => turn([...at, page.next]);
+    $("#previous").onclick = () => turn(at.slice(0, -1));
+  } catch (problem) {
+    if (question !== latest) return;
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status === 401) return lock("This key is not valid, or no longer.");
+    announce(problem.sentence, "bad");
+  } finally {
+    if (question === latest) rows.removeAttribute("aria-busy");
+  }
+}
+
+/** Changes a record, if it is still as shown: If-Match carries the rev this page was drawn from. */
+async function change(button, record, patch, said) {
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  try {
+    await update(current, record.id, patch, { key, ifMatch: record.rev });
+    await turn(cursors);
+    announce(said, "good");
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status === 401) return lock("This key is not valid, or no longer.");
+    if (problem.status === 412 || problem.status === 404) {
+      await turn(cursors);
+      announce("Somebody changed this in the meantime. Here is how it stands now.", "bad");
+    } else {
+      button.removeAttribute("aria-disabled");
+      announce(problem.sentence, "bad");
+    }
+  }
+  // The row was drawn anew: stay near it, for those who use a keyboard.
+  (rows.querySelector(`[data-id="${record.id}"] button`) ?? $("#desk-title")).focus();
+}
+
+// ── The door ────────────────────────────────────────────────────────────────────────────────
+
+function lock(said = "") {
+  key = null;
+  sessionStorage.removeItem(store);
+  rows.replaceChildren();
+  desk.hidden = true;
+  door.hidden = false;
+  $("#sign-out").hidden = true;
+  say(doorForm, said, said ? "bad" : "");
+  $("#key").focus();
+}
+
+function unlock() {
+  door.hidden = true;
+  desk.hidden = false;
+  $("#sign-out").hidden = false;
+  return open(viewOf(location.hash));
+}
+
+doorForm.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  clearErrors(doorForm);
+  const given = $("#key").value.trim();
+  if (!given) {
+    showError(doorForm, "key", "Please paste a staff key.");
+    return $("#key").focus();
+  }
+  say(doorForm, "Opening …");
+  try {
+    // Only staff may ask for a call's status: for others the field does not exist (400).
+    await list("calls", { filter: 'status == "requested"', limit: 1, fields: "id" }, { key: given });
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    say(doorForm, "");
+    const said = { 400: "This key works, but it is not a staff key.", 401: "This key is not valid." }[problem.status] ?? problem.sentence;
+    showError(doorForm, "key", said);
+    return $("#key").focus();
+  }
+  key = given;
+  sessionStorage.setItem(store, key);
+  doorForm.reset();
+  say(doorForm, "");
+  await unlock();
+  $("#desk-title").focus();
+});
+
+$("#sign-out").addEventListener("click", () => lock());
+window.addEventListener("hashchange", () => { if (key) open(viewOf(location.hash)); });
+
+if (key) unlock();

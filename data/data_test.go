@@ -3,6 +3,7 @@ package data_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -11,6 +12,7 @@ import (
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/memory"
+	"github.com/bluell/plinth/data/sqlite"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
@@ -26,10 +28,27 @@ type house struct {
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
 
-// open makes the database of an app file on a fresh engine.
-func open(t *testing.T, yaml string) *house {
-	t.Helper()
-	return openOn(t, yaml, memory.Open())
+// engines are the databases that every test of this package runs on.
+var engines = map[string]func(t *testing.T) driver.Engine{
+	"memory": func(*testing.T) driver.Engine { return memory.Open() },
+	"sqlite": func(t *testing.T) driver.Engine {
+		e, err := sqlite.Open(filepath.Join(t.TempDir(), "plinth.db"), sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	},
+}
+
+// onEach runs a test with the database of an app file on each engine.
+func onEach(t *testing.T, yaml string, test func(h *house)) {
+	t.Parallel()
+	for name, open := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(openOn(t, yaml, open(t)))
+		})
+	}
 }
 
 func openOn(t *testing.T, yaml string, eng driver.Engine) *house {
@@ -170,9 +189,10 @@ collections:
     access: {read: true, write: true}
 `
 
-func TestCreateAndRead(t *testing.T) {
-	t.Parallel()
-	h := open(t, blog)
+func TestCreateAndRead(t *testing.T) { onEach(t, blog, testCreateAndRead) }
+
+func testCreateAndRead(h *house) {
+	t := h.t
 	author := h.create(staff, "authors", `{"name":"Ann","email":"Ann@Example.com"}`)
 	id := h.create(ann, "posts", `{"name":"Hello World","author":"`+author+`","price":"12.5","secret":"s3","tags":["a","b"],"meta":{"b":1,"a":[2]}}`)
 	got, rev, err := h.Get(h.ctx, ann, data.Target{Collection: "posts", ID: id}, data.View{Expand: "author"}, nil)

@@ -10,8 +10,7 @@ import (
 )
 
 // shelf is a blog with five posts: a, b and c published, d a draft of ann, e a draft of bob.
-func shelf(t *testing.T) (h *house, ids map[string]string) {
-	h = open(t, blog)
+func shelf(h *house) (ids map[string]string) {
 	ids = map[string]string{}
 	ids["ann"] = h.create(staff, "authors", `{"name":"Ann","email":"ann@example.com"}`)
 	ids["bob"] = h.create(staff, "authors", `{"name":"Bob"}`)
@@ -27,12 +26,14 @@ func shelf(t *testing.T) (h *house, ids map[string]string) {
 		h.create(nobody, "comments", fmt.Sprintf(`{"name":"c%d","post":"%s"}`, i, ids["a"]))
 	}
 	h.create(nobody, "comments", `{"name":"on d","post":"`+ids["d"]+`"}`)
-	return h, ids
+	return ids
 }
 
-func TestListFilters(t *testing.T) {
-	t.Parallel()
-	h, _ := shelf(t)
+func TestListFilters(t *testing.T) { onEach(t, blog, testListFilters) }
+
+func testListFilters(h *house) {
+	t := h.t
+	shelf(h)
 	for _, c := range []struct {
 		by           data.Caller
 		filter, want string
@@ -91,9 +92,11 @@ func TestListFilters(t *testing.T) {
 	}
 }
 
-func TestListPages(t *testing.T) {
-	t.Parallel()
-	h, _ := shelf(t)
+func TestListPages(t *testing.T) { onEach(t, blog, testListPages) }
+
+func testListPages(h *house) {
+	t := h.t
+	shelf(h)
 	for _, sort := range []string{"", "name", "-name", "views", "-views,name", "price", "-price", "author,-name", "-author", "created", "-created", "id", "-id"} {
 		whole := h.names(staff, data.ListQuery{Collection: "posts", Sort: sort, Limit: 500})
 		if len(strings.Fields(whole)) != 5 {
@@ -136,9 +139,10 @@ func TestListPages(t *testing.T) {
 	}
 }
 
-func TestListWhole(t *testing.T) {
-	t.Parallel()
-	h, ids := shelf(t)
+func TestListWhole(t *testing.T) { onEach(t, blog, testListWhole) }
+
+func testListWhole(h *house) {
+	t, ids := h.t, shelf(h)
 	got := h.list(staff, data.ListQuery{Collection: "posts", Filter: `views >= 1`, Fields: "name,views", Sort: "-views", Count: true, Limit: 2})
 	want := `{"items":[{"id":"` + ids["a"] + `","name":"a","views":3},{"id":"` + ids["c"] + `","name":"c","views":2}],"next":"`
 	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, `","total":3}`) {
@@ -173,9 +177,11 @@ func TestListWhole(t *testing.T) {
 	}
 }
 
-func TestGroups(t *testing.T) {
-	t.Parallel()
-	h, _ := shelf(t)
+func TestGroups(t *testing.T) { onEach(t, blog, testGroups) }
+
+func testGroups(h *house) {
+	t := h.t
+	shelf(h)
 	for _, c := range []struct {
 		by                           data.Caller
 		filter, group, agg, expected string

@@ -16,9 +16,10 @@ func (h *house) update(by data.Caller, collection, id, patch string, o data.Writ
 	return h.Update(h.ctx, by, collection, id, body(h.t, patch), o)
 }
 
-func TestCreateRefuses(t *testing.T) {
-	t.Parallel()
-	h, ids := shelf(t)
+func TestCreateRefuses(t *testing.T) { onEach(t, blog, testCreateRefuses) }
+
+func testCreateRefuses(h *house) {
+	t, ids := h.t, shelf(h)
 	for _, c := range []struct {
 		by   data.Caller
 		body string
@@ -50,9 +51,10 @@ func TestCreateRefuses(t *testing.T) {
 	wantKind(t, err, fault.NotFound)
 }
 
-func TestUpdate(t *testing.T) {
-	t.Parallel()
-	h, ids := shelf(t)
+func TestUpdate(t *testing.T) { onEach(t, blog, testUpdate) }
+
+func testUpdate(h *house) {
+	t, ids := h.t, shelf(h)
 	id := ids["a"]
 	r, err := h.update(ann, "posts", id, `{"views":5,"meta":{"a":{"b":1,"c":2}},"id":"`+id+`","rev":1}`, data.WriteOptions{IfMatch: &data.Match{Revs: []int64{1}}})
 	if err != nil || r.Rev != 2 || !strings.Contains(string(r.Body), `"views":5`) {
@@ -90,9 +92,10 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-func TestIncrement(t *testing.T) {
-	t.Parallel()
-	h, ids := shelf(t)
+func TestIncrement(t *testing.T) { onEach(t, blog, testIncrement) }
+
+func testIncrement(h *house) {
+	t, ids := h.t, shelf(h)
 	r, err := h.Increment(h.ctx, ann, "posts", ids["a"], body(t, `{"views":-3,"price":"0.25"}`), data.WriteOptions{})
 	if err != nil || !strings.Contains(string(r.Body), `"views":0`) || !strings.Contains(string(r.Body), `"price":"1.75"`) {
 		t.Fatalf("%s %v", r.Body, err)
@@ -116,9 +119,10 @@ func TestIncrement(t *testing.T) {
 	}
 }
 
-func TestPut(t *testing.T) {
-	t.Parallel()
-	h, ids := shelf(t)
+func TestPut(t *testing.T) { onEach(t, blog, testPut) }
+
+func testPut(h *house) {
+	t, ids := h.t, shelf(h)
 	id := "01900000-0000-7000-8000-0000000000aa"
 	r, err := h.Put(h.ctx, ann, "posts", id, body(t, `{"name":"new","views":4}`), data.WriteOptions{IfNoneMatch: &data.Match{Any: true}})
 	if err != nil || r.Status != 201 || r.ID != id {
@@ -138,9 +142,10 @@ func TestPut(t *testing.T) {
 	wantKind(t, err, fault.Denied)
 }
 
-func TestDelete(t *testing.T) {
-	t.Parallel()
-	h, ids := shelf(t)
+func TestDelete(t *testing.T) { onEach(t, blog, testDelete) }
+
+func testDelete(h *house) {
+	t, ids := h.t, shelf(h)
 	_, err := h.Delete(h.ctx, staff, "authors", ids["ann"], data.WriteOptions{})
 	wantKind(t, err, fault.Conflict, "referenced")
 	_, err = h.Delete(h.ctx, staff, "posts", ids["a"], data.WriteOptions{})
@@ -155,9 +160,10 @@ func TestDelete(t *testing.T) {
 	wantKind(t, err, fault.NotFound)
 }
 
-func TestIdempotency(t *testing.T) {
-	t.Parallel()
-	h := open(t, blog)
+func TestIdempotency(t *testing.T) { onEach(t, blog, testIdempotency) }
+
+func testIdempotency(h *house) {
+	t := h.t
 	key := func(k string, print byte) data.WriteOptions {
 		return data.WriteOptions{Idempotency: &data.Idempotency{Key: k, Method: "POST", Path: "/api/posts", Fingerprint: [32]byte{print}}}
 	}
@@ -196,9 +202,10 @@ func TestIdempotency(t *testing.T) {
 	}
 }
 
-func TestBatch(t *testing.T) {
-	t.Parallel()
-	h, ids := shelf(t)
+func TestBatch(t *testing.T) { onEach(t, blog, testBatch) }
+
+func testBatch(h *house) {
+	t, ids := h.t, shelf(h)
 	ops := []data.Operation{
 		{Op: "create", Collection: "posts", Body: body(t, `{"name":"new"}`)},
 		{Op: "update", Collection: "posts", ID: ids["a"], Body: body(t, `{"views":9}`)},
@@ -228,9 +235,10 @@ func TestBatch(t *testing.T) {
 }
 
 // Nobody owns what has no owner.
-func TestNobodyOwnsWhatHasNoOwner(t *testing.T) {
-	t.Parallel()
-	h := open(t, blog)
+func TestNobodyOwnsWhatHasNoOwner(t *testing.T) { onEach(t, blog, testNobodyOwnsWhatHasNoOwner) }
+
+func testNobodyOwnsWhatHasNoOwner(h *house) {
+	t := h.t
 	id := h.create(root, "posts", `{"name":"orphan"}`)
 	for _, by := range []data.Caller{nobody, {SignedIn: true, Role: "member"}} {
 		_, _, err := h.Get(h.ctx, by, data.Target{Collection: "posts", ID: id}, data.View{}, nil)

@@ -39,13 +39,14 @@ type Engine interface {
 	// in company (group commit) but sees and undoes only its own work; an error of fn undoes it
 	// and is returned as it is. A cancelled ctx keeps fn from starting; once it has started it is
 	// carried through. Conflicts are reported as fault.Retry, refused unique values as
-	// fault.Unique with Index set.
+	// fault.Unique with Index set: the index's name, "id" for a record's own.
 	Write(ctx context.Context, fn func(Tx) error) error
 
 	// Read runs fn on one snapshot.
 	Read(ctx context.Context, fn func(Reader) error) error
 
-	// Inspect tells what tables there are.
+	// Inspect tells what tables there are, as they were asked for: what an engine keeps for itself is
+	// not among them.
 	Inspect(ctx context.Context) ([]Table, error)
 
 	// Statements are what Apply would run for a step, for people to read.
@@ -111,7 +112,10 @@ type Explanation struct {
 	Sorts   bool     // rows are sorted after they are found
 }
 
-// Query is a question in plain data.
+// Query is a question in plain data. An argument that Where, If or After names is never null: whether
+// a value is null is part of the shape. From, as every collection that an engine is given, need not be
+// of the app it serves: migrations read and write tables through collections of their own making, so
+// an engine goes by names. Only what a path leads to is looked up in the app (Use).
 type Query struct {
 	From  *spec.Collection
 	Where *expr.Node // boolean over OpRow VarRecord; nil: all. No OpAuth, OpHas, OpNow, OpSlug, arithmetic, VarInput

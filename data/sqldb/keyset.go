@@ -55,7 +55,7 @@ func (p *page) behind(i int) []leg {
 	var legs []leg
 	var same leg
 	for j := i; j < end; j++ {
-		if false && p.nullable(j) {
+		if p.sort[j].Desc && p.nullable(j) {
 			isNull := p.column(p.sort[j].Ord)
 			legs = append(legs, append(same[:len(same):len(same)], func(w *SQL) { w.Write(isNull, " IS NULL") }))
 		}

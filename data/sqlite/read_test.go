@@ -1,0 +1,264 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+func TestSnapshot(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	insert(t, e, users, blank(users, 1))
+	s, err := e.Prepare(&driver.Query{From: users, Count: true, Limit: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.Read(t.Context(), func(r driver.Reader) error {
+		var n [2]int64
+		for i := range n {
+			if err := r.Rows(t.Context(), s, nil, func(c driver.Columns) error { n[i] = c.Int(0); return nil }); err != nil {
+				return err
+			}
+			insert(t, e, users, blank(users, 10+i))
+		}
+		if n[0] != 1 || n[1] != 1 {
+			t.Errorf("one snapshot had %v rows", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNestedRows: a query may be asked while rows of the same query are being read.
+func TestNestedRows(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	insert(t, e, users, blank(users, 1), blank(users, 2), blank(users, 3))
+	s, err := e.Prepare(all(users, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs, enough := 0, errors.New("enough")
+	err = e.Read(t.Context(), func(r driver.Reader) error {
+		return r.Rows(t.Context(), s, nil, func(outer driver.Columns) error {
+			err := r.Rows(t.Context(), s, nil, func(inner driver.Columns) error { pairs++; return nil })
+			if string(outer.Text(spec.OrdID)) == id(2) {
+				return enough
+			}
+			return err
+		})
+	})
+	if err != enough || pairs != 6 {
+		t.Errorf("%d pairs, %v", pairs, err)
+	}
+}
+
+func TestCancelledRead(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	endless := &stmt{Statement: statement(`WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n`), e: e}
+	ctx, cancel := context.WithCancel(t.Context())
+	started := make(chan struct{})
+	var once sync.Once
+	go func() { <-started; cancel() }()
+	for range 3 { // the connection is good again afterwards
+		err := e.Read(ctx, func(r driver.Reader) error {
+			once.Do(func() { close(started) })
+			return r.Rows(ctx, endless, nil, func(driver.Columns) error { return nil })
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		ctx = context.WithoutCancel(ctx)
+		if rows := ask(t, e, all(users, nil)); len(rows) != 0 {
+			t.Error("rows from nowhere")
+		}
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+	}
+}
+
+func TestManyReaders(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	insert(t, e, posts, full(1))
+	var done sync.WaitGroup
+	for range 50 {
+		done.Go(func() {
+			for range 20 {
+				if rows := ask(t, e, all(posts, nil)); len(rows) != 1 {
+					t.Error("a row was not found")
+				}
+			}
+		})
+	}
+	done.Wait()
+}
+
+func TestStatementsAreBounded(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	for i := range keptStatements + 50 {
+		ask(t, e, all(users, op(expr.OpOr, op(expr.OpLt, size(of(users, record(), userName)), lit(expr.IntOf(1))),
+			literalsIn(i))))
+	}
+	for range len(e.readers.free) {
+		c := <-e.readers.free
+		if len(c.kept) > keptStatements {
+			t.Errorf("a connection keeps %d statements", len(c.kept))
+		}
+		e.readers.free <- c
+	}
+}
+
+// literalsIn makes a condition whose text depends on n.
+func literalsIn(n int) *expr.Node {
+	items := make([]expr.Value, n+1)
+	for i := range items {
+		items[i] = expr.TextOf("x")
+	}
+	return op(expr.OpIn, of(users, record(), userName), literals(items...))
+}
+
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	insert(t, e, posts, full(1), blank(posts, 2))
+	var b bytes.Buffer
+	last, total := 0, 0
+	if err := e.Backup(t.Context(), &b, func(done, all int) { last, total = done, all }); err != nil {
+		t.Fatal(err)
+	}
+	if last != total || total == 0 {
+		t.Errorf("progress ended at %d of %d", last, total)
+	}
+	path := filepath.Join(t.TempDir(), "restored.db")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	restored, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restored.Close()
+	restored.Use(app)
+	if rows := ask(t, restored, all(posts, nil)); len(rows) != 2 {
+		t.Errorf("%d rows were restored, want 2", len(rows))
+	}
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(e.path), ".backup-*"))
+	if len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	for range 2 {
+		if err := e.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := count(t, e, `SELECT count(*) FROM "_health"`); n != 1 {
+		t.Errorf("%d rows of health, want 1", n)
+	}
+}
+
+// TestDamage: a file that is not a database, and one whose pages were overwritten, are told of.
+func TestDamage(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "broken.db")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("no database "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, Options{}); err == nil {
+		t.Error("a file that is no database was opened")
+	}
+
+	e := empty(t)
+	for i := range 300 {
+		insert(t, e, users, blank(users, i))
+	}
+	var b bytes.Buffer
+	if err := e.Backup(t.Context(), &b, nil); err != nil {
+		t.Fatal(err)
+	}
+	file := b.Bytes()
+	for i := len(file) / 2; i < len(file); i++ {
+		file[i] = 0xa5
+	}
+	path = filepath.Join(t.TempDir(), "damaged.db")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	damaged, err := Open(path, Options{})
+	if err == nil {
+		err = damaged.Check(t.Context())
+		defer damaged.Close()
+	}
+	if err == nil {
+		t.Error("damage was not found")
+	}
+}
+
+// TestFull: a full disk refuses what does not fit, and nothing that was answered is lost.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	insert(t, e, users, blank(users, 1))
+	pages := func(n string) {
+		err := e.writer.do(t.Context(), func(c *conn) error {
+			return c.each("PRAGMA max_page_count = "+n, func(*sqlite.Stmt) error { return nil })
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages("1") // no fewer than there are
+	big := blank(users, 2)
+	big[userName] = expr.TextOf(string(bytes.Repeat([]byte("x"), 1<<20)))
+	put := func(r driver.Record) func(driver.Tx) error {
+		return func(tx driver.Tx) error { return tx.Insert(users, r) }
+	}
+	if err := e.Write(t.Context(), put(big)); !fault.Is(err, fault.Full) {
+		t.Errorf("a full disk: %v", err)
+	}
+	errs := together(t, e, func(driver.Tx) error { return nil }, put(big), put(blank(users, 3)))
+	if errs[0] != nil && !fault.Is(errs[0], fault.Full) || !fault.Is(errs[1], fault.Full) || errs[2] != nil && !fault.Is(errs[2], fault.Full) {
+		t.Errorf("in company: %v", errs)
+	}
+	pages("1000000")
+	if err := e.Write(t.Context(), put(big)); err != nil {
+		t.Errorf("after the disk was freed: %v", err)
+	}
+	want := 2
+	if errs[2] == nil {
+		want++
+	}
+	if rows := ask(t, e, all(users, nil)); len(rows) != want {
+		t.Errorf("%d rows, want %d", len(rows), want)
+	}
+}
+
+func TestOlder(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[string]bool{"3.51.2": true, "3.51.3": false, "3.53.0": false, "3.6.0": true, "3.51": true, "4.0.0": false} {
+		if older(v, oldest) != want {
+			t.Errorf("%s older than %s: %v", v, oldest, !want)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package plinth_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/bluell/plinth"
+
+// room is a package and what it may import of ours. The reason is printed when the test fails.
+type room struct {
+	name   string
+	rank   int
+	may    []string // of ours
+	reason string
+}
+
+// house is the import policy: engines never see data; doors never see driver; only plinth sees two doors.
+var house = []room{
+	{"fault", 0, nil, "everybody speaks it, so it may know nobody"},
+	{"doc", 1, []string{"fault"}, "a JSON document is not about Plinth"},
+	{"expr", 1, []string{"fault"}, "the language asks for names through expr.Env and never for a model"},
+	{"spec", 2, []string{"expr", "doc", "fault"}, "the app file is pure: nothing of databases or the web"},
+	{"data/driver", 3, []string{"spec", "expr", "doc", "fault"}, "what an engine must do is said in the model's terms"},
+	{"data", 4, []string{"data/driver", "spec", "expr", "doc", "fault"}, "all meaning lives here, above every engine and below every door"},
+	{"data/memory", 4, []string{"data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
+	{"data/sqldb", 4, []string{"data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
+	{"data/sqlite", 4, []string{"data/sqldb", "data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
+	{"data/drivertest", 5, []string{"data", "data/driver", "data/memory", "spec", "expr", "doc", "fault"}, "the suite runs data and driver as a pair"},
+	{"internal/web", 5, []string{"data", "spec", "expr", "doc", "fault"}, "what doors share; it knows no door"},
+	{"internal/auth", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it turns a request into a caller; doors never see driver"},
+	{"internal/files", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it stores bytes; doors never see driver"},
+	{"internal/seed", 5, []string{"data", "spec", "expr", "doc", "fault"}, "it loads records through data like everybody"},
+	{"internal/rest", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
+	{"internal/serve", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
+	{"", 7, []string{"*"}, "plinth is the one place that wires"},
+	{"cmd/plinth", 8, []string{"", "spec", "fault", "data", "data/driver", "data/sqlite", "data/memory", "expr", "doc"}, "the command line knows plinth and the engines it links"},
+	{"test", 9, []string{"*"}, "whole-system tests"},
+}
+
+// TestImports holds every package to the house.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	for dir, files := range packages(t) {
+		at := slices.IndexFunc(house, func(r room) bool { return r.name == dir || r.name == "test" && strings.HasPrefix(dir, "test/") })
+		if at < 0 {
+			if strings.HasPrefix(dir, "examples/") {
+				continue
+			}
+			t.Errorf("package %q has no place in the house: give it a line in the policy, with a reason", dir)
+			continue
+		}
+		r := house[at]
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue // a test may see whatever it tests with
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			for _, i := range f.Imports {
+				name := strings.Trim(i.Path.Value, `"`)
+				if name != module && !strings.HasPrefix(name, module+"/") {
+					continue
+				}
+				name = strings.TrimPrefix(strings.TrimPrefix(name, module), "/")
+				if !slices.Contains(r.may, name) && !slices.Contains(r.may, "*") {
+					t.Errorf("%s imports %q: %s", file, name, r.reason)
+				}
+			}
+		}
+	}
+}
+
+// TestEngineLibraries keeps databases, web servers and YAML behind the doors that own them.
+func TestEngineLibraries(t *testing.T) {
+	t.Parallel()
+	owners := map[string]struct {
+		dirs   []string
+		reason string
+	}{
+		"zombiezen.com/go/sqlite": {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
+		"modernc.org/sqlite":      {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
+		"go.yaml.in/yaml":         {[]string{"spec"}, "one room reads YAML"},
+		"cel.dev/cel-go":          {[]string{"expr"}, "one room reads CEL"},
+		"github.com/spf13/cobra":  {[]string{"cmd/plinth"}, "the command line is not a library"},
+		"net/http":                {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/serve", "internal/files", "cmd/plinth", "test"}, "the web is at the doors"},
+	}
+	for dir, files := range packages(t) {
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			for _, i := range f.Imports {
+				name := strings.Trim(i.Path.Value, `"`)
+				for library, owner := range owners {
+					if (name == library || strings.HasPrefix(name, library+"/")) && !slices.Contains(owner.dirs, dir) {
+						t.Errorf("%s imports %s: %s", file, name, owner.reason)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestPackageDocs holds every package to saying what it is for.
+func TestPackageDocs(t *testing.T) {
+	t.Parallel()
+	for dir, files := range packages(t) {
+		said := false
+		only := true
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			only = false
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			said = said || f.Doc != nil
+		}
+		if !said && !only {
+			t.Errorf("package %q does not say what it is for", dir)
+		}
+	}
+}
+
+// packages are the Go files of the module by folder, "" being the root; folders with a go.mod of their
+// own are other modules.
+func packages(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			base := d.Name()
+			if name != "." && (strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules") {
+				return fs.SkipDir
+			}
+			if name != "." {
+				if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil {
+					return fs.SkipDir
+				}
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, ".go") {
+			dir := path.Dir(filepath.ToSlash(name))
+			if dir == "." {
+				dir = ""
+			}
+			all[dir] = append(all[dir], name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d packages were found: the test looks in the wrong place", len(all))
+	}
+	return all
+}

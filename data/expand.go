@@ -1,6 +1,7 @@
 package data
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -232,13 +233,11 @@ func (p *expandParser) take(b byte) bool {
 
 // parents makes the list argument of an expansion: each text once.
 func parents(ids []string) Value {
-	seen := make(map[string]bool, len(ids))
-	items := make([]Value, 0, len(ids))
-	for _, id := range ids {
-		if !seen[id] {
-			seen[id] = true
-			items = append(items, expr.TextOf(id))
-		}
+	sorted := slices.Sorted(slices.Values(ids))
+	sorted = slices.Compact(sorted)
+	items := make([]Value, len(sorted))
+	for i, id := range sorted {
+		items[i] = expr.TextOf(id)
 	}
 	return expr.ListOf(items...)
 }

@@ -2,19 +2,79 @@ package data
 
 import (
 	"context"
+	"sync"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 )
 
-// set is the rows of one query, printed, and the sets of what is expanded in them.
+// set is the rows of one query, printed, and the sets of what is expanded in them. Sets are used
+// again: release gives them back.
 type set struct {
 	more     []*expansion
 	buf      []byte
 	rows     []setRow
 	links    []links          // by expansion
 	children []*set           // by expansion
-	of       map[string][]int // rows by parent, in their order
+	of       map[string]group // rows by parent
+	last     []int            // by row: the row of the same parent before it, or -1
+}
+
+// group are the rows of one parent: the last, and how many there are.
+type group struct{ last, n int }
+
+var sets = sync.Pool{New: func() any { return &set{of: map[string]group{}} }}
+
+func (s *set) release() {
+	for _, child := range s.children {
+		child.release()
+	}
+	clear(s.of)
+	clear(s.children)
+	s.more, s.buf, s.rows, s.last, s.children = nil, s.buf[:0], s.rows[:0], s.last[:0], s.children[:0]
+	for i := range s.links {
+		clear(s.links[i].texts)
+		s.links[i] = links{s.links[i].texts[:0], s.links[i].ends[:0]}
+	}
+	if cap(s.buf) <= 1<<20 { // an unusually large one is not kept
+		sets.Put(s)
+	}
+}
+
+// newSet takes a set for the rows of d.
+func newSet(d *draft) *set {
+	s := sets.Get().(*set)
+	s.more = d.more
+	for len(s.links) < len(d.more) {
+		s.links = append(s.links, links{})
+	}
+	return s
+}
+
+// group says that the next row belongs to a parent.
+func (s *set) group(parent []byte) {
+	g, ok := s.of[string(parent)]
+	if !ok {
+		g.last = -1
+	}
+	s.last = append(s.last, g.last)
+	s.of[string(parent)] = group{len(s.rows), g.n + 1}
+}
+
+// rowsOf calls visit for the rows of a parent, in their order.
+func (s *set) rowsOf(parent string, visit func(row int)) {
+	g, ok := s.of[parent]
+	if !ok {
+		return
+	}
+	var buf [defaultItems]int
+	rows := buf[:0]
+	for row := g.last; row >= 0; row = s.last[row] {
+		rows = append(rows, row)
+	}
+	for i := len(rows) - 1; i >= 0; i-- {
+		visit(rows[i])
+	}
 }
 
 type setRow struct{ from, to int }
@@ -36,17 +96,13 @@ func (l *links) of(row int) []string {
 // fetch reads the rows of a variant, then those of each expansion with one query for all of them.
 // p is the page that the rows are of, nil for the rows of an expansion.
 func (db *DB) fetch(ctx context.Context, rd driver.Reader, d *draft, v *variant, s *expr.Scope, args []Value, p *page) (*set, error) {
-	out := &set{more: d.more, links: make([]links, len(d.more)), children: make([]*set, len(d.more))}
-	if v.per > 0 {
-		out.of = map[string][]int{}
-	}
+	out := newSet(d)
 	err := rd.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
 		if p != nil && !p.take(len(out.rows), cols) {
 			return nil
 		}
 		if v.per > 0 {
-			parent := string(cols.Text(0))
-			out.of[parent] = append(out.of[parent], len(out.rows))
+			out.group(cols.Text(0))
 		}
 		from := len(out.buf)
 		var err error
@@ -72,21 +128,26 @@ func (db *DB) fetch(ctx context.Context, rd driver.Reader, d *draft, v *variant,
 		return nil, err
 	}
 	for i, e := range d.more {
-		if out.children[i], err = db.fetchChildren(ctx, rd, e, s, out.links[i].texts); err != nil {
+		child, err := db.fetchChildren(ctx, rd, e, s, out.links[i].texts)
+		if err != nil {
 			return nil, err
 		}
+		out.children = append(out.children, child)
 	}
 	return out, nil
 }
 
 func (db *DB) fetchChildren(ctx context.Context, rd driver.Reader, e *expansion, s *expr.Scope, texts []string) (*set, error) {
 	if len(texts) == 0 {
-		return &set{}, nil
+		return newSet(e.child), nil
 	}
 	args := []Value{parents(texts), expr.IntOf(int64(e.limit))}
 	v, args, err := e.child.variant(db, s, nil, args)
-	if err != nil || v.none {
-		return &set{}, err
+	if err != nil {
+		return nil, err
+	}
+	if v.none {
+		return newSet(e.child), nil
 	}
 	return db.fetch(ctx, rd, e.child, v, s, args, nil)
 }
@@ -100,7 +161,7 @@ func (s *set) append(dst []byte, row int) []byte {
 		first := true
 		for i, e := range s.more {
 			texts, child := s.links[i].of(row), s.children[i]
-			if e.single && (len(texts) == 0 || len(child.of[texts[0]]) == 0) {
+			if e.single && (len(texts) == 0 || child.of[texts[0]].n == 0) {
 				continue // null and unreadable are both absent
 			}
 			if !first {
@@ -109,19 +170,19 @@ func (s *set) append(dst []byte, row int) []byte {
 			first = false
 			dst = append(dst, e.prefix...)
 			if e.single {
-				dst = child.append(dst, child.of[texts[0]][0])
+				dst = child.append(dst, child.of[texts[0]].last)
 				continue
 			}
 			dst = append(dst, '[')
 			n := 0
 			for _, text := range texts {
-				for _, c := range child.of[text] {
+				child.rowsOf(text, func(row int) {
 					if n > 0 {
 						dst = append(dst, ',')
 					}
-					dst = child.append(dst, c)
+					dst = child.append(dst, row)
 					n++
-				}
+				})
 			}
 			dst = append(dst, ']')
 		}

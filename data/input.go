@@ -203,14 +203,16 @@ func (p *problems) text(f *spec.Field, s, pointer string, inList bool) Value {
 		return Value{}
 	}
 	s = expr.NFC(s)
-	if !inList { // the limits of a list are on its items' number
-		if n := utf8.RuneCountInString(s); f.MaxLen > 0 && n > f.MaxLen {
-			p.add(pointer, "max", "must have at most "+strconv.Itoa(f.MaxLen)+" characters")
-			return Value{}
-		} else if n < f.MinLen {
-			p.add(pointer, "min", "must have at least "+strconv.Itoa(f.MinLen)+" characters")
-			return Value{}
-		}
+	least, most := f.MinLen, f.MaxLen
+	if inList { // min and max of a list are on the number of its items
+		least, most = 0, f.ItemMax
+	}
+	if n := utf8.RuneCountInString(s); most > 0 && n > most {
+		p.add(pointer, "max", "must have at most "+strconv.Itoa(most)+" characters")
+		return Value{}
+	} else if n < least {
+		p.add(pointer, "min", "must have at least "+strconv.Itoa(least)+" characters")
+		return Value{}
 	}
 	if f.Pattern != nil && !f.Pattern.MatchString(s) {
 		p.add(pointer, "pattern", "does not have the form that is asked for")

@@ -267,6 +267,7 @@ func (db *DB) appendItems(ctx context.Context, rd driver.Reader, p *page, dst []
 			}
 			dst = s.append(dst, i)
 		}
+		s.release()
 		return dst, nil
 	}
 	n := 0

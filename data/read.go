@@ -51,6 +51,7 @@ func (db *DB) Get(ctx context.Context, by Caller, t Target, view View, dst []byt
 			if err == nil && len(rows.rows) > 0 {
 				found = true
 				dst = rows.append(dst, 0)
+				rows.release()
 			}
 			return err
 		}

@@ -30,6 +30,7 @@ type pair struct {
 	*suite
 	app      *spec.App
 	eng      driver.Engine
+	oracle   driver.Engine
 	it, want *data.DB
 }
 
@@ -91,8 +92,8 @@ func (s *suite) pair(collections string) *pair {
 
 func (s *suite) pairOf(a *spec.App) *pair {
 	s.Helper()
-	p := &pair{suite: s, app: a, eng: openTables(s, a, s.open)}
-	p.it, p.want = openData(s, a, p.eng), openData(s, a, openTables(s, a, openMemory))
+	p := &pair{suite: s, app: a, eng: openTables(s, a, s.open), oracle: openTables(s, a, openMemory)}
+	p.it, p.want = openData(s, a, p.eng), openData(s, a, p.oracle)
 	return p
 }
 
@@ -285,4 +286,14 @@ func (p *pair) delete(collection, id string) error {
 		return fmt.Sprint(r.Status), err
 	})
 	return err
+}
+
+// want compares what was read with what should be.
+func want(got string, err error) func(string) error {
+	return func(want string) error {
+		if err == nil && got != want {
+			return fmt.Errorf("is %s, want %s", got, want)
+		}
+		return err
+	}
 }

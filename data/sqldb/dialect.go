@@ -30,6 +30,9 @@ type Dialect interface {
 	// Lock ends a query whose rows are to be locked; "" where writers are alone anyway.
 	Lock() string
 
+	// Limit writes the number of rows at most, after LIMIT.
+	Limit(w *SQL, n Piece)
+
 	// Length is the number of code points of a text.
 	Length(w *SQL, text Piece)
 	// Contains, StartsWith and EndsWith compare code points and are null when an operand is.

@@ -88,7 +88,7 @@ func (t *translation) where(keyword, alias string) bool {
 func (t *translation) limit(arg int) {
 	if arg >= 0 {
 		t.w.Write(" LIMIT ")
-		t.w.Bind(Bind{Arg: arg})
+		t.d.Limit(t.w, func(w *SQL) { w.Bind(Bind{Arg: arg}) })
 	}
 }
 
@@ -281,6 +281,10 @@ func (t *translation) per() {
 		t.from()
 		w.Write(" WHERE ", t.column(spec.OrdID), " = ", parent)
 		t.where(" AND ", row)
+		if q.Per.Limit >= 0 { // there is one row for each parent, or none is wanted
+			w.Write(" AND 0 < ")
+			w.Bind(Bind{Arg: q.Per.Limit})
+		}
 	case q.Per.Limit < 0:
 		w.Write(" CROSS JOIN ")
 		t.children(row, parent)

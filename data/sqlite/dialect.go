@@ -22,6 +22,10 @@ func (dialect) RowValues() bool          { return true }
 func (dialect) ScaledDecimals() bool     { return true }
 func (dialect) Lock() string             { return "" }
 
+// Limit hides the argument behind a CAST. SQLite plans by the value of a bare one and prepares the
+// statement anew each time it is bound, which took a quarter of a list's time.
+func (dialect) Limit(w *sqldb.SQL, n sqldb.Piece) { w.Write("CAST(", n, " AS INTEGER)") }
+
 func (dialect) Length(w *sqldb.SQL, text sqldb.Piece) { w.Write("length(", text, ")") }
 
 func (dialect) Contains(w *sqldb.SQL, text, part sqldb.Piece) {

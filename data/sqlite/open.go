@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -48,6 +49,12 @@ func Open(path string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "open the database", err)
 	}
+	// Made here first, so that nobody else on the machine may read it; its log has the same mode.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, "open the database", err)
+	}
+	f.Close()
 	open := func() (*conn, error) { return openWriter(path, o.Busy) }
 	c, err := open()
 	if err != nil {

@@ -116,12 +116,12 @@ func TestStatementsAreBounded(t *testing.T) {
 		ask(t, e, all(users, op(expr.OpOr, op(expr.OpLt, size(of(users, record(), userName)), lit(expr.IntOf(1))),
 			literalsIn(i))))
 	}
-	for range len(e.readers.free) {
-		c := <-e.readers.free
+	for range len(e.readers.idle) {
+		c := <-e.readers.idle
 		if len(c.kept) > keptStatements {
 			t.Errorf("a connection keeps %d statements", len(c.kept))
 		}
-		e.readers.free <- c
+		e.readers.idle <- c
 	}
 }
 

@@ -142,7 +142,7 @@ func (s *schema) indexes(c *conn, t *driver.Table) error {
 	}, expr.TextOf(t.Name))
 }
 
-// kinds are how values of a kind are declared. Strict tables refuse values of another type.
+// declared is how a column of a kind is declared. Strict tables refuse values of another type.
 func declared(k expr.Kind) string {
 	switch k {
 	case expr.Bool, expr.Int, expr.Bigint, expr.Decimal, expr.Time, expr.Duration:

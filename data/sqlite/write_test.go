@@ -105,6 +105,28 @@ func count(t *testing.T, e *Engine, sql string) (n int64) {
 	return n
 }
 
+// TestTransactionSees: a transaction sees its own work, others see it after the commit.
+func TestTransactionSees(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	s, err := e.Prepare(&driver.Query{From: users, Count: true, Limit: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inside int64
+	outside := -1
+	err = e.Write(t.Context(), func(tx driver.Tx) error {
+		if err := tx.Insert(users, blank(users, 1)); err != nil {
+			return err
+		}
+		outside = len(ask(t, e, all(users, nil)))
+		return tx.Rows(t.Context(), s, nil, func(c driver.Columns) error { inside = c.Int(0); return nil })
+	})
+	if err != nil || inside != 1 || outside != 0 {
+		t.Errorf("inside %d, outside %d, %v", inside, outside, err)
+	}
+}
+
 func TestUnique(t *testing.T) {
 	t.Parallel()
 	e := empty(t)
@@ -299,12 +321,12 @@ func TestManyWriters(t *testing.T) {
 		})
 	}
 	done.Wait()
-	done0 := 0
+	written := 0
 	for _, n := range refused {
-		done0 += each - n
+		written += each - n
 	}
-	if done0 != each {
-		t.Errorf("%d writes were done, want %d", done0, each)
+	if written != each {
+		t.Errorf("%d writes were done, want %d", written, each)
 	}
 	if rows := ask(t, e, all(users, nil)); len(rows) != each {
 		t.Errorf("%d rows, want %d: refused writes left rows", len(rows), each)

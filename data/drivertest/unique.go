@@ -1,0 +1,104 @@
+package drivertest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
+)
+
+// uniques: one of each value, many nulls, spaces and accents count, and a condition is kept through
+// every change of the record.
+func uniques(s *suite) {
+	p := s.pair(`
+  things:
+    fields:
+      name: {type: text, max: 20}
+      one: {type: text, max: 20, unique: true}
+      number: {type: int, unique: true}
+      sealed: {type: text, max: 20, encrypted: true, unique: true}
+      a: {type: text, max: 20}
+      b: {type: int}
+      state: {type: enum, values: [open, shut]}
+    indexes:
+      - {fields: [a, b], unique: true, name: both}
+      - {fields: [a], unique: true, where: 'state == "open"', name: one_open}
+    access: {read: true}
+`)
+	p.create("things",
+		`"one":"x","number":1,"sealed":"s","a":"p","b":1,"state":"open"`,
+		`"one":"x ","number":2,"a":"p","b":2,"state":"shut"`,
+		`"one":"X","sealed":"S","a":"p"`,
+		`"one":"e","a":"p"`,
+		`"one":"é"`, ``, ``)
+	create := func(body string) func(*data.DB) error {
+		return func(db *data.DB) error {
+			_, err := db.Create(s.Context(), operator, "things", parse(p, "{"+body+"}"), data.WriteOptions{})
+			return err
+		}
+	}
+	change := func(n int, patch string) func(*data.DB) error {
+		return func(db *data.DB) error {
+			_, err := db.Update(s.Context(), operator, "things", id(n), parse(p, patch), data.WriteOptions{})
+			return err
+		}
+	}
+	for _, c := range []struct {
+		name string
+		do   func(*data.DB) error
+	}{
+		{"a text", create(`"one":"x"`)},
+		{"a text in another normal form", create(`"one":"e\u0301"`)},
+		{"a number", create(`"number":2`)},
+		{"an encrypted text", create(`"sealed":"s"`)},
+		{"two fields", create(`"a":"p","b":2`)},
+		{"where the condition holds", create(`"a":"p","b":3,"state":"open"`)},
+		{"an id", create(`"id":"` + id(1) + `"`)},
+		{"by an update", change(2, `{"one":"x"}`)},
+		{"by an update of the condition", change(2, `{"state":"open"}`)},
+		{"by an update of a null", change(6, `{"number":1}`)},
+	} {
+		p.refuses(c.name, fault.Conflict, "unique", c.do)
+	}
+	for _, c := range []struct {
+		name string
+		do   func(*data.DB) error
+	}{
+		{"nulls are many", create(``)},
+		{"a null among two fields", create(`"a":"p"`)},
+		{"where the condition does not hold", create(`"a":"p","b":4,"state":"shut"`)},
+		{"its own value again", change(1, `{"one":"x","number":1,"state":"open","a":"p"}`)},
+		{"a value that was given up", func(db *data.DB) error {
+			if err := change(1, `{"state":"shut","one":null,"number":7}`)(db); err != nil {
+				return err
+			}
+			return errors.Join(change(2, `{"state":"open","one":"x","number":1}`)(db), create(`"number":2,"one":"x "`)(db))
+		}},
+		{"a value of a deleted record", func(db *data.DB) error {
+			if _, err := db.Delete(s.Context(), operator, "things", id(2), data.WriteOptions{}); err != nil {
+				return err
+			}
+			return create(`"one":"x","number":1,"a":"p","b":2,"state":"open"`)(db)
+		}},
+	} {
+		p.expect(c.name, func() error {
+			_, err := p.both(func(db *data.DB) (string, error) { return "", c.do(db) })
+			return err
+		})
+	}
+	p.expect("a refusal leaves nothing behind", func() error {
+		_, err := p.both(func(db *data.DB) (string, error) {
+			_, _, err := db.Batch(s.Context(), operator, []data.Operation{
+				{Op: "create", Collection: "things", Body: parse(p, `{"one":"first"}`)},
+				{Op: "create", Collection: "things", Body: parse(p, `{"one":"first"}`)},
+			}, true, data.WriteOptions{})
+			if fault.Of(err) != fault.Conflict {
+				return "", fmt.Errorf("%v, want a conflict", err)
+			}
+			return list(db, &data.ListQuery{Collection: "things", Filter: `one == "first"`, Fields: "one"})
+		})
+		return err
+	})
+	p.ask("things", question{filter: `one == "first"`, want: ""})
+}

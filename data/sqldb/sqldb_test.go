@@ -1,0 +1,187 @@
+package sqldb
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/spec"
+)
+
+// plain is a dialect without numbered placeholders and comparisons of rows.
+type plain struct{}
+
+func (plain) Quote(name string) string                     { return "`" + name + "`" }
+func (plain) Placeholder(int) string                       { return "?" }
+func (plain) Numbered() bool                               { return false }
+func (plain) Asc() string                                  { return " ASC" }
+func (plain) Desc() string                                 { return " DESC" }
+func (plain) Same() string                                 { return "<=>" }
+func (plain) RowValues() bool                              { return false }
+func (plain) ScaledDecimals() bool                         { return false }
+func (plain) Lock() string                                 { return " FOR UPDATE" }
+func (plain) Limit(w *SQL, n Piece)                        { w.Write(n) }
+func (plain) Length(w *SQL, text Piece)                    { w.Write("char_length(", text, ")") }
+func (plain) Contains(w *SQL, text, part Piece)            { w.Write("locate(", part, ", ", text, ") > 0") }
+func (plain) StartsWith(w *SQL, text, part Piece)          { w.Write("starts(", text, ", ", part, ")") }
+func (plain) EndsWith(w *SQL, text, part Piece)            { w.Write("ends(", text, ", ", part, ")") }
+func (plain) ListLength(w *SQL, list Piece)                { w.Write("json_length(", list, ")") }
+func (plain) Items(w *SQL, l Piece, _ expr.Kind, a string) { w.Write("items(", l, ") ", a) }
+
+var things = &spec.Collection{Name: "things", Fields: []*spec.Field{
+	{Name: "id"}, {Name: "created", Ord: 1, Type: spec.Time}, {Name: "updated", Ord: 2, Type: spec.Time}, {Name: "rev", Ord: 3, Type: spec.Int},
+	{Name: "name", Ord: 4}, {Name: "cost", Ord: 5, Type: spec.Decimal, Scale: 2}}}
+
+func field(ord int) *expr.Node {
+	return &expr.Node{Op: expr.OpField, Index: ord, Type: things.Fields[ord].ExprType(),
+		Args: []*expr.Node{{Op: expr.OpRow, Type: expr.Type{Kind: expr.Row}}}}
+}
+
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	name := &expr.Node{Op: expr.OpContains, Args: []*expr.Node{field(4), {Op: expr.OpParam, Index: 0, Type: expr.Type{Kind: expr.Text}}}}
+	for _, c := range []struct {
+		name string
+		q    driver.Query
+		sql  string
+		args []int
+	}{
+		{"placeholders stand in order", driver.Query{Where: name, Sort: []driver.Key{{Ord: 1, Desc: true}, {Ord: 0, Desc: true}}, Limit: 3,
+			After: &driver.After{Args: []int{1, 2}, Null: []bool{false, false}}},
+			"SELECT r.`id` FROM `things` r WHERE locate(?, r.`name`) > 0 AND (r.`created` <= ? AND (r.`created` < ? OR (r.`created` = ? AND r.`id` < ?))) ORDER BY r.`created` DESC, r.`id` DESC LIMIT ?",
+			[]int{0, 1, 1, 1, 2, 3}},
+		{"nulls have a leg", driver.Query{Sort: []driver.Key{{Ord: 4, Desc: true}, {Ord: 0, Desc: true}}, Limit: -1,
+			After: &driver.After{Args: []int{0, 1}, Null: []bool{false, false}}},
+			"SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE r.`name` IS NULL UNION ALL " +
+				"SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE (r.`name` <= ? AND (r.`name` < ? OR (r.`name` = ? AND r.`id` < ?))) ORDER BY 2 DESC, 3 DESC",
+			[]int{0, 0, 0, 1}},
+		{"lock", driver.Query{Lock: true, Limit: -1}, "SELECT r.`id` FROM `things` r FOR UPDATE", nil},
+	} {
+		c.q.From, c.q.Cols = things, []driver.Col{{Ord: 0}}
+		s, err := Translate(plain{}, nil, &c.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var args []int
+		for _, b := range s.Binds {
+			args = append(args, b.Arg)
+		}
+		if s.SQL != c.sql || !slices.Equal(args, c.args) {
+			t.Errorf("%s:\n%s %v\nwant\n%s %v", c.name, s.SQL, args, c.sql, c.args)
+		}
+	}
+}
+
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	got := []string{Insert(plain{}, "a", []string{"id", "x"}), Update(plain{}, "a", []string{"x", "y"}), Delete(plain{}, "a", "id")}
+	want := []string{"INSERT INTO `a` (`id`, `x`) VALUES (?, ?)", "UPDATE `a` SET `x` = ?, `y` = ? WHERE `id` = ? AND `rev` = ?", "DELETE FROM `a` WHERE `id` = ?"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestDerived(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 40)
+	seen := map[string]bool{}
+	for _, parts := range [][]string{{"a", "b"}, {"a", "b", "items"}, {long, long, "items"}, {long, long, "ref"}, {long, long + "y", "ref"}} {
+		name := Derived(parts...)
+		if len(name) > maxName || seen[name] || name != Derived(parts...) {
+			t.Errorf("%q is %q", parts, name)
+		}
+		seen[name] = true
+	}
+}
+
+func TestPrefixEnd(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"a": "b", "az": "a{", "\u007f": "\u0080", "\ud7ff": "\ue000", "a\U0010ffff": "b", "\U0010ffff": "\xff", "": "\xff", "é": "ê"} {
+		b := Bind{Arg: -1, Val: expr.TextOf(in), As: PrefixEnd}
+		if got := b.Value(nil); got.Text() != want {
+			t.Errorf("%q ends at %q, want %q", in, got.Text(), want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p, s := rapid.String().Draw(t, "prefix"), rapid.String().Draw(t, "text")
+		if rapid.Bool().Draw(t, "begins") {
+			s = p + s
+		}
+		b := Bind{Arg: 0, As: PrefixEnd}
+		end := b.Value([]expr.Value{expr.TextOf(p)}).Text()
+		if in := s >= p && s < end; in != strings.HasPrefix(s, p) {
+			t.Fatalf("%q in [%q, %q): %v", s, p, end, in)
+		}
+	})
+}
+
+func TestScaled(t *testing.T) {
+	t.Parallel()
+	const most = beyond
+	for _, c := range []struct {
+		in                 expr.Value
+		exact, floor, ceil int64
+	}{
+		{expr.DecimalOf(150, 2), 150, 150, 150},
+		{expr.DecimalOf(15, 1), 150, 150, 150},
+		{expr.DecimalOf(1005, 3), most, 100, 101},
+		{expr.DecimalOf(-1005, 3), most, -101, -100},
+		{expr.IntOf(-3), -300, -300, -300},
+		{expr.FloatOf(0.5), 50, 50, 50},
+		{expr.FloatOf(1e300), most, most, most},
+		{expr.BigintOf(-1 << 63), -most, -most, -most},
+	} {
+		for as, want := range map[Derive]int64{Exact: c.exact, Floor: c.floor, Ceil: c.ceil} {
+			b := Bind{Arg: -1, Val: c.in, As: as, Scale: 2}
+			if got := b.Value(nil); got.Int() != want {
+				t.Errorf("%v as %d: %d, want %d", c.in, as, got.Int(), want)
+			}
+		}
+	}
+}
+
+func TestLists(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var items []expr.Value
+		elem := rapid.SampledFrom([]expr.Kind{expr.Text, expr.Int, expr.Float}).Draw(t, "kind")
+		for range rapid.IntRange(0, 5).Draw(t, "n") {
+			switch elem {
+			case expr.Text:
+				items = append(items, expr.TextOf(strings.ToValidUTF8(rapid.String().Draw(t, "s"), "")))
+			case expr.Int:
+				items = append(items, expr.IntOf(rapid.Int64().Draw(t, "i")))
+			default:
+				items = append(items, expr.FloatOf(rapid.Float64Range(-1e308, 1e308).Draw(t, "f")))
+			}
+		}
+		text := AppendList(nil, items)
+		got, err := ReadList(text, elem)
+		if err != nil || !expr.Equal(got, expr.ListOf(items...)) {
+			t.Fatalf("%s: %v, %v", text, got, err)
+		}
+	})
+}
+
+// FuzzReadList: whatever a file holds, reading it ends in a list or an error, and a list reads back the same.
+func FuzzReadList(f *testing.F) {
+	f.Add([]byte(`["a","b\"\n"]`), uint8(expr.Text))
+	f.Add([]byte(`[1,-2,null]`), uint8(expr.Int))
+	f.Add([]byte(`[1.5e300]`), uint8(expr.Float))
+	f.Fuzz(func(t *testing.T, text []byte, kind uint8) {
+		elem := expr.Kind(kind)
+		v, err := ReadList(text, elem)
+		if err != nil {
+			return
+		}
+		again, err := ReadList(AppendList(nil, v.List()), elem)
+		if err != nil || !expr.Equal(v, again) {
+			t.Fatalf("%q: %v then %v, %v", text, v, again, err)
+		}
+	})
+}

@@ -4,12 +4,18 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+	"strings"
 	"unsafe"
 )
 
 // AppendCanonical prints the document in its one form: no spaces, keys sorted by code point,
 // strings with the fewest escapes, numbers as they were written.
-func (n *Node) AppendCanonical(dst []byte) []byte {
+func (n *Node) AppendCanonical(dst []byte) []byte { return n.append(dst, true) }
+
+// Append prints the document without spaces, keys in their own order.
+func (n *Node) Append(dst []byte) []byte { return n.append(dst, false) }
+
+func (n *Node) append(dst []byte, sorted bool) []byte {
 	if n == nil {
 		return append(dst, "null"...)
 	}
@@ -29,20 +35,20 @@ func (n *Node) AppendCanonical(dst []byte) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = n.Items[i].AppendCanonical(dst)
+			dst = n.Items[i].append(dst, sorted)
 		}
 		return append(dst, ']')
 	case Object:
-		return n.appendObject(dst)
+		return n.appendObject(dst, sorted)
 	}
 	return append(dst, "null"...)
 }
 
-func (n *Node) appendObject(dst []byte) []byte {
+func (n *Node) appendObject(dst []byte, sorted bool) []byte {
 	dst = append(dst, '{')
-	if slices.IsSorted(n.Keys) {
+	if !sorted || slices.IsSorted(n.Keys) {
 		for i := range n.Items {
-			dst = n.appendMember(dst, i, i > 0)
+			dst = n.appendMember(dst, i, i > 0, sorted)
 		}
 		return append(dst, '}')
 	}
@@ -51,28 +57,20 @@ func (n *Node) appendObject(dst []byte) []byte {
 		order[i] = i
 	}
 	// UTF-8 sorts by bytes as it sorts by code points.
-	slices.SortFunc(order, func(a, b int) int {
-		switch {
-		case n.Keys[a] < n.Keys[b]:
-			return -1
-		case n.Keys[a] > n.Keys[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(n.Keys[a], n.Keys[b]) })
 	for place, i := range order {
-		dst = n.appendMember(dst, i, place > 0)
+		dst = n.appendMember(dst, i, place > 0, true)
 	}
 	return append(dst, '}')
 }
 
-func (n *Node) appendMember(dst []byte, i int, comma bool) []byte {
+func (n *Node) appendMember(dst []byte, i int, comma, sorted bool) []byte {
 	if comma {
 		dst = append(dst, ',')
 	}
 	dst = AppendString(dst, n.Keys[i])
 	dst = append(dst, ':')
-	return n.Items[i].AppendCanonical(dst)
+	return n.Items[i].append(dst, sorted)
 }
 
 // AppendString appends s as a JSON string, with quotes. s is valid UTF-8: everything in

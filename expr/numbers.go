@@ -124,7 +124,7 @@ func integers(op Op, kind Kind, a, b int64) (Value, error) {
 	case OpMul:
 		hi, lo := bits.Mul64(magnitude(a), magnitude(b))
 		n = a * b
-		ok = hi == 0 && (lo <= math.MaxInt64 || n == math.MinInt64 && lo == 1<<63)
+		ok = hi == 0 && (lo <= math.MaxInt64 || lo == 1<<63 && (a < 0) != (b < 0))
 	case OpDiv, OpMod:
 		switch {
 		case b == 0:

@@ -172,14 +172,6 @@ func (s section) text(name string) string {
 	return ""
 }
 
-func (s section) texts(name string) []string {
-	var out []string
-	for _, n := range s.values[name].list() {
-		out = append(out, n.text)
-	}
-	return out
-}
-
 func (s section) bool(name string) bool {
 	b, _ := boolOf(s.text(name))
 	return b

@@ -213,5 +213,5 @@ func companions(d *draft) {
 // Lengths of companions, in characters.
 const (
 	keyLen     = 64
-	partialLen = 255
+	partialLen = 64
 )

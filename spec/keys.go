@@ -101,7 +101,6 @@ var validateShape = &shape{"a validation", "What must hold for a record.", []key
 }}
 
 var (
-	numbers   = []FieldType{Int, Bigint, Float, Decimal}
 	ordered   = []FieldType{Text, Int, Bigint, Float, Decimal, Time, Date}
 	bounded   = []FieldType{Text, Int, Bigint, Float, Decimal, Time, Date, List, File}
 	texts     = []FieldType{Text, Email, URL}

@@ -132,6 +132,24 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A link does not lead out of the folder.
+	outside := filepath.Join(t.TempDir(), "secret.yaml")
+	if err := os.WriteFile(outside, []byte("name: secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inside := filepath.Join(dir, "inside")
+	if err := os.Mkdir(inside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(inside, "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(inside, FileName), []byte("include: '*.yaml'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(inside, testEnv); err == nil || err.Error() != `plinth.yaml:1:10: "link.yaml" cannot be read` {
+		t.Errorf("a link out of the folder: %v", err)
+	}
 	if app.Dir != dir || app.Name != "agency" {
 		t.Errorf("dir %q, name %q", app.Dir, app.Name)
 	}

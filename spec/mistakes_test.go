@@ -301,7 +301,7 @@ collections:
     access: {read: team == auth.team, create: auth.boss == "x", update: auth.tema == "x"}
 `, `plinth.yaml:1:40: the role admin does not exist
 plinth.yaml:6:33: auth.team is asked here, so the field team of users must carry a write rule: else users set it themselves
-plinth.yaml:6:78: the name auth.tema does not exist (did you mean "auth.id"?)`},
+plinth.yaml:6:78: the name auth.tema does not exist (did you mean "team"?)`},
 	{`server: {url: app.example.com, domains: ["http://x"], http: "80", https: "localhost:https", cors: {origins: ["*", "https://a.b/"], credentials: true}}
 `, `plinth.yaml:1:15: url is an address like https://app.example.com, not "app.example.com"
 plinth.yaml:1:42: "http://x" is not a domain like app.example.com
@@ -362,7 +362,7 @@ plinth.yaml:1:147: default is an id, not "x"`},
 	{`collections: {posts: {fields: {a: {type: text, init: "1"}, b: {type: int, init: slug(a)}, c: {type: ref, to: posts, init: auth.idd}}}}
 `, `plinth.yaml:1:55: a text is needed here, not a whole number
 plinth.yaml:1:85: the answer is a text, the field is an int
-plinth.yaml:1:128: the name auth.idd does not exist (did you mean "auth.id"?)`},
+plinth.yaml:1:128: the name auth.idd does not exist (did you mean "id"?)`},
 	{`collections: {posts: {fields: {a: {type: int, min: 9007199254740992}, b: {type: bigint, max: 9223372036854775808}, c: {type: float, max: .inf}, d: {type: int, default: 1.5}}}}
 `, `plinth.yaml:1:52: min is a whole number within ±(2^53−1), not "9007199254740992"
 plinth.yaml:1:94: max is a whole number of 64 bits, not "9223372036854775808"
@@ -421,6 +421,40 @@ plinth.yaml:1:79: create is empty: give it a value or remove it`},
 `, `plinth.yaml:1:58: default is a number, not "1e400"
 plinth.yaml:1:94: default is a decimal with at most 18 digits, 0 digits behind the point, not "1e3"
 plinth.yaml:1:124: default is a whole number within ±(2^53−1), not "1_000"`},
+	{`collections:
+  posts:
+    fields: {t: {type: text}}
+    access: {
+      read: t in ["a"],
+      create: true,
+    }
+`, `plinth.yaml:5:13: YAML has its own use for [ inside { }: quote this expression`},
+	{`collections: {posts: {fields: {a: {type: enum, values: x}, b: {type: enum, values: [[a], "", c: C]}, c: {type: enum, values: {d: [e]}}}}}
+`, `plinth.yaml:1:56: values is a list or a map of value: label, not "x"
+plinth.yaml:1:85: a value is a text, or value: label
+plinth.yaml:1:90: a value is not empty
+plinth.yaml:1:127: a value is a text, or value: label`},
+	{`collections:
+  posts:
+    fields: {a: {type: enum, values: [x: X, y]}, secret: {type: text, hidden: true}}
+    label: secret
+    access:
+      read: 'a' == "b"
+      create: "it is \"a\"" # fine
+      update: 'it''s' == a
+      write: > 3
+      delete: %a
+`, `plinth.yaml:6:13: YAML ends this expression at the second ': quote the whole of it
+plinth.yaml:8:15: YAML ends this expression at the second ': quote the whole of it
+plinth.yaml:9:14: YAML has its own use for a leading >: quote it
+plinth.yaml:10:15: YAML has its own use for a leading %: quote it`},
+	{`include: 5.yaml
+collections: {a: {was: a}, b: {fields: {c: {type: text, label: }}}}
+`, `plinth.yaml:1:10: "5.yaml" finds no file
+plinth.yaml:2:24: was: a is still there: remove one of the two
+plinth.yaml:2:64: label is empty: give it a value or remove it`},
+	{`collections: {posts: {fields: {aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: {type: text}}}}
+`, `plinth.yaml:1:32: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…" is not a name for a field: lower-case letters, digits and _, a letter first, at most 40`},
 }
 
 func TestMistakes(t *testing.T) {

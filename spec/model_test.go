@@ -306,6 +306,18 @@ jobs:5:1: the collection "_sessions" is there already, in auth on line 1`
 	}
 }
 
+func TestDerivedNames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 40)
+	one, two := derived(long, "index"), derived(long, "unique")
+	if len(one) != 40 || len(two) != 40 || one == two || !namePattern.MatchString(one) {
+		t.Errorf("%s %s", one, two)
+	}
+	if got := derived("a_b", "index"); got != "a_b_index" {
+		t.Error(got)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	app := mustLoad(t, `

@@ -49,8 +49,9 @@ func open(s string) bool {
 var expressionKey = regexp.MustCompile(`(?:^|[{,\s"'-])(?:` + strings.Join(expressionKeys(), "|") + `)["']?\s*:[ \t]+`)
 
 // needQuotes is asked when YAML could not read a file: it reports the expressions without
-// quotes that are likely to be the cause, and whether there were any.
-func (l *loader) needQuotes(src *source) bool {
+// quotes that are likely to be the cause, and whether there were any. The lines from flowFrom to
+// flowTo, if any, stand inside { } or [ ].
+func (l *loader) needQuotes(src *source, flowFrom, flowTo int) bool {
 	found := false
 	blockIndent := -1
 	for i, start := range src.lines {
@@ -75,7 +76,7 @@ func (l *loader) needQuotes(src *source) bool {
 			if strings.Count(before, `"`)%2+strings.Count(before, `'`)%2 > 0 {
 				continue // the key stands inside a text
 			}
-			inFlow := strings.Count(before, "{") > strings.Count(before, "}")
+			inFlow := strings.Count(before, "{") > strings.Count(before, "}") || flowFrom > 0 && i+1 > flowFrom && i+1 <= flowTo
 			if why := unreadable(line[m[1]:], inFlow); why != "" {
 				_, column := src.place(start + m[1])
 				l.reportAt(Pos{src.name, i + 1, column}, "quote", "", why)

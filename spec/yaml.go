@@ -72,10 +72,14 @@ func (l *loader) parse(name string, b []byte) *node {
 func (l *loader) syntax(src *source, err error) {
 	var le *yaml.LoadError
 	line, column, msg := 1, 1, "is not YAML"
+	flowFrom := 0 // the line on which the { or [ opens that YAML was reading
 	if errors.As(err, &le) {
 		msg = le.Message
 		if le.Mark.Line > 0 {
 			line, column = le.Mark.Line, max(le.Mark.Column, 1)
+		}
+		if strings.Contains(le.ContextMsg, "flow") {
+			flowFrom = le.ContextMark.Line
 		}
 		switch {
 		case strings.Contains(msg, "no documents"):
@@ -86,7 +90,7 @@ func (l *loader) syntax(src *source, err error) {
 			msg = "is nested too deeply"
 		}
 	}
-	if l.needQuotes(src) {
+	if l.needQuotes(src, flowFrom, line) {
 		return
 	}
 	l.reportAt(Pos{src.name, line, column}, "syntax", "", msg)

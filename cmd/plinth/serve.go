@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bluell/plinth"
+)
+
+func (c *cli) serve() *cobra.Command {
+	var listen, level string
+	var dev bool
+	cmd := &cobra.Command{
+		Use:   "serve [DIR]",
+		Short: "Serve an app",
+		Long: `Serve an app: its API under /api and its frontend, public/, under /.
+
+A new database is set up. When the database differs from the app file, serve refuses to start and
+names the command that helps.
+
+With --dev a key is made in data/key when there is none, an empty database gets the records of
+seed/, and a saved app file is served at once: steps of its schema that lose nothing are applied,
+an app file with errors is told and changes nothing.`,
+		Example: "  plinth serve --dev examples/agency\n  PLINTH_KEY=... plinth serve --listen 0.0.0.0:8080 /srv/agency",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var l slog.Level
+			if err := l.UnmarshalText([]byte(level)); err != nil {
+				return usage{"--log is debug, info, warn or error"}
+			}
+			log := plinth.Logger(c.err, l)
+			slog.SetDefault(log)
+			dir := folder(args, 0)
+			opts := append(c.options(dir), plinth.WithLog(log), plinth.Telling(func(text string) { c.note("%s", text) }))
+			if dev {
+				opts = append(opts, plinth.Dev())
+			}
+			return c.run(cmd.Context(), dir, listen, dev, opts)
+		},
+	}
+	c.dbFlag(cmd)
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
+	cmd.Flags().BoolVar(&dev, "dev", false, "for the machine of a developer")
+	cmd.Flags().StringVar(&level, "log", "info", "what is logged: debug, info, warn or error; debug logs every request")
+	for _, name := range []string{"listen", "dev", "log"} {
+		fromEnvironment(cmd.Flags(), name)
+	}
+	return cmd
+}
+
+func (c *cli) run(ctx context.Context, dir, listen string, dev bool, opts []plinth.Option) error {
+	p, err := plinth.Open(ctx, dir, opts...)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if dev && p.Fresh() {
+		loaded, err := p.Seed(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if loaded.Records > 0 {
+			c.note("seed/ gave the new database %s", counted(loaded.Records, "record"))
+		}
+	}
+	err = p.Serve(ctx, plinth.Listening{Listen: listen, Ready: func(url string) {
+		fmt.Fprintf(c.out, "plinth: listening on %s\n", url)
+		if dev {
+			c.hint(ctx, p, dir)
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	return p.Close()
+}
+
+// hint says how to get a key, as long as there is none.
+func (c *cli) hint(ctx context.Context, p *plinth.Plinth, dir string) {
+	keys, err := p.Keys(ctx)
+	if err != nil || len(keys) > 0 {
+		return
+	}
+	as := "--operator"
+	if roles := p.App().Roles; len(roles) > 0 {
+		as = "--role " + roles[len(roles)-1]
+	}
+	at := ""
+	if c.db != "" {
+		at = " --db " + c.db
+	}
+	if dir != "." {
+		dir = " " + dir
+	} else {
+		dir = ""
+	}
+	c.note("nobody has a key yet: %s key add%s%s %s", program(), dir, at, as)
+}
+
+// program is this program as it was called.
+func program() string {
+	if len(os.Args) == 0 || os.Args[0] == "" {
+		return "plinth"
+	}
+	return "plinth"
+}

@@ -1,0 +1,103 @@
+package auth
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// refused is the answer to every credential that is not good, whatever is wrong with it.
+var refused = fault.New(fault.Unauthenticated, "the credential is not valid")
+
+// Caller says who makes a request. Without a credential he is nobody, known by his address. A
+// credential that is not good is an error (fault.Unauthenticated), on open routes too. Credentials
+// stand in the Authorization header and nowhere else: not in the address.
+func (g *Gate) Caller(r *http.Request) (data.Caller, error) {
+	lines := r.Header["Authorization"]
+	if len(lines) == 0 {
+		return data.Caller{Scope: "address:" + Address(r, g.db.App().Server.TrustedProxies)}, nil
+	}
+	text, ok := bearer(lines)
+	if !ok {
+		return data.Caller{}, refused
+	}
+	t, ok := parse(text, g.mac)
+	if !ok {
+		return data.Caller{}, refused
+	}
+	p, err := g.find(r.Context(), t)
+	if err != nil {
+		return data.Caller{}, err
+	}
+	return p.caller, nil
+}
+
+// bearer reads the one Authorization header (RFC 6750; the scheme in any case, RFC 9110 11.1).
+func bearer(lines []string) (string, bool) {
+	if len(lines) != 1 {
+		return "", false
+	}
+	scheme, rest, ok := strings.Cut(lines[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.Trim(rest, " "), true
+}
+
+// Address is the address that a request comes from. X-Forwarded-For counts only as far as it was
+// written by proxies of the app file: it is read from the right, and the first address that is no
+// such proxy is the client's. What stands further left is what the client claims.
+func Address(r *http.Request, proxies []netip.Prefix) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if len(proxies) == 0 || !trusted(host, proxies) {
+		return host
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		host = addr.Unmap().String()
+		if !trusted(host, proxies) {
+			break
+		}
+	}
+	return host
+}
+
+func trusted(host string, proxies []netip.Prefix) bool {
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap().WithZone("")
+	for _, p := range proxies {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// As is somebody with a role of the app, for people who ask what such a one could do. "" is nobody,
+// "operator" is an operator unless the app has a role of that name.
+func As(app *spec.App, role string) (data.Caller, error) {
+	switch {
+	case role == "":
+		return data.Caller{}, nil
+	case hasRole(app, role):
+		return data.Caller{SignedIn: true, Role: role, Scope: "role:" + role}, nil
+	case role == "operator":
+		return data.Caller{SignedIn: true, Operator: true, Scope: "role:operator"}, nil
+	}
+	return data.Caller{}, noRole(app, role)
+}

@@ -1,0 +1,166 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/web"
+)
+
+const stream = "text/event-stream"
+
+// list answers GET /api/{collection}: records, groups, or a stream.
+func (d *door) list(w http.ResponseWriter, r *http.Request) error {
+	if len(r.Header["Accept"]) > 0 {
+		if web.Names(r, stream) {
+			return d.stream(w, r, "")
+		}
+		if err := acceptsJSON(r); err != nil {
+			return err
+		}
+	}
+	var q question
+	if err := q.fromQuery(r); err != nil {
+		return err
+	}
+	return d.answer(w, r, &q)
+}
+
+// answer asks a question of the collection in the path.
+func (d *door) answer(w http.ResponseWriter, r *http.Request, q *question) error {
+	by, err := d.caller(r)
+	if err != nil {
+		return err
+	}
+	q.list.Collection = r.PathValue("collection")
+	if err := d.store.Allow(by, q.list.Collection, data.Read); err != nil {
+		return err
+	}
+	buf := web.Borrow()
+	defer buf.Return()
+	if q.grouped {
+		g := data.GroupQuery{Collection: q.list.Collection, Filter: q.list.Filter, Params: q.list.Params, Group: q.group, Aggregate: q.aggregate}
+		buf.B, err = d.store.Groups(r.Context(), by, &g, buf.B)
+	} else {
+		buf.B, err = d.store.List(r.Context(), by, &q.list, buf.B)
+	}
+	if err != nil {
+		return err
+	}
+	personal(w)
+	web.JSON(w, r, http.StatusOK, buf.B)
+	return nil
+}
+
+// question is a list or, with group or aggregate, a summary of one.
+type question struct {
+	list             data.ListQuery
+	group, aggregate string
+	grouped          bool
+}
+
+var questions = []string{"filter", "sort", "fields", "expand", "limit", "cursor", "count", "group", "aggregate", "param.*"}
+
+func (q *question) fromQuery(r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	var p web.Params
+	if err := p.Query(r, questions...); err != nil {
+		return err
+	}
+	q.list.Filter, _ = p.Get("filter")
+	q.list.Sort, _ = p.Get("sort")
+	q.list.Fields, _ = p.Get("fields")
+	q.list.Expand, _ = p.Get("expand")
+	q.list.Cursor, _ = p.Get("cursor")
+	q.group, _ = p.Get("group")
+	q.aggregate, _ = p.Get("aggregate")
+	if limit, there := p.Get("limit"); there {
+		if err := q.limit(limit); err != nil {
+			return err
+		}
+	}
+	if count, there := p.Get("count"); there {
+		if err := q.count(count); err != nil {
+			return err
+		}
+	}
+	p.Each("param.", func(name, value string) {
+		if q.list.Params == nil {
+			q.list.Params = make(map[string]*doc.Node)
+		}
+		q.list.Params[name] = doc.NewString(value)
+	})
+	return q.settle(func(name string) bool { _, there := p.Get(name); return there })
+}
+
+func (q *question) limit(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 500 || text[0] == '+' {
+		return fault.At("limit", 1, "type", "must be a whole number from 1 to 500")
+	}
+	q.list.Limit = n
+	return nil
+}
+
+func (q *question) count(text string) error {
+	if text != "exact" {
+		return fault.At("count", 1, "type", `must be "exact"`)
+	}
+	q.list.Count = true
+	return nil
+}
+
+// settle decides between records and groups: what belongs to one does not go with the other.
+func (q *question) settle(there func(string) bool) error {
+	q.grouped = there("group") || there("aggregate")
+	if !q.grouped {
+		return nil
+	}
+	for _, name := range []string{"sort", "fields", "expand", "limit", "cursor", "count"} {
+		if there(name) {
+			return fault.At(name, 0, "unknown", "does not go with group and aggregate")
+		}
+	}
+	return nil
+}
+
+// stream hands a request for a live answer on.
+func (d *door) stream(w http.ResponseWriter, r *http.Request, id string) error {
+	by, err := d.caller(r)
+	if err != nil {
+		return err
+	}
+	collection := r.PathValue("collection")
+	if err := d.store.Allow(by, collection, data.Read); err != nil {
+		return err
+	}
+	if d.live == nil {
+		return noLive()
+	}
+	d.live.Stream(w, r, by, collection, id)
+	return nil
+}
+
+func (d *door) multiplex(w http.ResponseWriter, r *http.Request) error {
+	if !web.Accepts(r, stream) {
+		return fault.New(fault.NotAcceptable, "the answer is %s", stream)
+	}
+	by, err := d.caller(r)
+	if err != nil {
+		return err
+	}
+	if d.live == nil {
+		return noLive()
+	}
+	d.live.Multiplex(w, r, by)
+	return nil
+}
+
+func noLive() error {
+	return &fault.Error{Kind: fault.Capability, Op: "live", Msg: "this server sends no live updates"}
+}

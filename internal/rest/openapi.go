@@ -1,0 +1,256 @@
+package rest
+
+import (
+	"cmp"
+	"net/http"
+	"strconv"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/spec"
+)
+
+// openapi answers GET /api/openapi.json: the app as the caller may see it.
+func (d *door) openapi(w http.ResponseWriter, r *http.Request) error {
+	if err := nothing(r); err != nil {
+		return err
+	}
+	by, err := d.caller(r)
+	if err != nil {
+		return err
+	}
+	personal(w)
+	app := d.store.App()
+	b := Describe(app, func(collection string) data.Sight { return d.store.Sight(by, collection) }, d.version)
+	web.JSON(w, r, http.StatusOK, b)
+	return nil
+}
+
+// Describe is the OpenAPI 3.1 description of an app, of what a caller with that sight could do.
+func Describe(app *spec.App, sight func(collection string) data.Sight, version string) []byte {
+	p := &description{app: app, sights: map[string]data.Sight{}, paths: doc.NewObject(), schemas: doc.NewObject(), tags: doc.NewArray()}
+	for _, c := range app.Collections {
+		if !c.System {
+			p.sights[c.Name] = sight(c.Name)
+		}
+	}
+	for _, c := range app.Collections {
+		s, ok := p.sights[c.Name]
+		if ok && (s.Read || s.Create || s.Update || s.Delete) {
+			p.collection(c, s)
+		}
+	}
+	p.shared()
+	title := cmp.Or(app.Name, "app")
+	license := object("name", "Proprietary", "identifier", "LicenseRef-Proprietary")
+	return object(
+		"openapi", "3.1.0",
+		"info", object("title", title, "version", "1", "description", "The API of "+title+", served by Plinth"+spaced(version)+".",
+			"contact", object("name", title), "license", license),
+		"servers", doc.NewArray(object("url", cmp.Or(app.Server.URL, "/"), "description", "This server")),
+		"tags", p.tags,
+		"security", doc.NewArray(object("bearer", doc.NewArray()), doc.NewObject()),
+		"paths", p.paths,
+		"components", object(
+			"schemas", p.schemas,
+			"parameters", parameters(),
+			"responses", responses(),
+			"securitySchemes", object("bearer", object("type", "http", "scheme", "bearer",
+				"description", "A session's token (POST /api/auth/login) or an API key."))),
+	).Append(nil)
+}
+
+func spaced(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " " + s
+}
+
+// description is an OpenAPI document as it grows.
+type description struct {
+	app     *spec.App
+	sights  map[string]data.Sight
+	paths   *doc.Node
+	schemas *doc.Node
+	tags    *doc.Node
+}
+
+// object makes an object of keys and values: strings, numbers, booleans, nodes.
+func object(pairs ...any) *doc.Node {
+	n := doc.NewObject()
+	for i := 0; i < len(pairs); i += 2 {
+		n.Set(pairs[i].(string), doc.FromAny(pairs[i+1]))
+	}
+	return n
+}
+
+func ref(kind, name string) *doc.Node { return object("$ref", "#/components/"+kind+"/"+name) }
+
+func jsonOf(schema *doc.Node) *doc.Node {
+	return object("application/json", object("schema", schema))
+}
+
+// collection describes the routes of one collection.
+func (p *description) collection(c *spec.Collection, s data.Sight) {
+	name := c.Name
+	p.tags.Items = append(p.tags.Items, *object("name", name, "description", "Records of "+name))
+	p.schemas.Set(name, p.record(c, s))
+	base := "/api/" + name
+	many, one := doc.NewObject(), doc.NewObject()
+	one.Set("parameters", doc.NewArray(ref("parameters", "id")))
+	if s.Read {
+		page, groups := p.page(c), ref("schemas", "Groups")
+		list := object("description", "A page of records, or groups", "content", jsonOf(object("oneOf", doc.NewArray(page, groups))))
+		many.Set("get", p.operation(name, "list", "List "+name, "A page of the records that the caller may read, or, with group or aggregate, what they amount to.",
+			[]string{"filter", "sort", "fields", "expand", "limit", "cursor", "count", "group", "aggregate"}, nil,
+			object("200", list), 400, 401, 403, 404, 406))
+		asked := doc.NewObject()
+		asked.Set("post", p.operation(name, "query", "List "+name+", asked in a body", "The same as the list, for long questions.", nil,
+			object("required", true, "content", jsonOf(ref("schemas", "Question"))), object("200", list), 400, 401, 403, 404, 406, 413, 415))
+		p.paths.Set(base+"/query", asked)
+		one.Set("get", p.operation(name, "read", "Read one of "+name, "One record. Its ETag is its revision.", []string{"fields", "expand", "ifNoneMatch"}, nil,
+			object("200", p.answer(c, "The record"), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412))
+	}
+	if s.Create {
+		p.schemas.Set(name+".create", p.input(c, s, true))
+		many.Set("post", p.operation(name, "create", "Create one of "+name, "Creates a record.", []string{"idempotencyKey", "prefer"}, p.body(c, s, name+".create", false),
+			object("201", p.answer(c, "The new record")), 400, 401, 403, 404, 409, 413, 415, 422))
+	}
+	if s.Update {
+		p.schemas.Set(name+".patch", p.input(c, s, false))
+		one.Set("patch", p.operation(name, "update", "Change one of "+name, "Changes the fields that the body names (RFC 7396).",
+			[]string{"ifMatch", "idempotencyKey", "prefer"}, p.body(c, s, name+".patch", true),
+			object("200", p.answer(c, "The record as it is now"), "204", object("description", "Done, and no body was wanted")), 400, 401, 403, 404, 409, 412, 413, 415, 422))
+		p.increments(c, s)
+	}
+	if s.Create && s.Update {
+		one.Set("put", p.operation(name, "put", "Create or replace one of "+name, "Creates the record with this id, or replaces what the caller may write of it.",
+			[]string{"ifMatch", "ifNoneMatch", "idempotencyKey", "prefer"}, object("required", true, "content", jsonOf(ref("schemas", name+".create"))),
+			object("200", p.answer(c, "The record as it is now"), "201", p.answer(c, "The new record"), "204", object("description", "Done, and no body was wanted")),
+			400, 401, 403, 404, 409, 412, 413, 415, 422))
+	}
+	if s.Delete {
+		one.Set("delete", p.operation(name, "delete", "Delete one of "+name, "Deletes the record.", []string{"ifMatch", "idempotencyKey"}, nil,
+			object("204", object("description", "Deleted")), 400, 401, 403, 404, 409, 412))
+	}
+	if len(many.Keys) > 0 {
+		p.paths.Set(base, many)
+	}
+	if len(one.Keys) > 1 {
+		p.paths.Set(base+"/{id}", one)
+	}
+	if s.Read {
+		p.lookups(c, s)
+		p.files(c, s)
+	}
+}
+
+// operation describes one method of a route.
+func (p *description) operation(tag, act, summary, description string, params []string, body, success *doc.Node, problems ...int) *doc.Node {
+	op := object("tags", doc.NewArray(doc.NewString(tag)), "operationId", tag+"."+act, "summary", summary, "description", description)
+	if len(params) > 0 {
+		list := doc.NewArray()
+		for _, name := range params {
+			list.Items = append(list.Items, *ref("parameters", name))
+		}
+		op.Set("parameters", list)
+	}
+	if body != nil {
+		op.Set("requestBody", body)
+	}
+	for _, status := range append(problems, 429, 500, 503) {
+		success.Set(strconv.Itoa(status), ref("responses", "problem"+strconv.Itoa(status)))
+	}
+	op.Set("responses", success)
+	return op
+}
+
+// answer is a record in an answer.
+func (p *description) answer(c *spec.Collection, text string) *doc.Node {
+	tag := object("ETag", object("description", "The revision", "schema", object("type", "string")))
+	return object("description", text, "headers", tag, "content", jsonOf(ref("schemas", c.Name)))
+}
+
+func (p *description) page(c *spec.Collection) *doc.Node {
+	return object("type", "object", "required", doc.FromAny([]any{"items"}), "properties", object(
+		"items", object("type", "array", "items", ref("schemas", c.Name)),
+		"next", object("type", "string", "description", "The cursor of the next page; not there on the last"),
+		"total", object("type", "integer", "description", "How many there are in all, where count=exact was asked")))
+}
+
+// body is what a write sends: JSON or, where the caller may write files, multipart.
+func (p *description) body(c *spec.Collection, s data.Sight, schema string, patch bool) *doc.Node {
+	content := doc.NewObject()
+	if patch {
+		content.Set("application/merge-patch+json", object("schema", ref("schemas", schema)))
+	}
+	content.Set("application/json", object("schema", ref("schemas", schema)))
+	parts := object("record", ref("schemas", schema))
+	for _, f := range c.Fields {
+		if f.Type != spec.File || !s.Writable[f.Ord] {
+			continue
+		}
+		bytes := object("type", "string", "contentMediaType", "application/octet-stream")
+		if f.MaxFiles > 1 {
+			bytes = object("type", "array", "items", bytes, "maxItems", f.MaxFiles)
+		}
+		parts.Set(f.Name, bytes)
+	}
+	if len(parts.Keys) > 1 {
+		content.Set("multipart/form-data", object("schema", object("type", "object", "required", doc.FromAny([]any{"record"}), "properties", parts),
+			"encoding", object("record", object("contentType", "application/json"))))
+	}
+	return object("required", true, "content", content)
+}
+
+func (p *description) increments(c *spec.Collection, s data.Sight) {
+	numbers := doc.NewObject()
+	for _, f := range c.Fields {
+		if s.Writable[f.Ord] && !f.Encrypted && !f.Fixed {
+			switch f.Type {
+			case spec.Int, spec.Float:
+				numbers.Set(f.Name, object("type", "number"))
+			case spec.Bigint, spec.Decimal:
+				numbers.Set(f.Name, object("type", doc.FromAny([]any{"string", "number"})))
+			}
+		}
+	}
+	if len(numbers.Keys) == 0 {
+		return
+	}
+	schema := object("type", "object", "minProperties", 1, "additionalProperties", false, "properties", numbers)
+	p.paths.Set("/api/"+c.Name+"/{id}/increment", object("parameters", doc.NewArray(ref("parameters", "id")),
+		"post", p.operation(c.Name, "increment", "Add to numbers of one of "+c.Name, "Adds to number fields, atomically.", []string{"ifMatch", "idempotencyKey", "prefer"},
+			object("required", true, "content", jsonOf(schema)),
+			object("200", p.answer(c, "The record as it is now"), "204", object("description", "Done, and no body was wanted")), 400, 401, 403, 404, 412, 413, 415, 422)))
+}
+
+// lookups are the routes by unique fields.
+func (p *description) lookups(c *spec.Collection, s data.Sight) {
+	for _, f := range c.Fields {
+		if !f.Unique || !s.Readable[f.Ord] || f.Companion != spec.Own {
+			continue
+		}
+		value := object("name", "value", "in", "path", "required", true, "description", "The value of "+f.Name, "schema", object("type", "string"))
+		p.paths.Set("/api/"+c.Name+"/by/"+f.Name+"/{value}", object("parameters", doc.NewArray(value),
+			"get", p.operation(c.Name, "by."+f.Name, "Read one of "+c.Name+" by "+f.Name, "The record whose "+f.Name+" has this value.",
+				[]string{"fields", "expand", "ifNoneMatch"}, nil,
+				object("200", p.answer(c, "The record"), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412)))
+	}
+}
+
+func (p *description) files(c *spec.Collection, s data.Sight) {
+	for _, f := range c.Fields {
+		if f.Type != spec.File || !s.Readable[f.Ord] {
+			continue
+		}
+		name := object("name", "name", "in", "path", "required", true, "description", "The file's name", "schema", object("type", "string"))
+		bytes := object("*/*", object("schema", object("type", "string", "contentMediaType", "application/octet-stream")))
+		p.paths.Set("/api/files/"+c.Name+"/{id}/"+f.Name+"/{name}", object("parameters", doc.NewArray(ref("parameters", "id"), name),
+			"get", p.operation(c.Name, "file."+f.Name, "Download a file of "+f.Name, "The bytes of a file, whole or in ranges.", nil, nil,
+				object("200", object("description", "The file", "content", bytes), "206", object("description", "A part of it", "content", bytes),
+					"304", object("description", "Not changed")), 401, 403, 404, 416)))
+	}
+}

@@ -1,0 +1,99 @@
+package rest_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var describe = flag.String("describe", "", "write the OpenAPI description of the test app to this file, to lint it")
+
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	all := s.ask("GET /api/openapi.json", "Authorization: Bearer operator", "").want(200)
+	if *describe != "" {
+		if err := os.WriteFile(*describe, []byte(all.body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := all.json()
+	if d["openapi"] != "3.1.0" {
+		t.Errorf("%v", d["openapi"])
+	}
+
+	// every $ref leads somewhere
+	for _, ref := range regexp.MustCompile(`"\$ref":"#/([^"]*)"`).FindAllStringSubmatch(all.body, -1) {
+		var at any = d
+		for step := range strings.SplitSeq(ref[1], "/") {
+			m, _ := at.(map[string]any)
+			at = m[step]
+		}
+		if at == nil {
+			t.Errorf("%s leads nowhere", ref[1])
+		}
+	}
+	// every operation has what clients and linters need, once
+	ids := map[string]bool{}
+	for path, item := range d["paths"].(map[string]any) {
+		for method, op := range item.(map[string]any) {
+			if method == "parameters" {
+				continue
+			}
+			o := op.(map[string]any)
+			id, _ := o["operationId"].(string)
+			if id == "" || ids[id] || o["summary"] == nil || o["description"] == nil || o["tags"] == nil || o["responses"] == nil {
+				t.Errorf("%s %s: %v", method, path, o)
+			}
+			ids[id] = true
+			for _, name := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(path, -1) {
+				b, _ := json.Marshal(item)
+				if !strings.Contains(string(b), `"name":"`+name[1]+`"`) && !strings.Contains(string(b), `parameters/`+name[1]+`"`) {
+					t.Errorf("%s: {%s} is not described", path, name[1])
+				}
+			}
+		}
+	}
+	schemas := d["components"].(map[string]any)["schemas"].(map[string]any)
+	post := schemas["posts"].(map[string]any)["properties"].(map[string]any)
+	check := func(field, want string) {
+		t.Helper()
+		b, _ := json.Marshal(post[field])
+		if string(b) != want {
+			t.Errorf("%s: %s, want %s", field, b, want)
+		}
+	}
+	check("title", `{"maxLength":40,"minLength":2,"pattern":"^[^#]*$","type":"string"}`)
+	check("status", `{"enum":["draft","open","done",null],"type":["string","null"]}`)
+	check("stars", `{"maximum":10,"minimum":0,"type":["integer","null"]}`)
+	check("tags", `{"items":{"type":"string"},"maxItems":5,"type":["array","null"]}`)
+	check("author", `{"description":"The id of one of people","format":"uuid","type":["string","null"]}`)
+	check("due", `{"format":"date","type":["string","null"]}`)
+	check("cover", `{"oneOf":[{"$ref":"#/components/schemas/File"},{"type":"null"}]}`)
+	check("expand", `{"description":"What was asked for with expand","properties":{"author":{"$ref":"#/components/schemas/people"}},"readOnly":true,"type":"object"}`)
+	create := schemas["posts.create"].(map[string]any)
+	if b, _ := json.Marshal(create["required"]); string(b) != `["title"]` || create["additionalProperties"] != false {
+		t.Errorf("%s", b)
+	}
+	if b, _ := json.Marshal(create["properties"].(map[string]any)["status"].(map[string]any)["default"]); string(b) != `"draft"` {
+		t.Errorf("%s", b)
+	}
+
+	// what a caller may not see is not there
+	nobody := s.ask("GET /api/openapi.json", "", "").want(200)
+	for _, hidden := range []string{"vault", "locked", `"secret"`, "_answers", "people.create", "posts.delete"} {
+		if strings.Contains(nobody.body, hidden) {
+			t.Errorf("nobody sees %s", hidden)
+		}
+	}
+	if strings.Contains(all.body, "_answers") || !strings.Contains(all.body, "posts.delete") || !strings.Contains(all.body, "locked.create") {
+		t.Error("an operator does not see all that is the app's")
+	}
+	readonly := s.ask("GET /api/openapi.json", "Authorization: Bearer readonly", "").want(200)
+	if strings.Contains(readonly.body, `"post":`) && strings.Contains(readonly.body, "posts.create") || strings.Contains(readonly.body, "/api/batch") {
+		t.Error("a read-only key sees writes")
+	}
+}

@@ -1,0 +1,183 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/spec"
+)
+
+// Store is what the door needs of the database. *data.DB satisfies it.
+type Store interface {
+	App() *spec.App
+	Sight(by data.Caller, collection string) data.Sight
+	Allow(by data.Caller, collection string, op data.Op) error
+
+	List(ctx context.Context, by data.Caller, q *data.ListQuery, dst []byte) ([]byte, error)
+	Groups(ctx context.Context, by data.Caller, q *data.GroupQuery, dst []byte) ([]byte, error)
+	Get(ctx context.Context, by data.Caller, t data.Target, v data.View, dst []byte) ([]byte, int64, error)
+	File(ctx context.Context, by data.Caller, collection, id, field, name string) (data.FileInfo, error)
+
+	Create(ctx context.Context, by data.Caller, collection string, body *doc.Node, o data.WriteOptions) (data.Reply, error)
+	Update(ctx context.Context, by data.Caller, collection, id string, patch *doc.Node, o data.WriteOptions) (data.Reply, error)
+	Put(ctx context.Context, by data.Caller, collection, id string, body *doc.Node, o data.WriteOptions) (data.Reply, error)
+	Increment(ctx context.Context, by data.Caller, collection, id string, body *doc.Node, o data.WriteOptions) (data.Reply, error)
+	Delete(ctx context.Context, by data.Caller, collection, id string, o data.WriteOptions) (data.Reply, error)
+	Batch(ctx context.Context, by data.Caller, ops []data.Operation, atomic bool, o data.WriteOptions) ([]data.Result, []byte, error)
+
+	Ready(ctx context.Context) (write bool, err error)
+}
+
+// Live answers what is asked as text/event-stream. Without it such a question is a 501.
+type Live interface {
+	// Stream is the live form of a list or, when id is not empty, of one record. It reads its own
+	// parameters and answers wholly, errors too.
+	Stream(w http.ResponseWriter, r *http.Request, by data.Caller, collection, id string)
+	// Multiplex is GET /api/live.
+	Multiplex(w http.ResponseWriter, r *http.Request, by data.Caller)
+}
+
+// Options of New.
+type Options struct {
+	Live    Live       // nil: no streams
+	Blobs   data.Blobs // nil: no uploads and downloads
+	Public  string     // folder of the static frontend; "" or not there: none
+	Version string     // of Plinth, told in the OpenAPI description
+}
+
+// New makes the door: /api but /api/auth, /healthz, /readyz and the static frontend. caller says
+// who asks; its error answers requests with an invalid credential. web.Guard belongs before it.
+func New(store Store, caller func(*http.Request) (data.Caller, error), o Options) http.Handler {
+	d := &door{store: store, caller: caller, live: o.Live, blobs: o.Blobs, version: o.Version}
+	mux := http.NewServeMux()
+	route := func(pattern string, m methods) { mux.Handle(pattern, m.handler()) }
+	route("/api/{collection}", methods{http.MethodGet: d.list, http.MethodPost: d.create})
+	route("/api/{collection}/query", methods{http.MethodPost: d.query})
+	route("/api/{collection}/{id}", methods{http.MethodGet: d.read, http.MethodPatch: d.update, http.MethodPut: d.put, http.MethodDelete: d.delete})
+	route("/api/{collection}/{id}/increment", methods{http.MethodPost: d.increment})
+	route("/api/{collection}/by/{field}/{value}", methods{http.MethodGet: d.readBy})
+	route("/api/batch", methods{http.MethodPost: d.batch})
+	route("/api/files/{collection}/{id}/{field}/{name}", methods{http.MethodGet: d.file})
+	route("/api/live", methods{http.MethodGet: d.multiplex})
+	route("/api/openapi.json", methods{http.MethodGet: d.openapi})
+	route("/api/docs", methods{http.MethodGet: docsPage})
+	route("/api/docs/docs.js", methods{http.MethodGet: docsScript})
+	route("/api/docs/docs.css", methods{http.MethodGet: docsStyle})
+	route("/healthz", methods{http.MethodGet: healthy})
+	route("/readyz", methods{http.MethodGet: d.ready})
+	nowhere := func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, noRoute) }
+	mux.HandleFunc("/api", nowhere)
+	mux.HandleFunc("/api/", nowhere)
+	static := &front{dir: o.Public, spa: store.App().Server.SPA}
+	route("/", methods{http.MethodGet: static.page})
+	return clean{mux}
+}
+
+var noRoute = fault.New(fault.NotFound, "there is no such route")
+
+// door is what every act needs.
+type door struct {
+	store   Store
+	caller  func(*http.Request) (data.Caller, error)
+	live    Live
+	blobs   data.Blobs
+	version string
+}
+
+// act answers one method of a route. Its error leaves by web.Problem.
+type act func(w http.ResponseWriter, r *http.Request) error
+
+// methods are the acts of a route. GET serves HEAD too; OPTIONS, and the Allow of a 405, tell which
+// there are. Headers that claim another method are not looked at.
+type methods map[string]act
+
+func (m methods) handler() http.Handler {
+	var allow []string
+	for _, name := range []string{"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"} {
+		if name == "OPTIONS" || m[name] != nil || name == "HEAD" && m["GET"] != nil {
+			allow = append(allow, name)
+		}
+	}
+	allowed := []string{strings.Join(allow, ", ")}
+	get := m[http.MethodGet]
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		do := get
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+		case http.MethodOptions:
+			w.Header()["Allow"] = allowed
+			w.WriteHeader(http.StatusNoContent)
+			return
+		default:
+			do = m[r.Method]
+		}
+		if do == nil {
+			w.Header()["Allow"] = allowed
+			web.Problem(w, r, &fault.Error{Kind: fault.Method, Msg: "this route answers " + allowed[0]})
+			return
+		}
+		if err := do(w, r); err != nil {
+			fail(w, r, err)
+		}
+	})
+}
+
+// clean answers paths that a ServeMux would redirect: nothing lives there.
+type clean struct{ mux *http.ServeMux }
+
+func (c clean) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.EscapedPath()
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.Contains(path, "/.") && dotted(path) {
+		web.Problem(w, r, noRoute)
+		return
+	}
+	c.mux.ServeHTTP(w, r)
+}
+
+// dotted says whether a segment of the path is . or .. .
+func dotted(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// nothing refuses every parameter of a route that has none.
+func nothing(r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	var p web.Params
+	return p.Query(r)
+}
+
+func acceptsJSON(r *http.Request) error {
+	if !web.Accepts(r, "application/json") {
+		return fault.New(fault.NotAcceptable, "the answer is application/json")
+	}
+	return nil
+}
+
+// Headers of everything that depends on who asks.
+var (
+	privately = []string{"private, no-cache"}
+	byCaller  = []string{"Authorization, Cookie"}
+)
+
+// personal marks an answer as the caller's own.
+func personal(w http.ResponseWriter) {
+	h := w.Header()
+	h["Cache-Control"] = privately
+	if vary := h["Vary"]; len(vary) > 0 {
+		h["Vary"] = append(vary[:len(vary):len(vary)], byCaller[0])
+		return
+	}
+	h["Vary"] = byCaller
+}

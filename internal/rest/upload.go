@@ -1,0 +1,260 @@
+package rest
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/spec"
+)
+
+// Bounds of a multipart body, beside those of its record and its files.
+const (
+	maxUploads  = 100
+	partHeaders = 8 << 10 // bytes of one part's headers and boundary, in the sum of all
+	defaultFile = 5 << 20 // bytes of a file whose field gives no limit
+)
+
+func isMultipart(r *http.Request) bool {
+	base, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(base), "multipart/form-data")
+}
+
+type writer = func(ctx context.Context, by data.Caller, collection string, body *doc.Node, o data.WriteOptions) (data.Reply, error)
+
+// upload answers a write whose body is multipart: the part "record" (JSON) first, then a part for
+// each file, named for its field. Files are stored before the write and deleted again when it fails.
+func (d *door) upload(w http.ResponseWriter, r *http.Request, wr *write, do writer) (err error) {
+	c, ok := d.store.App().Collection(wr.collection)
+	if !ok || d.blobs == nil {
+		return fault.New(fault.MediaType, "there are no files here: the body should be application/json")
+	}
+	in := &incoming{door: d, collection: c, sight: d.store.Sight(wr.by, wr.collection), sum: sha256.New()}
+	keep := false
+	defer func() {
+		if !keep {
+			in.discard(r.Context())
+		}
+	}()
+	if err := in.read(w, r); err != nil {
+		return err
+	}
+	wr.options.Uploads = in.files
+	if wr.options.Idempotency != nil {
+		in.sum.Sum(wr.options.Idempotency.Fingerprint[:0])
+	}
+	reply, err := do(r.Context(), wr.by, wr.collection, in.record, wr.options)
+	if err != nil {
+		return err
+	}
+	keep = !reply.Replayed // an earlier answer refers to the files that came with it
+	wr.reply(w, r, reply)
+	return nil
+}
+
+// incoming is a multipart body as it is read.
+type incoming struct {
+	*door
+	collection *spec.Collection
+	sight      data.Sight
+	record     *doc.Node
+	files      map[string][]data.Upload
+	count      int
+	sum        hash.Hash // of what was sent, without the boundary, which a client makes up anew every time
+}
+
+func (in *incoming) read(w http.ResponseWriter, r *http.Request) error {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || params["boundary"] == "" {
+		return fault.New(fault.MediaType, "multipart/form-data needs a boundary")
+	}
+	if err := web.Limit(w, r, in.largest()); err != nil {
+		return err
+	}
+	body := multipart.NewReader(r.Body, params["boundary"])
+	for {
+		part, err := body.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return web.ReadError(err)
+		}
+		if in.record == nil {
+			err = in.readRecord(part)
+		} else {
+			err = in.readFile(r.Context(), part)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if in.record == nil {
+		return noRecordPart
+	}
+	return nil
+}
+
+var noRecordPart = fault.New(fault.BadRequest, `the first part should be named "record" and hold the record as JSON`)
+
+// largest is how large the whole body could be.
+func (in *incoming) largest() int64 {
+	limit := in.recordLimit() + partHeaders
+	for _, f := range in.collection.Fields {
+		if f.Type == spec.File {
+			limit += (fileLimit(f) + partHeaders) * int64(max(f.MaxFiles, 1))
+		}
+	}
+	return limit
+}
+
+func (in *incoming) recordLimit() int64 {
+	if limit := in.limit(); limit > 0 {
+		return limit
+	}
+	return web.DefaultBody
+}
+
+func fileLimit(f *spec.Field) int64 {
+	if f.MaxSize > 0 {
+		return f.MaxSize
+	}
+	return defaultFile
+}
+
+func (in *incoming) readRecord(part *multipart.Part) error {
+	if part.FormName() != "record" || part.FileName() != "" && part.FileName() != "blob" {
+		return noRecordPart
+	}
+	if t := part.Header.Get("Content-Type"); t != "" {
+		base, _, err := mime.ParseMediaType(t)
+		if err != nil || base != "application/json" && base != "application/merge-patch+json" && base != "text/plain" {
+			return fault.New(fault.MediaType, `the part "record" should be application/json`)
+		}
+	}
+	limit := in.recordLimit()
+	b, err := io.ReadAll(io.LimitReader(part, limit+1))
+	if err != nil {
+		return web.ReadError(err)
+	}
+	if int64(len(b)) > limit {
+		return fault.New(fault.TooLarge, "the record may have at most %d bytes", limit)
+	}
+	if in.record, err = doc.Parse(b, doc.Limits{}); err != nil {
+		return web.Syntax(err)
+	}
+	in.note("record", b)
+	return nil
+}
+
+// note adds to the sum, each piece with its length.
+func (in *incoming) note(pieces ...any) {
+	for _, p := range pieces {
+		switch p := p.(type) {
+		case string:
+			in.sum.Write(append(strconv.AppendInt(nil, int64(len(p)), 10), ':'))
+			in.sum.Write([]byte(p))
+		case []byte:
+			in.sum.Write(append(strconv.AppendInt(nil, int64(len(p)), 10), ':'))
+			in.sum.Write(p)
+		}
+	}
+}
+
+func (in *incoming) readFile(ctx context.Context, part *multipart.Part) error {
+	name := part.FormName()
+	f, err := in.field(name)
+	if err != nil {
+		return err
+	}
+	body := bufio.NewReaderSize(part, 512)
+	head, err := body.Peek(512)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return web.ReadError(err)
+	}
+	raw := rawFileName(part)
+	if raw == "" && len(head) == 0 {
+		return nil // a form sends this for a file that was not chosen
+	}
+	if in.count++; in.count > maxUploads {
+		return fault.New(fault.TooLarge, "a request has at most %d files", maxUploads)
+	}
+	if len(in.files[name]) >= max(f.MaxFiles, 1) {
+		return badFile(name, "max", "has more files than the field takes: "+strconv.Itoa(max(f.MaxFiles, 1)))
+	}
+	media, ok := mediaType(part.Header.Get("Content-Type"), head)
+	if !ok {
+		return badFile(name, "type", "is not what its content type says")
+	}
+	if !accepted(f.Accept, media) {
+		return badFile(name, "type", "should be "+strings.Join(f.Accept, " or ")+", not "+media)
+	}
+	in.note(name, raw, media)
+	content := sha256.New()
+	limit := fileLimit(f)
+	key, size, err := in.blobs.Put(ctx, io.TeeReader(body, content), limit)
+	if err != nil {
+		if fault.Is(err, fault.TooLarge) {
+			return &fault.Error{Kind: fault.TooLarge, Msg: "the file " + name + " may have at most " + strconv.FormatInt(limit, 10) + " bytes",
+				Fields: []fault.Field{{Pointer: "/" + name, Code: "max", Message: "may have at most " + strconv.FormatInt(limit, 10) + " bytes"}}}
+		}
+		if fault.Of(err) != fault.Internal {
+			return err
+		}
+		var large *http.MaxBytesError
+		if errors.As(err, &large) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return web.ReadError(err)
+		}
+		return err
+	}
+	in.note(content.Sum(nil))
+	if in.files == nil {
+		in.files = map[string][]data.Upload{}
+	}
+	in.files[name] = append(in.files[name], data.Upload{Name: distinct(fileName(raw), in.files[name]), Type: media, Blob: key, Size: size})
+	return nil
+}
+
+// field finds the file field that a part is for. What the caller may not write is not stored first.
+func (in *incoming) field(name string) (*spec.Field, error) {
+	f, ok := in.collection.Field(name)
+	switch {
+	case !ok || !in.sight.Writable[f.Ord] && !in.sight.Readable[f.Ord]:
+		return nil, badFile(name, "unknown", "is not a field")
+	case !in.sight.Writable[f.Ord]:
+		return nil, badFile(name, "readonly", "cannot be written")
+	case f.Type != spec.File:
+		return nil, badFile(name, "type", `is not a file field: it belongs into the part "record"`)
+	}
+	if _, twice := in.record.Get(name); twice {
+		return nil, badFile(name, "type", `is in the part "record" too`)
+	}
+	return f, nil
+}
+
+func badFile(name, code, message string) error {
+	name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return &fault.Error{Kind: fault.Invalid, Fields: []fault.Field{{Pointer: "/" + name, Code: code, Message: message}}}
+}
+
+// discard deletes what was stored, whether or not the client is still there.
+func (in *incoming) discard(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	for _, files := range in.files {
+		for _, f := range files {
+			_ = in.blobs.Delete(ctx, f.Blob) // what remains is swept up later: no record refers to it
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http/httptest"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+var png = "\x89PNG\r\n\x1a\n" + strings.Repeat("p", 100)
+
+// part is one part of a multipart body.
+type part struct{ name, file, kind, content string }
+
+func (s *site) send(line, headers string, parts ...part) answer {
+	s.t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for _, p := range parts {
+		h := textproto.MIMEHeader{}
+		params := map[string]string{"name": p.name}
+		if p.file != "" {
+			params["filename"] = p.file
+		}
+		h.Set("Content-Disposition", mime.FormatMediaType("form-data", params))
+		if p.kind != "" {
+			h.Set("Content-Type", p.kind)
+		}
+		pw, err := w.CreatePart(h)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		_, _ = io.WriteString(pw, p.content)
+	}
+	w.Close()
+	return s.ask(line, "Content-Type: "+w.FormDataContentType()+"\n"+headers, body.String())
+}
+
+// stored counts the files on disk.
+func (s *site) stored() int {
+	s.t.Helper()
+	n := 0
+	if err := s.blobs.Older(context.Background(), time.Now().Add(time.Hour), func(string) error { n++; return nil }); err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func TestUpload(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	record := part{"record", "", "application/json", `{"title":"With files"}`}
+	a := s.send("POST /api/posts", "", record, part{"cover", `C:\fakepath\ü "x".png`, "image/png", png},
+		part{"papers", "a.txt", "text/plain", "hello"}, part{"papers", "a.txt", "text/plain", "world"}).want(201)
+	cover := a.json()["cover"].(map[string]any)
+	if cover["name"] != "ü _x_.png" || cover["type"] != "image/png" || cover["size"] != float64(len(png)) {
+		t.Errorf("%v", cover)
+	}
+	papers := a.json()["papers"].([]any)
+	if len(papers) != 2 || papers[1].(map[string]any)["name"] != "a (2).txt" || s.stored() != 3 {
+		t.Errorf("%v, %d stored", papers, s.stored())
+	}
+	id := a.json()["id"].(string)
+	if want := "/api/files/posts/" + id + "/cover/" + url.PathEscape("ü _x_.png"); cover["url"] != want {
+		t.Errorf("url %v, want %s", cover["url"], want)
+	}
+
+	file := s.ask("GET "+cover["url"].(string), "", "").want(200)
+	if file.body != png || file.header.Get("Content-Type") != "image/png" ||
+		file.header.Get("Content-Disposition") != `attachment; filename="_ _x_.png"; filename*=UTF-8''%C3%BC%20_x_.png` ||
+		!strings.Contains(file.header.Get("Content-Security-Policy"), "sandbox") || file.header.Get("X-Content-Type-Options") != "nosniff" ||
+		file.header.Get("Cache-Control") != "private, no-cache" {
+		t.Errorf("%v", file.header)
+	}
+	if b := s.ask("GET "+papers[1].(map[string]any)["url"].(string), "", "").want(200); b.body != "world" || b.header.Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("%q %v", b.body, b.header)
+	}
+	target := "GET " + cover["url"].(string)
+	if b := s.ask(target, "Range: bytes=0-3", "").want(206); b.body != png[:4] || b.header.Get("Content-Range") == "" {
+		t.Errorf("%q %v", b.body, b.header)
+	}
+	if b := s.ask(target, "Range: bytes=5000-", "").want(416); b.header.Get("Content-Range") == "" {
+		t.Errorf("%v", b.header)
+	}
+	s.ask(target, "Range: bytes="+strings.Repeat("0-,", 300)+"0-", "").want(200)
+	s.ask(target, "If-None-Match: "+file.header.Get("ETag"), "").want(304)
+	s.ask(target, `If-Match: "x"`, "").want(412)
+	if b := s.ask("HEAD "+cover["url"].(string), "", "").want(200); b.body != "" {
+		t.Error("HEAD has a body")
+	}
+	s.ask(target+"x", "", "").want(404)
+	s.ask(target+"?x=1", "", "").want(400)
+	s.ask("GET /api/files/posts/"+id+"/title/x", "", "").want(404)
+
+	if a := s.send("PATCH /api/posts/"+id, "", part{"record", "", "", `{}`}, part{"cover", "new.gif", "image/gif", "GIF89a;"}).want(200); a.json()["cover"].(map[string]any)["name"] != "new.gif" {
+		t.Error(a.body)
+	}
+}
+
+func TestUploadRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	record := part{"record", "", "application/json", `{"title":"With files"}`}
+	big := strings.Repeat("x", 2000)
+	for _, c := range []struct {
+		name   string
+		status int
+		fields string
+		parts  []part
+	}{
+		{"no record", 400, "", []part{{"cover", "a.png", "image/png", png}}},
+		{"record second", 400, "", []part{{"cover", "a.png", "image/png", png}, record}},
+		{"record not JSON", 400, " syntax", []part{{"record", "", "application/json", `{`}}},
+		{"record a file", 415, "", []part{{"record", "", "image/png", `{}`}}},
+		{"no field", 422, "/nope unknown", []part{record, {"nope", "a.png", "image/png", png}}},
+		{"not a file field", 422, "/title type", []part{record, {"title", "", "", "x"}}},
+		{"declared wrongly", 422, "/cover type", []part{record, {"cover", "a.png", "image/png", "<html><script>"}}},
+		{"not accepted", 422, "/cover type", []part{record, {"cover", "a.txt", "text/plain", "text"}}},
+		{"a picture that is said to be text", 422, "/papers type", []part{record, {"papers", "a.txt", "text/plain", png}}},
+		{"too large", 413, "/papers max", []part{record, {"papers", "a.txt", "text/plain", big}}},
+		{"too many", 422, "/cover max", []part{record, {"cover", "a.png", "image/png", png}, {"cover", "b.png", "image/png", png}}},
+		{"invalid record", 422, "/title min", []part{{"record", "", "", `{"title":"x"}`}, {"papers", "a.txt", "text/plain", "x"}}},
+		{"in the record too", 422, "/cover type", []part{{"record", "", "", `{"title":"xx","cover":null}`}, {"cover", "a.png", "image/png", png}}},
+	} {
+		a := s.send("POST /api/posts", "", c.parts...)
+		if a.status != c.status || a.fields() != c.fields {
+			t.Errorf("%s: %d %q, want %d %q: %s", c.name, a.status, a.fields(), c.status, c.fields, a.body)
+		}
+		if n := s.stored(); n != 0 {
+			t.Fatalf("%s: %d files are left", c.name, n)
+		}
+	}
+	s.send("POST /api/people", "", record).want(401)
+	s.ask("POST /api/posts", "Content-Type: multipart/form-data", "x").want(415)
+	s.ask("POST /api/posts", "Content-Type: multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=record\r\n\r\n{").want(400)
+	r := httptest.NewRequest("POST", "/api/posts", strings.NewReader(""))
+	r.ContentLength = 1 << 40
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	w := httptest.NewRecorder()
+	s.http.ServeHTTP(w, r)
+	if w.Code != 413 {
+		t.Errorf("%d", w.Code)
+	}
+}
+
+// The same upload with the same key is done once, though a client makes up a new boundary.
+func TestUploadOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	send := func(content string) answer {
+		return s.send("POST /api/posts", `Idempotency-Key: "u"`, part{"record", "", "", `{"title":"Once"}`}, part{"papers", "a.txt", "text/plain", content})
+	}
+	first, again := send("one").want(201), send("one").want(201)
+	if first.body != again.body || s.stored() != 1 {
+		t.Errorf("%d stored\n%s\n%s", s.stored(), first.body, again.body)
+	}
+	send("two").want(422)
+	if s.stored() != 1 {
+		t.Errorf("%d stored", s.stored())
+	}
+}

@@ -1,0 +1,261 @@
+package seed
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// set is the records of one file.
+type set struct {
+	file    string
+	of      *spec.Collection
+	by      string // the field by which a record is found; "" for none
+	records []record
+}
+
+// record is one record of a file: what is known of it, and what it refers to.
+type record struct {
+	n    int // its place in the file, from 1
+	body *doc.Node
+	refs []reference
+}
+
+// read reads a file of the folder seed.
+func (l *loader) read(name string) (*set, error) {
+	b, err := os.ReadFile(filepath.Join(l.dir, "seed", name))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "cannot be read")
+	}
+	switch ext := filepath.Ext(name); ext {
+	case ".csv":
+		return l.table(name, b)
+	case ".ndjson":
+		return l.lines(name, b)
+	case ".json":
+		n, err := doc.Parse(b, doc.Limits{})
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "%s", err)
+		}
+		if n.Kind == doc.Array {
+			return l.plain(name, n.Items)
+		}
+		return l.form(name, n)
+	default:
+		n, err := parseYAML(b)
+		if err != nil {
+			return nil, err
+		}
+		return l.form(name, n)
+	}
+}
+
+// form reads {collection, by, records} or {collection, by, source, path, map}.
+func (l *loader) form(name string, n *doc.Node) (*set, error) {
+	if n.Kind != doc.Object {
+		return nil, fault.New(fault.Invalid, "is not an object with collection and records")
+	}
+	f, err := fields(n, "collection", "by", "records", "source", "path", "map")
+	if err != nil {
+		return nil, err
+	}
+	s := &set{file: name}
+	if s.of, err = l.collection(f.text("collection")); err != nil {
+		return nil, err
+	}
+	if s.by = f.text("by"); s.by != "" {
+		if err := findable(s.of, s.by); err != nil {
+			return nil, err
+		}
+	}
+	items, from := f["records"], f["source"]
+	switch {
+	case (items == nil) == (from == nil):
+		return nil, fault.New(fault.Invalid, "has either records or a source")
+	case items != nil && (f["path"] != nil || f["map"] != nil):
+		return nil, fault.New(fault.Invalid, "path and map go with source")
+	case items != nil && items.Kind != doc.Array:
+		return nil, fault.New(fault.Invalid, "records is not a list")
+	case from != nil:
+		err = l.source(s, f)
+	default:
+		err = s.take(items.Items)
+	}
+	return s, err
+}
+
+// take reads records as they stand.
+func (s *set) take(items []doc.Node) error {
+	s.records = make([]record, 0, len(items))
+	for i := range items {
+		r, err := s.record(i+1, &items[i])
+		if err != nil {
+			return atRecord(i+1, err)
+		}
+		s.records = append(s.records, r)
+	}
+	if s.by == "" {
+		s.by = s.key()
+	}
+	return nil
+}
+
+// record reads one record; references are taken out of it.
+func (s *set) record(n int, v *doc.Node) (record, error) {
+	r := record{n: n, body: doc.NewObject()}
+	if v.Kind != doc.Object {
+		return r, fault.New(fault.Invalid, "is not an object")
+	}
+	for i, name := range v.Keys {
+		f, ok := s.of.Field(name)
+		if !ok {
+			r.body.Set(name, &v.Items[i]) // the database says what is wrong with it
+			continue
+		}
+		refs, value, err := references(f, &v.Items[i])
+		if err != nil {
+			return r, err
+		}
+		r.refs = append(r.refs, refs...)
+		if value != nil {
+			r.body.Set(name, suit(f, value))
+		}
+	}
+	return r, nil
+}
+
+// key finds a field by which the records can be found, where the file names none: the id, else a
+// unique field that each of them has.
+func (s *set) key() string {
+	for _, f := range s.of.Fields {
+		if findable(s.of, f.Name) != nil {
+			continue
+		}
+		all := len(s.records) > 0
+		for _, r := range s.records {
+			v, ok := r.body.Get(f.Name)
+			all = all && ok && !v.IsNull()
+		}
+		if all {
+			return f.Name
+		}
+	}
+	return ""
+}
+
+// plain reads a JSON array, lines or a table: the collection is the name of the file, without a
+// number before it.
+func (l *loader) plain(name string, items []doc.Node) (*set, error) {
+	of, err := l.collection(collectionName(name))
+	if err != nil {
+		return nil, err
+	}
+	s := &set{file: name, of: of}
+	return s, s.take(items)
+}
+
+func collectionName(file string) string {
+	name := strings.TrimSuffix(file, filepath.Ext(file))
+	if number, rest, ok := strings.Cut(name, "-"); ok && number != "" && strings.Trim(number, "0123456789") == "" {
+		return rest
+	}
+	return name
+}
+
+func (l *loader) lines(name string, b []byte) (*set, error) {
+	var items []doc.Node
+	scan := bufio.NewScanner(bytes.NewReader(b))
+	scan.Buffer(nil, len(b)+1)
+	for scan.Scan() {
+		if len(bytes.TrimSpace(scan.Bytes())) == 0 {
+			continue
+		}
+		n, err := doc.Parse(scan.Bytes(), doc.Limits{})
+		if err != nil {
+			return nil, atRecord(len(items)+1, err)
+		}
+		items = append(items, *n)
+	}
+	return l.plain(name, items)
+}
+
+// table reads CSV (RFC 4180) with the names of fields in its first line. A column FIELD.KEY refers to
+// the record whose KEY it holds. An empty cell is absent.
+func (l *loader) table(name string, b []byte) (*set, error) {
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))))
+	rows, err := r.ReadAll()
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "%s", err)
+	}
+	if len(rows) == 0 {
+		return l.plain(name, nil)
+	}
+	items := make([]doc.Node, 0, len(rows)-1)
+	for _, row := range rows[1:] {
+		n := doc.NewObject()
+		for i, cell := range row {
+			if cell == "" {
+				continue
+			}
+			field, by, refers := strings.Cut(strings.TrimSpace(rows[0][i]), ".")
+			v := doc.NewString(cell)
+			if refers {
+				v = doc.NewObject()
+				v.Set("by", doc.NewString(by))
+				v.Set("value", doc.NewString(cell))
+			}
+			n.Set(field, v)
+		}
+		items = append(items, *n)
+	}
+	return l.plain(name, items)
+}
+
+func (l *loader) collection(name string) (*spec.Collection, error) {
+	c, ok := l.db.App().Collection(name)
+	if !ok || c.System {
+		return nil, fault.New(fault.Invalid, "there is no collection %q", name)
+	}
+	return c, nil
+}
+
+// findable says whether a record can be found by a field.
+func findable(c *spec.Collection, name string) error {
+	f, ok := c.Field(name)
+	if !ok || f.Ord != spec.OrdID && !f.Unique {
+		return fault.New(fault.Invalid, "%s.%s is not a unique field: records cannot be found by it", c.Name, name)
+	}
+	return nil
+}
+
+// members are the members of an object that may have these and no others.
+type members map[string]*doc.Node
+
+func fields(n *doc.Node, names ...string) (members, error) {
+	m := members{}
+	for i, key := range n.Keys {
+		known := false
+		for _, name := range names {
+			known = known || name == key
+		}
+		if !known {
+			return nil, fault.New(fault.Invalid, "%q is not one of %s", key, strings.Join(names, ", "))
+		}
+		m[key] = &n.Items[i]
+	}
+	return m, nil
+}
+
+func (m members) text(name string) string {
+	if n := m[name]; n != nil {
+		return n.Text
+	}
+	return ""
+}

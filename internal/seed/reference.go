@@ -1,0 +1,149 @@
+package seed
+
+import (
+	"context"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// reference is a field that names another record by one of its unique fields.
+type reference struct {
+	field  *spec.Field
+	by     string
+	values []string // the first that is there counts
+}
+
+// place is a record by a unique field.
+type place struct{ collection, by, value string }
+
+// references finds what a value refers to: {by: FIELD, value: V}, or a list that holds such. Another
+// value is returned as it is.
+func references(f *spec.Field, v *doc.Node) ([]reference, *doc.Node, error) {
+	if f.To == "" {
+		return nil, v, nil
+	}
+	if f.Type == spec.Ref {
+		if v.Kind != doc.Object {
+			return nil, v, nil
+		}
+		r, err := oneReference(f, v)
+		return []reference{r}, nil, err
+	}
+	if v.Kind != doc.Array {
+		return nil, v, nil
+	}
+	var refs []reference
+	for i := range v.Items {
+		if v.Items[i].Kind != doc.Object {
+			continue
+		}
+		r, err := oneReference(f, &v.Items[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		refs = append(refs, r)
+	}
+	if len(refs) == 0 {
+		return nil, v, nil
+	}
+	if len(refs) < len(v.Items) {
+		return nil, nil, fault.New(fault.Invalid, "%s mixes ids and {by, value}", f.Name)
+	}
+	return refs, nil, nil
+}
+
+func oneReference(f *spec.Field, v *doc.Node) (reference, error) {
+	m, err := fields(v, "by", "value")
+	if err != nil {
+		return reference{}, err
+	}
+	if m["by"] == nil || m["value"] == nil {
+		return reference{}, fault.New(fault.Invalid, "%s refers by {by: FIELD, value: VALUE}", f.Name)
+	}
+	return reference{f, m.text("by"), []string{m.text("value")}}, nil
+}
+
+// resolve puts the ids of what a record refers to into its body. What is not there yet, and may come
+// later in the same file, is left: it is returned.
+func (l *loader) resolve(ctx context.Context, of *spec.Collection, r *record) (later bool, err error) {
+	lists := map[*spec.Field][]*doc.Node{}
+	open := map[*spec.Field]bool{}
+	for _, ref := range r.refs {
+		id, err := l.referred(ctx, ref)
+		if err != nil {
+			return false, err
+		}
+		if id == "" {
+			if ref.field.To != of.Name {
+				return false, notThere(ref)
+			}
+			open[ref.field], later = true, true
+			continue
+		}
+		lists[ref.field] = append(lists[ref.field], doc.NewString(id))
+	}
+	for f, ids := range lists {
+		switch {
+		case open[f]:
+		case f.Type == spec.List:
+			r.body.Set(f.Name, doc.NewArray(ids...))
+		default:
+			r.body.Set(f.Name, ids[0])
+		}
+	}
+	return later, nil
+}
+
+func notThere(ref reference) error {
+	return fault.New(fault.Invalid, "%s: there is no record of %s whose %s is %q", ref.field.Name, ref.field.To, ref.by, ref.values[0])
+}
+
+// referred finds the id of the record that is referred to; "" when it is not there.
+func (l *loader) referred(ctx context.Context, ref reference) (string, error) {
+	to, ok := l.db.App().Collection(ref.field.To)
+	if !ok {
+		return "", fault.New(fault.Invalid, "there is no collection %q", ref.field.To)
+	}
+	if err := findable(to, ref.by); err != nil {
+		return "", err
+	}
+	for _, value := range ref.values {
+		at := place{to.Name, ref.by, value}
+		if id, ok := l.ids[at]; ok {
+			return id, nil
+		}
+		id, _, err := l.find(ctx, at)
+		if err != nil {
+			return "", err
+		}
+		if id != "" {
+			l.ids[at] = id
+			return id, nil
+		}
+	}
+	return "", nil
+}
+
+// find looks a record up; "" when there is none.
+func (l *loader) find(ctx context.Context, at place) (id string, rev int64, err error) {
+	t := data.Target{Collection: at.collection, By: at.by, Value: at.value}
+	if at.by == "id" {
+		t = data.Target{Collection: at.collection, ID: at.value}
+	}
+	b, rev, err := l.db.Get(ctx, data.System, t, data.View{}, nil)
+	if fault.Is(err, fault.NotFound) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := doc.Parse(b, doc.Limits{})
+	if err != nil {
+		return "", 0, fault.Wrap(fault.Internal, "read a record", err)
+	}
+	v, _ := n.Get("id")
+	return v.Text, rev, nil
+}

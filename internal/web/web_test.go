@@ -1,0 +1,379 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+func TestProblem(t *testing.T) {
+	t.Parallel()
+	secret := errors.New("SELECT password FROM users /var/lib")
+	for _, c := range []struct {
+		err    error
+		status int
+		kind   string
+		detail string
+		header string // that must be there
+	}{
+		{fault.New(fault.BadRequest, "no"), 400, "bad-request", "no", ""},
+		{fault.New(fault.Unauthenticated, "sign in"), 401, "unauthenticated", "sign in", "WWW-Authenticate"},
+		{fault.New(fault.Denied, "no"), 403, "forbidden", "no", ""},
+		{fault.New(fault.NotFound, "no"), 404, "not-found", "no", ""},
+		{fault.New(fault.Method, "no"), 405, "method-not-allowed", "no", ""},
+		{fault.New(fault.NotAcceptable, "no"), 406, "not-acceptable", "no", ""},
+		{fault.New(fault.Conflict, "taken"), 409, "conflict", "taken", ""},
+		{fault.New(fault.Precondition, "no"), 412, "precondition-failed", "no", ""},
+		{fault.New(fault.TooLarge, "no"), 413, "too-large", "no", ""},
+		{fault.New(fault.MediaType, "no"), 415, "unsupported-media-type", "no", "Accept-Patch"},
+		{fault.New(fault.Range, "no"), 416, "range-not-satisfiable", "no", ""},
+		{&fault.Error{Kind: fault.Invalid, Fields: make([]fault.Field, 2)}, 422, "validation", "2 fields need attention", ""},
+		{&fault.Error{Kind: fault.Invalid, Fields: make([]fault.Field, 1)}, 422, "validation", "1 field needs attention", ""},
+		{&fault.Error{Kind: fault.Limited, After: 1500 * time.Millisecond}, 429, "too-many-requests", "There are too many requests", "Retry-After"},
+		{&fault.Error{Kind: fault.Capability, Op: "joins"}, 501, "capability", "This database cannot do: joins", ""},
+		{&fault.Error{Kind: fault.Unavailable, Msg: "busy", Err: secret}, 503, "unavailable", "busy", "Retry-After"},
+		{fault.New(fault.Full, "full"), 507, "storage-full", "full", "Retry-After"},
+		{&fault.Error{Kind: fault.Retry, Err: secret}, 503, "unavailable", "The service is not available at the moment", "Retry-After"},
+		{context.DeadlineExceeded, 503, "unavailable", "The service is not available at the moment", "Retry-After"},
+		{secret, 500, "internal", "This is our fault. It is logged under the request id.", ""},
+		{&fault.Error{Kind: fault.Internal, Msg: "secret", Err: secret}, 500, "internal", "This is our fault. It is logged under the request id.", ""},
+		{fmt.Errorf("outer: %w", fault.New(fault.Denied, "no")), 403, "forbidden", "no", ""},
+	} {
+		w := httptest.NewRecorder()
+		w.Header().Set("ETag", `"1"`)
+		Problem(w, httptest.NewRequest("PATCH", "/api/x%20y?q=secret", nil), c.err, Member{"operation", []byte("3")})
+		var p map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+			t.Errorf("%v: %v in %s", c.err, err, w.Body)
+			continue
+		}
+		if w.Code != c.status || p["status"] != float64(c.status) || p["type"] != "/problems/"+c.kind || p["detail"] != c.detail ||
+			p["instance"] != "/api/x%20y" || len(p["request"].(string)) != 26 || p["operation"] != 3.0 {
+			t.Errorf("%v: %d %s", c.err, w.Code, w.Body)
+		}
+		if strings.Contains(w.Body.String(), "SELECT") || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%v is told: %s", c.err, w.Body)
+		}
+		if w.Header().Get("Content-Type") != "application/problem+json" || w.Header().Get("ETag") != "" || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%v: %v", c.err, w.Header())
+		}
+		if c.header != "" && w.Header().Get(c.header) == "" {
+			t.Errorf("%v: no %s", c.err, c.header)
+		}
+	}
+	w := httptest.NewRecorder()
+	Problem(w, httptest.NewRequest("GET", "/", nil), &fault.Error{Kind: fault.Limited, After: 1500 * time.Millisecond})
+	if w.Header().Get("Retry-After") != "2" {
+		t.Errorf("never earlier: %v", w.Header())
+	}
+}
+
+func TestQuery(t *testing.T) {
+	t.Parallel()
+	names := []string{"filter", "param.*", "subscribe+"}
+	for _, c := range []struct{ raw, want string }{
+		{"", ""},
+		{"filter=a%20b+c%2Bd", "filter=a b c+d"},
+		{"filter", "filter="},
+		{"filter=a=b", "filter=a=b"},
+		{"&filter=1&&", "filter=1"},
+		{"%66ilter=1", "filter=1"},
+		{"param.a=1&param.b=%E2%82%AC", "param.a=1 param.b=€"},
+		{"subscribe=1&subscribe=2", "subscribe=1 subscribe=2"},
+		{"filter=%2525", "filter=%25"},
+		{"filter=1&filter=2", "! filter syntax"},
+		{"filter=1&%66ilter=2", "! filter syntax"},
+		{"param.a=1&param.a=1", "! param.a syntax"},
+		{"Filter=1", "! Filter unknown"},
+		{"param.=1", "! param. unknown"},
+		{"subscribe%2b=1", "! subscribe+ unknown"},
+		{"param.*=1", "param.*=1"},
+		{"a;b=1", "! a;b unknown"},
+		{"=1", "!  unknown"},
+		{"filter=%", "! filter syntax"}, {"filter=%4", "! filter syntax"}, {"filter=%g0", "! filter syntax"},
+		{"filter=%ff", "! filter syntax"}, {"filter=%00", "! filter syntax"}, {"filter=%ed%a0%80", "! filter syntax"},
+	} {
+		var p Params
+		err := p.Query(&http.Request{URL: &url.URL{RawQuery: c.raw}}, names...)
+		got := ""
+		var e *fault.Error
+		if errors.As(err, &e) {
+			got = "! " + e.Fields[0].Param + " " + e.Fields[0].Code
+		} else {
+			var all []string
+			for _, q := range p.list {
+				all = append(all, q.name+"="+q.value)
+			}
+			got = strings.Join(all, " ")
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.raw, got, c.want)
+		}
+	}
+	var many strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&many, "param.p%d=x&", i)
+	}
+	var p Params
+	if err := p.Query(&http.Request{URL: &url.URL{RawQuery: many.String()}}, names...); err != nil || p.Len() != 40 {
+		t.Errorf("%d, %v", p.Len(), err)
+	}
+	for i := range 40 {
+		if err := p.Query(&http.Request{URL: &url.URL{RawQuery: many.String() + fmt.Sprintf("param.p%d=x", i)}}, names...); err == nil {
+			t.Errorf("p%d is there twice", i)
+		}
+	}
+	if err := p.Query(&http.Request{URL: &url.URL{RawQuery: "filter=" + strings.Repeat("x", maxQuery)}}, names...); err == nil {
+		t.Error("a very long query is taken")
+	}
+}
+
+// FuzzQuery: what is taken is what url.ParseQuery reads, in UTF-8 and each name once.
+func FuzzQuery(f *testing.F) {
+	for _, s := range []string{"filter=a%20b", "param.a=1&param.b=2", "filter=%zz", "a=b&filter=%ff", "filter=1&filter=2", "%66ilter=+", "&&=", "filter=a;b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		var p Params
+		if err := p.Query(&http.Request{URL: &url.URL{RawQuery: raw}}, "filter", "param.*", "subscribe+"); err != nil {
+			var e *fault.Error
+			if !errors.As(err, &e) || e.Kind != fault.BadRequest {
+				t.Fatalf("%q: %v", raw, err)
+			}
+			return
+		}
+		if strings.Contains(raw, ";") {
+			return // url.ParseQuery refuses it even in a value
+		}
+		want, err := url.ParseQuery(raw)
+		if err != nil {
+			t.Fatalf("only we take %q: %v", raw, err)
+		}
+		got := url.Values{}
+		for _, q := range p.list {
+			if !utf8.ValidString(q.value) || strings.Contains(q.value, "\x00") {
+				t.Fatalf("%q gives %q", raw, q.value)
+			}
+			got.Add(q.name, q.value)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatalf("%q: %s", raw, d)
+		}
+	})
+}
+
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		value        string
+		strong, weak *data.Match
+		wrong        bool
+	}{
+		{`*`, &data.Match{Any: true}, &data.Match{Any: true}, false},
+		{`"3"`, &data.Match{Revs: []int64{3}}, &data.Match{Revs: []int64{3}}, false},
+		{`W/"3"`, &data.Match{}, &data.Match{Revs: []int64{3}}, false},
+		{` "3" , W/"4","x"`, &data.Match{Revs: []int64{3}}, &data.Match{Revs: []int64{3, 4}}, false},
+		{`"03"`, &data.Match{}, &data.Match{}, false},
+		{`"a,b", "5"`, &data.Match{Revs: []int64{5}}, &data.Match{Revs: []int64{5}}, false},
+		{``, nil, nil, true}, {`3`, nil, nil, true}, {`"3`, nil, nil, true}, {`"3" "4"`, nil, nil, true}, {`w/"3"`, nil, nil, true}, {`,`, nil, nil, true}, {`*, "3"`, nil, nil, true},
+	} {
+		r := &http.Request{Header: http.Header{"If-Match": {c.value}, "If-None-Match": {c.value}}}
+		strong, err1 := IfMatch(r)
+		weak, err2 := IfNoneMatch(r)
+		if (err1 != nil) != c.wrong || (err2 != nil) != c.wrong || cmp.Diff(strong, c.strong) != "" || cmp.Diff(weak, c.weak) != "" {
+			t.Errorf("%s: %+v %v, %+v %v", c.value, strong, err1, weak, err2)
+		}
+	}
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`"abc"`: "abc", `abc-1_2`: "abc-1_2", ` "a b" `: "a b", `"a\"b\\c"`: `a"b\c`,
+		strings.Repeat("x", 255): strings.Repeat("x", 255), `"` + strings.Repeat("x", 255) + `"`: strings.Repeat("x", 255),
+		``: "!", `""`: "!", `"a`: "!", `a"b`: "!", `a b`: "!", `"a"b`: "!", `"a\n"`: "!", `"é"`: "!", `é`: "!", `"a";x=1`: "!", `"\`: "!",
+		strings.Repeat("x", 256): "!", `"` + strings.Repeat("x", 256) + `"`: "!", "a,b": "!",
+	} {
+		got, err := IdempotencyKey(&http.Request{Header: http.Header{"Idempotency-Key": {in}}})
+		if err != nil {
+			got = "!"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+	if _, err := IdempotencyKey(&http.Request{Header: http.Header{"Idempotency-Key": {"a", "b"}}}); err == nil {
+		t.Error("two keys are taken")
+	}
+}
+
+func TestPreferAndAccept(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{"return=minimal": true, `respond-async, Return="minimal"; x=1`: true, "return=representation": false, "minimal": false, "": false} {
+		if got := Minimal(&http.Request{Header: http.Header{"Prefer": {in}}}); got != want {
+			t.Errorf("Prefer %s: %v", in, got)
+		}
+	}
+	for in, want := range map[string]bool{"": true, "*/*": true, "application/json": true, "application/*": true, "text/html, */*;q=0.1": true, "Application/JSON;charset=utf-8": true,
+		"text/html": false, "application/json;q=0": false, "*/*, application/json;q=0.000": false, "application/*;q=0, */*": false, "application/json;q=0.5, */*;q=0": true, "application/jsonx": false} {
+		if got := Accepts(&http.Request{Header: http.Header{"Accept": {in}}}, "application/json"); got != want {
+			t.Errorf("Accept %s: %v", in, got)
+		}
+	}
+}
+
+func TestReadJSON(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind, body string
+		status     int
+	}{
+		{"application/json", `{"a":1}`, 0}, {"application/json; charset=UTF-8", `{}`, 0}, {"Application/JSON", `1`, 0},
+		{"", `{}`, 415}, {"text/plain", `{}`, 415}, {"application/json; charset=latin1", `{}`, 415}, {"application/json;;", `{}`, 415},
+		{"application/json", ``, 400}, {"application/json", " \n", 400}, {"application/json", `{`, 400}, {"application/json", `{"a":"` + strings.Repeat("x", 100) + `"}`, 413},
+	} {
+		for _, length := range []int64{int64(len(c.body)), -1} {
+			r := httptest.NewRequest("POST", "/", io.NopCloser(strings.NewReader(c.body)))
+			r.ContentLength = length
+			r.Header.Set("Content-Type", c.kind)
+			_, err := ReadJSON(httptest.NewRecorder(), r, 64, PlainJSON)
+			if status := Status(err); c.status == 0 != (err == nil) || err != nil && status != c.status {
+				t.Errorf("%s %s: %v, want %d", c.kind, c.body, err, c.status)
+			}
+		}
+	}
+	r := httptest.NewRequest("POST", "/", strings.NewReader(`{"a":1}`))
+	r.Header["Content-Type"] = []string{"application/json", "text/plain"}
+	if _, err := ReadJSON(httptest.NewRecorder(), r, 64, PlainJSON); Status(err) != 415 {
+		t.Errorf("two content types: %v", err)
+	}
+	sum := func(body string) [32]byte {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "k")
+		b, err := ReadJSON(httptest.NewRecorder(), r, 64, PlainJSON)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Sum
+	}
+	if sum(`{"a":1}`) != sum(`{"a":1}`) || sum(`{"a":1}`) == sum(`{"a":2}`) {
+		t.Error("the sum is not of the body")
+	}
+}
+
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	server := spec.Server{URL: "https://app.example.com", Limits: spec.Limits{Timeout: time.Minute},
+		CORS: spec.CORS{Origins: []string{"https://other.example.com"}, Credentials: true}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/things/{id}", func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := r.Context().Deadline(); !ok {
+			t.Error("no deadline")
+		}
+		_, _ = io.WriteString(w, "ok")
+	})
+	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("boom with a secret") })
+	h := Guard(mux, server, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	ask := func(method, target string, headers ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, target, nil)
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	w := ask("GET", "/things/7?token=hush", "Authorization", "Bearer hush", "X-Request-Id", "forged")
+	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=31536000", "Vary": "Origin", "Access-Control-Allow-Origin": ""} {
+		if w.Header().Get(name) != want {
+			t.Errorf("%s: %q", name, w.Header().Get(name))
+		}
+	}
+	if line := log.String(); strings.Contains(line, "hush") || strings.Contains(line, "forged") || !strings.Contains(line, "route=/things/{id}") || !strings.Contains(line, "status=200") {
+		t.Errorf("log: %s", line)
+	}
+	log.Reset()
+	w = ask("GET", "/panic")
+	var p map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != 500 || strings.Contains(w.Body.String(), "boom") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), p["request"].(string)) {
+		t.Errorf("the log does not tell of %v: %s", p["request"], log.String())
+	}
+
+	allowed := func(w *httptest.ResponseRecorder) string { return w.Header().Get("Access-Control-Allow-Origin") }
+	if w := ask("GET", "/things/7", "Origin", "https://other.example.com"); allowed(w) != "https://other.example.com" || w.Header().Get("Access-Control-Allow-Credentials") != "true" || w.Header().Get("Access-Control-Expose-Headers") == "" {
+		t.Errorf("%v", w.Header())
+	}
+	for _, origin := range []string{"https://evil.example.com", "null", "https://other.example.com.evil.com", "http://other.example.com"} {
+		if w := ask("GET", "/things/7", "Origin", origin); allowed(w) != "" {
+			t.Errorf("%s may read", origin)
+		}
+		if w := ask("OPTIONS", "/things/7", "Origin", origin, "Access-Control-Request-Method", "PATCH"); allowed(w) != "" || w.Header().Get("Access-Control-Allow-Methods") != "" {
+			t.Errorf("%s may call", origin)
+		}
+		if w := ask("POST", "/things/7", "Origin", origin, "Cookie", "a=b"); w.Code != 403 {
+			t.Errorf("%s may forge: %d", origin, w.Code)
+		}
+	}
+	w = ask("OPTIONS", "/things/7", "Origin", "https://other.example.com", "Access-Control-Request-Method", "PATCH")
+	if w.Code != 204 || !strings.Contains(w.Header().Get("Access-Control-Allow-Methods"), "PATCH") || !strings.Contains(w.Header().Get("Access-Control-Allow-Headers"), "If-Match") || len(w.Header()["Vary"]) != 2 {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	for _, headers := range [][]string{{"Cookie", "a=b"}, {"Cookie", "a=b", "Origin", "https://app.example.com"}, {"Cookie", "a=b", "Sec-Fetch-Site", "same-origin"},
+		{"Cookie", "a=b", "Origin", "https://other.example.com"}, {"Cookie", "a=b", "Authorization", "Bearer x", "Origin", "https://evil.example.com"}} {
+		if w := ask("POST", "/things/7", headers...); w.Code != 200 {
+			t.Errorf("%v: %d %s", headers, w.Code, w.Body)
+		}
+	}
+}
+
+func TestCORSForAll(t *testing.T) {
+	t.Parallel()
+	for _, credentials := range []bool{false, true} {
+		h := Guard(http.NotFoundHandler(), spec.Server{CORS: spec.CORS{Origins: []string{"*"}, Credentials: credentials}}, slog.New(slog.DiscardHandler))
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Origin", "https://any.example.com")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		want := "*"
+		if credentials {
+			want = "" // never both
+		}
+		if got := w.Header().Get("Access-Control-Allow-Origin"); got != want || w.Header().Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("credentials %v: %q", credentials, got)
+		}
+	}
+}
+
+func TestIDsSort(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 1000 {
+		id := newID()
+		if len(id) != 26 || id[0] != '0' || seen[id] {
+			t.Fatalf("%s", id)
+		}
+		seen[id] = true
+	}
+}

@@ -1,0 +1,156 @@
+package plinth
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/auth"
+	"github.com/bluell/plinth/internal/files"
+	"github.com/bluell/plinth/internal/rest"
+	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/spec"
+)
+
+// Plinth is an open app. It is safe for concurrent use.
+type Plinth struct {
+	dir    string
+	o      options
+	secret []byte
+	eng    driver.Engine
+	files  *files.Disk
+	fresh  bool // the database was made by this Open
+
+	now     atomic.Pointer[served]
+	serving sync.RWMutex // with Dev: requests hold it while they are answered, a reload alone
+	closing sync.Once
+	closed  error
+}
+
+// served is what answers requests, until a reload puts another in its place.
+type served struct {
+	app  *spec.App
+	db   *data.DB
+	gate *auth.Gate
+	http http.Handler
+}
+
+// Open opens the app in a folder. A new database is set up. An existing one must have the schema of
+// the app file: with Dev safe steps are applied, otherwise it is an error that names the command.
+//
+// A wrong app file is *spec.Problems; everything else that is wrong is a fault.
+func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
+	o := choose(opts)
+	app, err := load(dir, &o)
+	if err != nil {
+		return nil, err
+	}
+	key, err := secret(dir, &o)
+	if err != nil {
+		return nil, err
+	}
+	eng, err := engine(&o)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plinth{dir: dir, o: o, secret: key, eng: eng}
+	if err := p.start(ctx, app); err != nil {
+		_ = eng.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Plinth) start(ctx context.Context, app *spec.App) error {
+	m, fresh, err := plan(ctx, app, p.eng, p.secret)
+	if err != nil {
+		return err
+	}
+	p.fresh = fresh
+	if err := p.settle(ctx, m); err != nil {
+		return err
+	}
+	if p.files, err = files.Open(filepath.Join(p.dir, "data", "files")); err != nil {
+		return err
+	}
+	s, err := p.wire(ctx, app)
+	if err != nil {
+		return err
+	}
+	p.now.Store(s)
+	return nil
+}
+
+// load reads the app and adds what the rooms keep for themselves.
+func load(dir string, o *options) (*spec.App, error) {
+	app, err := spec.Load(dir, o.env)
+	if err != nil {
+		return nil, err
+	}
+	for _, room := range []struct{ name, yaml string }{{"data", data.Collections}, {"auth", auth.Collections}} {
+		if err := app.Extend(room.name, []byte(room.yaml)); err != nil {
+			return nil, fault.Wrap(fault.Internal, "the collections of "+room.name, err)
+		}
+	}
+	return app, nil
+}
+
+func engine(o *options) (driver.Engine, error) {
+	if o.open == nil {
+		return nil, fault.New(fault.Invalid, "no database is chosen: give plinth.On(...)")
+	}
+	return o.open()
+}
+
+// wire puts the doors before the database of an app.
+func (p *Plinth) wire(ctx context.Context, app *spec.App) (*served, error) {
+	var blobs data.Blobs
+	if p.files != nil {
+		blobs = p.files
+	}
+	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs})
+	if err != nil {
+		return nil, err
+	}
+	gate, err := auth.New(db, p.secret, auth.Options{Clock: p.o.clock, Log: p.o.log})
+	if err != nil {
+		return nil, err
+	}
+	door := rest.New(db, gate.Caller, rest.Options{Blobs: blobs, Public: filepath.Join(p.dir, "public"), Version: Version()})
+	return &served{app: app, db: db, gate: gate, http: web.Guard(door, app.Server, p.o.log)}, nil
+}
+
+// App is the app as it is served at the moment.
+func (p *Plinth) App() *spec.App { return p.now.Load().app }
+
+// DB is the app's database, for Go code. After a reload it is another.
+func (p *Plinth) DB() *data.DB { return p.now.Load().db }
+
+// Fresh says whether the database was set up by this Open.
+func (p *Plinth) Fresh() bool { return p.fresh }
+
+// Handler answers all requests of the app: the API, its files and its frontend.
+func (p *Plinth) Handler() http.Handler {
+	if !p.o.dev {
+		return p.now.Load().http
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.serving.RLock()
+		defer p.serving.RUnlock()
+		p.now.Load().http.ServeHTTP(w, r)
+	})
+}
+
+// Close ends the database after the writes under way. Requests should have ended.
+func (p *Plinth) Close() error {
+	p.closing.Do(func() {
+		p.now.Load().gate.Close()
+		p.closed = p.eng.Close()
+	})
+	return p.closed
+}

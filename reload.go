@@ -1,0 +1,48 @@
+package plinth
+
+import (
+	"context"
+)
+
+// Reload reads the app file again and serves it: it is compiled, the steps of its schema that lose
+// nothing are applied, and what answers requests is replaced. When anything is wrong, what was served
+// before goes on. It returns the steps in words. It is for apps that are opened with Dev.
+func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
+	app, err := load(p.dir, &p.o)
+	if err != nil {
+		return nil, err
+	}
+	m, _, err := plan(ctx, app, p.eng, p.secret)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Steps) > 0 {
+		if err := p.mayApply(m); err != nil {
+			return nil, err
+		}
+	}
+	p.serving.Lock() // the requests under way are answered by what they began with
+	defer p.serving.Unlock()
+	old := p.now.Load()
+	old.gate.Close()
+	if err := m.Apply(ctx, p.eng, ApplyOptions{}); err != nil {
+		return nil, p.back(old, err)
+	}
+	next, err := p.wire(ctx, app)
+	if err != nil {
+		return nil, p.back(old, err)
+	}
+	p.now.Store(next)
+	for _, s := range m.Steps {
+		steps = append(steps, s.Text)
+	}
+	return steps, nil
+}
+
+// back makes the engine serve the app that is still in place.
+func (p *Plinth) back(old *served, err error) error {
+	if e := p.eng.Use(old.app); e != nil {
+		p.o.log.Error("the last good app file cannot be served any more", "error", e)
+	}
+	return err
+}

@@ -1,0 +1,103 @@
+package plinth
+
+import (
+	"context"
+	"slices"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// Names of package data that callers of this package need.
+type (
+	Migration    = data.Migration
+	ApplyOptions = data.ApplyOptions
+)
+
+// Plan finds the steps from the database as it is to the schema of the app file. It changes nothing.
+func Plan(ctx context.Context, dir string, opts ...Option) (m *Migration, err error) {
+	err = withEngine(dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
+		m, _, err = plan(ctx, app, eng, key)
+		return err
+	})
+	return m, err
+}
+
+// Apply runs the steps of Plan and returns them.
+func Apply(ctx context.Context, dir string, a ApplyOptions, opts ...Option) (m *Migration, err error) {
+	err = withEngine(dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
+		if m, _, err = plan(ctx, app, eng, key); err != nil {
+			return err
+		}
+		return m.Apply(ctx, eng, a)
+	})
+	return m, err
+}
+
+// withEngine opens the database for work on its schema. The key is needed only where something is
+// sealed with it.
+func withEngine(dir string, opts []Option, fn func(*spec.App, driver.Engine, []byte) error) error {
+	o := choose(opts)
+	app, err := load(dir, &o)
+	if err != nil {
+		return err
+	}
+	key, err := secret(dir, &o)
+	if err != nil && seals(app) {
+		return err
+	}
+	eng, err := engine(&o)
+	if err != nil {
+		return err
+	}
+	err = fn(app, eng, key)
+	if closing := eng.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
+
+// seals says whether the app has encrypted fields of its own.
+func seals(app *spec.App) bool {
+	return slices.ContainsFunc(app.Collections, func(c *spec.Collection) bool {
+		return !c.System && slices.ContainsFunc(c.Fields, func(f *spec.Field) bool { return f.Encrypted })
+	})
+}
+
+// plan is data.Plan; fresh says that nobody has used the database yet.
+func plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (m *Migration, fresh bool, err error) {
+	tables, err := eng.Inspect(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	m, err = data.Plan(ctx, app, eng, key)
+	return m, len(tables) == 0, err
+}
+
+// settle brings the schema to that of the app, as far as nobody need be asked.
+func (p *Plinth) settle(ctx context.Context, m *Migration) error {
+	if len(m.Steps) == 0 {
+		return nil
+	}
+	if !p.fresh {
+		if err := p.mayApply(m); err != nil {
+			return err
+		}
+	}
+	return m.Apply(ctx, p.eng, ApplyOptions{})
+}
+
+func (p *Plinth) mayApply(m *Migration) error {
+	steps := count(len(m.Steps), "step")
+	if !p.o.dev {
+		return fault.New(fault.Conflict, "the database differs from the app file by %s: look at them with `plinth plan %s`, then `plinth apply %s`", steps, p.dir, p.dir)
+	}
+	for _, s := range m.Steps {
+		if s.Lossy {
+			return fault.New(fault.Conflict, "%s: this loses data; look at it with `plinth plan %s`, then `plinth apply --allow-loss %s`", s.Text, p.dir, p.dir)
+		}
+	}
+	return nil
+}

@@ -44,21 +44,41 @@ func (m *Migration) Lossy() bool {
 // A plan that was interrupted is found too: what is left of it is part of the plan, as far as the app
 // still wants it. key is the app's secret; it may be nil when the app has no encrypted fields.
 func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*Migration, error) {
-	tables, err := eng.Inspect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	j, ok, err := readJournal(ctx, eng, tables)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		if err := notOurs(app, tables); err != nil {
+	for {
+		tables, err := eng.Inspect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		j, ok, err := readJournal(ctx, eng, tables)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			if err := notOurs(app, tables); err != nil {
+				return nil, err
+			}
+		}
+		j.catchUp(tables)
+		m, err := plan(ctx, app, eng, key, j.shape, tables)
+		if err == nil || !moved(ctx, eng, j.rev) {
+			return m, err
+		}
+		select { // tables changed while they were looked at
+		case <-time.After(leaseTime / 20):
+		case <-ctx.Done():
 			return nil, err
 		}
 	}
-	j.catchUp(tables)
-	return plan(ctx, app, eng, key, j.shape, tables)
+}
+
+// moved says whether another process is changing the schema, or has since the journal was read.
+func moved(ctx context.Context, eng driver.Engine, rev int64) bool {
+	tables, err := eng.Inspect(ctx)
+	if err != nil {
+		return false
+	}
+	j, ok, err := readJournal(ctx, eng, tables)
+	return err == nil && ok && (j.rev != rev || j.held != "" && time.Now().UnixMilli() < j.until)
 }
 
 // notOurs refuses a database without a journal whose tables are in the way.
@@ -293,7 +313,9 @@ func (r *run) fill(ctx context.Context, s Step) error {
 			return nil
 		})
 		if err != nil {
+			r.j.mu.Lock() // what was undone is not done
 			r.j.cursor, r.j.filled = cursor, filled
+			r.j.mu.Unlock()
 			return err
 		}
 		r.o.Progress(r.j.filled, max(total, r.j.filled), s.Text)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/memory"
+	"github.com/bluell/plinth/data/sqlite"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
@@ -195,8 +197,8 @@ const shopAfter = `
 const shopPeople = 7
 
 // shop is a database of shopBefore with rows.
-func shop(t testing.TB) *memory.Engine {
-	eng, app := memory.Open(), appOf(t, shopBefore)
+func shop(t testing.TB, eng driver.Engine) driver.Engine {
+	app := appOf(t, shopBefore)
 	migrate(t, app, eng, ApplyOptions{})
 	text := expr.TextOf
 	var people, posts []map[string]Value
@@ -217,7 +219,7 @@ func shop(t testing.TB) *memory.Engine {
 
 func TestPlanSaysWhatItWillDo(t *testing.T) {
 	t.Parallel()
-	eng := shop(t)
+	eng := shop(t, memory.Open())
 	m, err := Plan(t.Context(), appOf(t, shopAfter), eng, migrateKey)
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +264,7 @@ func TestPlanSaysWhatItWillDo(t *testing.T) {
 
 func TestApplyRefusesLossUnlessAllowed(t *testing.T) {
 	t.Parallel()
-	eng := shop(t)
+	eng := shop(t, memory.Open())
 	before, _ := eng.Inspect(t.Context())
 	m, err := Plan(t.Context(), appOf(t, shopAfter), eng, migrateKey)
 	if err != nil {
@@ -277,13 +279,45 @@ func TestApplyRefusesLossUnlessAllowed(t *testing.T) {
 	}
 }
 
+// migrated are the engines on which migrations are broken off, and at each how many places.
+var migrated = []struct {
+	name  string
+	open  func(testing.TB) driver.Engine
+	every int
+}{
+	{"memory", func(testing.TB) driver.Engine { return memory.Open() }, 1},
+	{"sqlite", openSQLite, 9},
+}
+
+func openSQLite(t testing.TB) driver.Engine {
+	eng, err := sqlite.Open(filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := eng.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return eng
+}
+
 // errPulled stands for a crash.
 var errPulled = errors.New("the plug was pulled")
 
 func TestApplyResumesAfterACrashAnywhere(t *testing.T) {
 	t.Parallel()
+	for _, e := range migrated {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			crashAnywhere(t, e.open, e.every)
+		})
+	}
+}
+
+func crashAnywhere(t *testing.T, open func(testing.TB) driver.Engine, every int) {
 	after := appOf(t, shopAfter)
-	straight := shop(t)
+	straight := shop(t, open(t))
 	var marks []string
 	migrate(t, after, straight, ApplyOptions{AllowLoss: true, batch: 3, after: func(text string) error { marks = append(marks, text); return nil }})
 	wantTables, _ := straight.Inspect(t.Context())
@@ -298,11 +332,11 @@ func TestApplyResumesAfterACrashAnywhere(t *testing.T) {
 		t.Errorf("the first person is %s", got)
 	}
 	// Back is what an app that never changed says after the crash: everything not lost is there again.
-	for i := range marks {
+	for i := 0; i < len(marks); i += every {
 		for _, then := range []string{"forward", "back and forward"} {
 			t.Run(fmt.Sprintf("%d %s/%s", i, marks[i], then), func(t *testing.T) {
 				t.Parallel()
-				eng := shop(t)
+				eng := shop(t, open(t))
 				var late time.Duration
 				clock := func() time.Time { return time.Now().Add(late) }
 				n := 0
@@ -381,7 +415,16 @@ func compareTables(t *testing.T, eng driver.Engine, want []driver.Table) {
 
 func TestTwoProcessesApplyAtOnce(t *testing.T) {
 	t.Parallel()
-	eng, after := shop(t), appOf(t, shopAfter)
+	for _, e := range migrated {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			applyAtOnce(t, shop(t, e.open(t)))
+		})
+	}
+}
+
+func applyAtOnce(t *testing.T, eng driver.Engine) {
+	after := appOf(t, shopAfter)
 	var steps atomic.Int64
 	var wg sync.WaitGroup
 	for range 4 {
@@ -402,7 +445,7 @@ func TestTwoProcessesApplyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	alone := shop(t)
+	alone := shop(t, memory.Open())
 	m, _ := Plan(t.Context(), after, alone, migrateKey)
 	want := int64(0)
 	for _, s := range m.Steps {
@@ -420,7 +463,7 @@ func TestTwoProcessesApplyAtOnce(t *testing.T) {
 
 func TestAnOvertakenProcessStops(t *testing.T) {
 	t.Parallel()
-	eng, after := shop(t), appOf(t, shopAfter)
+	eng, after := shop(t, memory.Open()), appOf(t, shopAfter)
 	m, err := Plan(t.Context(), after, eng, migrateKey)
 	if err != nil {
 		t.Fatal(err)

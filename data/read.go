@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"sync"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
@@ -19,58 +20,93 @@ func (db *DB) Get(ctx context.Context, by Caller, t Target, view View, dst []byt
 	if err != nil {
 		return dst, 0, err
 	}
+	g := gettings.Get().(*getting)
+	defer g.end()
+	g.db, g.ctx, g.by, g.dst = db, ctx, by, dst
 	if k.Access.Read == nil && !by.Operator {
-		return dst, 0, denied(&by, "read "+k.Name)
+		return dst, 0, denied(&g.by, "read "+k.Name)
 	}
-	d, err := db.getDraft(k, &by, t.By, view)
-	if err != nil {
+	if g.d, err = db.getDraft(k, &g.by, t.By, view); err != nil {
 		return dst, 0, err
 	}
-	if err := db.pass(&by, d.gates); err != nil {
+	if err := db.pass(&g.by, g.d.gates); err != nil {
 		return dst, 0, err
 	}
-	s := db.scope(&by, nil)
-	var params [1]Value
-	if params[0], err = db.targetValue(k, t); err != nil {
+	g.who = who{db.app, &g.by}
+	g.scope = expr.Scope{Now: db.now().UnixMilli(), Auth: &g.who, Params: g.params[:]}
+	if g.params[0], err = db.targetValue(k, t); err != nil {
 		return dst, 0, err
 	}
-	s.Params = params[:]
-	var keyBuf [32]byte
-	var argBuf [4]Value
-	v, args, err := d.variant(db, s, keyBuf[:0], argBuf[:0])
-	if err != nil {
+	if g.v, g.args, err = g.d.variant(db, &g.scope, g.key[:0], g.argBuf[:0]); err != nil {
 		return dst, 0, err
 	}
-	if v.none {
+	if g.v.none {
 		return dst, 0, noRecord(k)
 	}
-	found := false
-	err = db.eng.Read(ctx, func(rd driver.Reader) error {
-		if len(d.more) > 0 {
-			rows, err := db.fetch(ctx, rd, d, v, s, args, nil)
-			if err == nil && len(rows.rows) > 0 {
-				found = true
-				dst = rows.append(dst, 0)
-				rows.release()
-			}
-			return err
-		}
-		return rd.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
-			found = true
-			if v.rev >= 0 {
-				rev = cols.Int(v.rev)
-			}
-			var err error
-			if dst, err = db.appendRow(dst, k.Collection, v, cols); err == nil {
-				dst = append(dst, '}')
-			}
-			return err
-		})
-	})
-	if err == nil && !found {
+	err = db.eng.Read(ctx, g.read)
+	if err == nil && !g.found {
 		err = noRecord(k)
 	}
-	return dst, rev, err
+	return g.dst, g.rev, err
+}
+
+// getting is what reading one record needs. It is the most frequent request, so it is used again and
+// allocates next to nothing.
+type getting struct {
+	db    *DB
+	ctx   context.Context
+	by    Caller
+	who   who
+	scope expr.Scope
+	d     *draft
+	v     *variant
+	args  []Value
+	dst   []byte
+	rev   int64
+	found bool
+
+	params [1]Value
+	argBuf [4]Value
+	key    [32]byte
+
+	read func(driver.Reader) error  // ask, bound once
+	row  func(driver.Columns) error // print, bound once
+}
+
+var gettings = sync.Pool{New: func() any {
+	g := &getting{}
+	g.read, g.row = g.ask, g.print
+	return g
+}}
+
+func (g *getting) end() {
+	*g = getting{read: g.read, row: g.row}
+	gettings.Put(g)
+}
+
+func (g *getting) ask(rd driver.Reader) error {
+	if len(g.d.more) == 0 {
+		return rd.Rows(g.ctx, g.v.stmt, g.args, g.row)
+	}
+	rows, err := g.db.fetch(g.ctx, rd, g.d, g.v, &g.scope, g.args, nil)
+	if err == nil && len(rows.rows) > 0 {
+		g.found = true
+		g.dst = rows.append(g.dst, 0)
+		rows.release()
+	}
+	return err
+}
+
+func (g *getting) print(cols driver.Columns) error {
+	g.found = true
+	if g.v.rev >= 0 {
+		g.rev = cols.Int(g.v.rev)
+	}
+	var err error
+	if g.dst, err = g.db.appendRow(g.dst, g.d.k.Collection, g.v, cols); err == nil {
+		g.dst = append(g.dst, '}')
+	}
+	return err
 }
 
 // getDraft finds or makes the draft of reading one record by id or by a unique field.

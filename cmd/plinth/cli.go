@@ -130,6 +130,9 @@ func (c *cli) report(err error, code int) {
 		fmt.Fprintln(c.err, text) // each line begins with its place
 		return
 	}
+	if code == exitUsage {
+		text += "; see plinth --help"
+	}
 	fmt.Fprintln(c.err, "plinth: "+text)
 }
 

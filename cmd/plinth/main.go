@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 )
 
@@ -24,8 +23,5 @@ func run(ctx context.Context, args []string) int {
 	}
 	code := exitCode(err, c.began)
 	c.report(err, code)
-	if code == exitUsage {
-		fmt.Fprintln(c.err, "Help: plinth --help")
-	}
 	return code
 }

@@ -12,8 +12,11 @@ import (
 
 // classify gives an error of SQLite its kind. Errors that have one already stay as they are.
 func classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var known *fault.Error
-	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	code := sqlite.ErrCode(err)

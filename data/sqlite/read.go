@@ -115,10 +115,9 @@ func (e *Engine) Read(ctx context.Context, fn func(driver.Reader) error) error {
 		return err
 	}
 	r := reader{c: c}
-	disarm := c.arm(ctx)
 	ended := false
 	defer func() {
-		disarm()
+		r.disarm()
 		r.c = nil
 		if !ended { // fn panicked
 			c.run("ROLLBACK")
@@ -132,8 +131,7 @@ func (e *Engine) Read(ctx context.Context, fn func(driver.Reader) error) error {
 	err = fn(&r)
 	ended = true
 	if end := c.run("COMMIT"); end != nil { // interrupted, maybe
-		disarm()
-		disarm = func() {}
+		r.disarm()
 		c.run("ROLLBACK")
 	}
 	return err
@@ -147,11 +145,25 @@ func during(ctx context.Context, op string, err error) error {
 	return classify(op, err)
 }
 
-type reader struct{ c *conn }
+type reader struct {
+	c     *conn
+	armed func() // ends the watch over ctx; nil: nobody watches
+}
 
+func (r *reader) disarm() {
+	if r.armed != nil {
+		r.armed()
+		r.armed = nil
+	}
+}
+
+// Rows watches ctx from the first query that may read many rows; one record is read too fast for that.
 func (r *reader) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
 	if r.c == nil {
 		return fault.New(fault.Internal, "a reader was used after its end")
+	}
+	if st, ok := s.(*stmt); ok && !st.Single && r.armed == nil && ctx.Done() != nil {
+		r.armed = r.c.arm(ctx)
 	}
 	return rows(ctx, r.c, s, args, yield)
 }

@@ -66,6 +66,7 @@ func appendResults(dst []byte, w http.ResponseWriter, r *http.Request, results [
 		}
 		status, body := result.Status, result.Body
 		if result.Err != nil {
+			web.Report(w, r, result.Err)
 			status = web.Status(result.Err)
 			body = web.AppendProblem(nil, w, r, result.Err, web.Member{Name: "operation", JSON: strconv.AppendInt(nil, int64(i), 10)})
 		}

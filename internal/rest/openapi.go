@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
@@ -42,6 +43,10 @@ func Describe(app *spec.App, sight func(collection string) data.Sight, version s
 		}
 	}
 	p.shared()
+	components := object("schemas", p.schemas, "parameters", parameters(), "responses", responses())
+	prune(components, p.paths)
+	components.Set("securitySchemes", object("bearer", object("type", "http", "scheme", "bearer",
+		"description", "A session's token (POST /api/auth/login) or an API key.")))
 	title := cmp.Or(app.Name, "app")
 	license := object("name", "Proprietary", "identifier", "LicenseRef-Proprietary")
 	return object(
@@ -52,13 +57,29 @@ func Describe(app *spec.App, sight func(collection string) data.Sight, version s
 		"tags", p.tags,
 		"security", doc.NewArray(object("bearer", doc.NewArray()), doc.NewObject()),
 		"paths", p.paths,
-		"components", object(
-			"schemas", p.schemas,
-			"parameters", parameters(),
-			"responses", responses(),
-			"securitySchemes", object("bearer", object("type", "http", "scheme", "bearer",
-				"description", "A session's token (POST /api/auth/login) or an API key."))),
+		"components", components,
 	).Append(nil)
+}
+
+// prune takes out what neither a path nor another component refers to.
+func prune(components, paths *doc.Node) {
+	for {
+		text, removed := string(components.Append(paths.Append(nil))), false
+		for i, kind := range components.Keys {
+			kept := doc.NewObject()
+			for j, name := range components.Items[i].Keys {
+				if strings.Contains(text, `"#/components/`+kind+"/"+name+`"`) {
+					kept.Set(name, &components.Items[i].Items[j])
+				} else {
+					removed = true
+				}
+			}
+			components.Items[i] = *kept
+		}
+		if !removed {
+			return
+		}
+	}
 }
 
 func spaced(s string) string {
@@ -97,6 +118,7 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 	name := c.Name
 	p.tags.Items = append(p.tags.Items, *object("name", name, "description", "Records of "+name))
 	p.schemas.Set(name, p.record(c, s))
+	p.schemas.Set(name+".part", p.part(c, s))
 	base := "/api/" + name
 	many, one := doc.NewObject(), doc.NewObject()
 	one.Set("parameters", doc.NewArray(ref("parameters", "id")))
@@ -104,36 +126,36 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 		page, groups := p.page(c), ref("schemas", "Groups")
 		list := object("description", "A page of records, or groups", "content", jsonOf(object("oneOf", doc.NewArray(page, groups))))
 		many.Set("get", p.operation(name, "list", "List "+name, "A page of the records that the caller may read, or, with group or aggregate, what they amount to.",
-			[]string{"filter", "sort", "fields", "expand", "limit", "cursor", "count", "group", "aggregate"}, nil,
-			object("200", list), 400, 401, 403, 404, 406))
+			[]string{"filter", "param", "sort", "fields", "expand", "limit", "cursor", "count", "group", "aggregate"}, nil,
+			object("200", list), 400, 401, 403, 404, 406, 501))
 		asked := doc.NewObject()
 		asked.Set("post", p.operation(name, "query", "List "+name+", asked in a body", "The same as the list, for long questions.", nil,
 			object("required", true, "content", jsonOf(ref("schemas", "Question"))), object("200", list), 400, 401, 403, 404, 406, 413, 415))
 		p.paths.Set(base+"/query", asked)
 		one.Set("get", p.operation(name, "read", "Read one of "+name, "One record. Its ETag is its revision.", []string{"fields", "expand", "ifNoneMatch"}, nil,
-			object("200", p.answer(c, "The record"), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412))
+			object("200", p.found(c), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412, 501))
 	}
 	if s.Create {
 		p.schemas.Set(name+".create", p.input(c, s, true))
 		many.Set("post", p.operation(name, "create", "Create one of "+name, "Creates a record.", []string{"idempotencyKey", "prefer"}, p.body(c, s, name+".create", false),
-			object("201", p.answer(c, "The new record")), 400, 401, 403, 404, 409, 413, 415, 422))
+			object("201", p.answer(c, s, "The new record", true)), 400, 401, 403, 404, 406, 409, 413, 415, 422, 507))
 	}
 	if s.Update {
 		p.schemas.Set(name+".patch", p.input(c, s, false))
 		one.Set("patch", p.operation(name, "update", "Change one of "+name, "Changes the fields that the body names (RFC 7396).",
 			[]string{"ifMatch", "idempotencyKey", "prefer"}, p.body(c, s, name+".patch", true),
-			object("200", p.answer(c, "The record as it is now"), "204", object("description", "Done, and no body was wanted")), 400, 401, 403, 404, 409, 412, 413, 415, 422))
+			object("200", p.answer(c, s, "The record as it is now", false), "204", done()), 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 507))
 		p.increments(c, s)
 	}
 	if s.Create && s.Update {
 		one.Set("put", p.operation(name, "put", "Create or replace one of "+name, "Creates the record with this id, or replaces what the caller may write of it.",
 			[]string{"ifMatch", "ifNoneMatch", "idempotencyKey", "prefer"}, object("required", true, "content", jsonOf(ref("schemas", name+".create"))),
-			object("200", p.answer(c, "The record as it is now"), "201", p.answer(c, "The new record"), "204", object("description", "Done, and no body was wanted")),
-			400, 401, 403, 404, 409, 412, 413, 415, 422))
+			object("200", p.answer(c, s, "The record as it is now", false), "201", p.answer(c, s, "The new record", true), "204", done()),
+			400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 507))
 	}
 	if s.Delete {
 		one.Set("delete", p.operation(name, "delete", "Delete one of "+name, "Deletes the record.", []string{"ifMatch", "idempotencyKey"}, nil,
-			object("204", object("description", "Deleted")), 400, 401, 403, 404, 409, 412))
+			object("204", object("description", "Deleted")), 400, 401, 403, 404, 406, 409, 412, 422, 507))
 	}
 	if len(many.Keys) > 0 {
 		p.paths.Set(base, many)
@@ -167,15 +189,43 @@ func (p *description) operation(tag, act, summary, description string, params []
 	return op
 }
 
-// answer is a record in an answer.
-func (p *description) answer(c *spec.Collection, text string) *doc.Node {
-	tag := object("ETag", object("description", "The revision", "schema", object("type", "string")))
-	return object("description", text, "headers", tag, "content", jsonOf(ref("schemas", c.Name)))
+// answer is the record in the answer to a write: what of it the caller may read.
+func (p *description) answer(c *spec.Collection, s data.Sight, text string, created bool) *doc.Node {
+	headers := object("ETag", header("The revision, in quotes", true))
+	if created {
+		headers.Set("Location", header("The record's address", true))
+	}
+	headers.Set("Preference-Applied", header("`return=minimal`, where that was asked: then there is no body", false))
+	schema := ref("schemas", c.Name)
+	if s.Read && c.Access.Read != nil && c.Access.Read.Record {
+		schema = p.either(c)
+	}
+	return object("description", text, "headers", headers, "content", jsonOf(schema))
+}
+
+// found is a record that was asked for, wholly or in part.
+func (p *description) found(c *spec.Collection) *doc.Node {
+	headers := object("ETag", header("The revision, in quotes; not there where fields or expand was asked", false))
+	return object("description", "The record", "headers", headers, "content", jsonOf(p.either(c)))
+}
+
+// either is a record that may lack fields: those that were not asked for or, after a write, all that
+// the caller may not read.
+func (p *description) either(c *spec.Collection) *doc.Node {
+	return object("anyOf", doc.NewArray(ref("schemas", c.Name), ref("schemas", c.Name+".part")))
+}
+
+func done() *doc.Node {
+	return object("description", "Done, and no body was wanted", "headers", object("ETag", header("The revision, in quotes", true)))
+}
+
+func header(description string, required bool) *doc.Node {
+	return object("description", description, "required", required, "schema", object("type", "string"))
 }
 
 func (p *description) page(c *spec.Collection) *doc.Node {
 	return object("type", "object", "required", doc.FromAny([]any{"items"}), "properties", object(
-		"items", object("type", "array", "items", ref("schemas", c.Name)),
+		"items", object("type", "array", "items", p.either(c)),
 		"next", object("type", "string", "description", "The cursor of the next page; not there on the last"),
 		"total", object("type", "integer", "description", "How many there are in all, where count=exact was asked")))
 }
@@ -210,7 +260,9 @@ func (p *description) increments(c *spec.Collection, s data.Sight) {
 	for _, f := range c.Fields {
 		if s.Writable[f.Ord] && !f.Encrypted && !f.Fixed {
 			switch f.Type {
-			case spec.Int, spec.Float:
+			case spec.Int:
+				numbers.Set(f.Name, object("type", "integer"))
+			case spec.Float:
 				numbers.Set(f.Name, object("type", "number"))
 			case spec.Bigint, spec.Decimal:
 				numbers.Set(f.Name, object("type", doc.FromAny([]any{"string", "number"})))
@@ -224,7 +276,7 @@ func (p *description) increments(c *spec.Collection, s data.Sight) {
 	p.paths.Set("/api/"+c.Name+"/{id}/increment", object("parameters", doc.NewArray(ref("parameters", "id")),
 		"post", p.operation(c.Name, "increment", "Add to numbers of one of "+c.Name, "Adds to number fields, atomically.", []string{"ifMatch", "idempotencyKey", "prefer"},
 			object("required", true, "content", jsonOf(schema)),
-			object("200", p.answer(c, "The record as it is now"), "204", object("description", "Done, and no body was wanted")), 400, 401, 403, 404, 412, 413, 415, 422)))
+			object("200", p.answer(c, s, "The record as it is now", false), "204", done()), 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 507)))
 }
 
 // lookups are the routes by unique fields.
@@ -237,7 +289,7 @@ func (p *description) lookups(c *spec.Collection, s data.Sight) {
 		p.paths.Set("/api/"+c.Name+"/by/"+f.Name+"/{value}", object("parameters", doc.NewArray(value),
 			"get", p.operation(c.Name, "by."+f.Name, "Read one of "+c.Name+" by "+f.Name, "The record whose "+f.Name+" has this value.",
 				[]string{"fields", "expand", "ifNoneMatch"}, nil,
-				object("200", p.answer(c, "The record"), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412)))
+				object("200", p.found(c), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412)))
 	}
 }
 
@@ -251,6 +303,6 @@ func (p *description) files(c *spec.Collection, s data.Sight) {
 		p.paths.Set("/api/files/"+c.Name+"/{id}/"+f.Name+"/{name}", object("parameters", doc.NewArray(ref("parameters", "id"), name),
 			"get", p.operation(c.Name, "file."+f.Name, "Download a file of "+f.Name, "The bytes of a file, whole or in ranges.", nil, nil,
 				object("200", object("description", "The file", "content", bytes), "206", object("description", "A part of it", "content", bytes),
-					"304", object("description", "Not changed")), 401, 403, 404, 416)))
+					"304", object("description", "Not changed")), 400, 401, 403, 404, 412, 416)))
 	}
 }

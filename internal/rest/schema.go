@@ -16,7 +16,7 @@ func (p *description) record(c *spec.Collection, s data.Sight) *doc.Node {
 	properties := systemFields()
 	required := []any{"id", "created", "updated", "rev"}
 	for _, f := range c.Fields[spec.OrdFirst:] {
-		if f.Companion != spec.Own || !s.Readable[f.Ord] {
+		if f.Companion != spec.Own || !s.Read || !s.Readable[f.Ord] {
 			continue
 		}
 		schema := p.field(f, !f.Required)
@@ -34,6 +34,14 @@ func (p *description) record(c *spec.Collection, s data.Sight) *doc.Node {
 	return object("type", "object", "required", doc.FromAny(required), "properties", properties)
 }
 
+// part is the schema of a record of which not all is told.
+func (p *description) part(c *spec.Collection, s data.Sight) *doc.Node {
+	n := p.record(c, s)
+	n.Set("required", doc.FromAny([]any{"id"}))
+	n.Set("description", doc.NewString("One of "+c.Name+", in part: with the fields that were asked for and may be read"))
+	return n
+}
+
 func systemFields() *doc.Node {
 	moment := func(text string) *doc.Node {
 		return object("type", "string", "format", "date-time", "readOnly", true, "description", text)
@@ -48,7 +56,7 @@ func systemFields() *doc.Node {
 func (p *description) expansions(c *spec.Collection, s data.Sight) *doc.Node {
 	expand := doc.NewObject()
 	for _, f := range c.Fields {
-		if f.To == "" || !s.Readable[f.Ord] || !p.sights[f.To].Read {
+		if f.To == "" || !s.Read || !s.Readable[f.Ord] || !p.sights[f.To].Read {
 			continue
 		}
 		if f.Type == spec.List {
@@ -58,7 +66,7 @@ func (p *description) expansions(c *spec.Collection, s data.Sight) *doc.Node {
 		}
 	}
 	for _, i := range c.Inverses {
-		if s, ok := p.sights[i.Of.Name]; ok && s.Read && s.Readable[i.Field.Ord] {
+		if of, ok := p.sights[i.Of.Name]; ok && s.Read && of.Read && of.Readable[i.Field.Ord] {
 			expand.Set(i.Name, object("type", "array", "items", ref("schemas", i.Of.Name)))
 		}
 	}
@@ -73,10 +81,13 @@ func (p *description) input(c *spec.Collection, s data.Sight, create bool) *doc.
 		properties.Set("id", object("type", "string", "format", "uuid", "description", "UUIDv7, in lower case; made when absent"))
 	}
 	for _, f := range c.Fields[spec.OrdFirst:] {
-		if f.Companion != spec.Own || !s.Writable[f.Ord] || f.Type == spec.File || !create && f.Fixed {
+		if f.Companion != spec.Own || !s.Writable[f.Ord] || create && f.Type == spec.File || !create && f.Fixed {
 			continue
 		}
 		schema := p.field(f, !f.Required)
+		if f.Type == spec.File {
+			schema.Set("description", doc.NewString("What stays of the files that are there; new ones are parts of multipart/form-data"))
+		}
 		if create && f.Default != nil {
 			if n, err := doc.Parse(data.AppendJSON(nil, *f.Default), doc.Limits{}); err == nil {
 				schema.Set("default", n)
@@ -141,7 +152,7 @@ func (p *description) ofType(f *spec.Field, t spec.FieldType) *doc.Node {
 			if f.MaxLen > 0 {
 				n.Set("maxLength", doc.NewInt(int64(f.MaxLen)))
 			}
-			if f.Pattern != nil && !strings.Contains(f.Pattern.String(), "(?") { // what ECMAScript reads otherwise
+			if f.Pattern != nil && portable(f.Pattern.String()) {
 				n.Set("pattern", doc.NewString(f.Pattern.String()))
 			}
 		}
@@ -181,6 +192,43 @@ func (p *description) ofType(f *spec.Field, t spec.FieldType) *doc.Node {
 		return ref("schemas", "File")
 	}
 	return object("description", "Any JSON")
+}
+
+// portable says whether a pattern means the same to RE2 and to ECMAScript (with its flag u), in which
+// JSON Schema writes patterns. What is only ever read by one of them is left out of the description.
+func portable(pattern string) bool {
+	class := false // within [ ]
+	for i := 0; i < len(pattern); i++ {
+		rest := pattern[i+1:]
+		switch c := pattern[i]; {
+		case c == '\\':
+			if rest == "" || !strings.Contains(`dDwWntrfv.^$*+?()[]{}|/\`, rest[:1]) && !(class && rest[0] == '-') {
+				return false // \s, \A, \z, \pL, \Q, \x{}, and punctuation that only RE2 escapes
+			}
+			i++
+		case class:
+			if c == '[' {
+				return false // [[:alpha:]]
+			}
+			class = c != ']'
+		case c == '[':
+			if strings.HasPrefix(rest, "]") || strings.HasPrefix(rest, "^]") {
+				return false
+			}
+			class = true
+		case c == ']', c == '}':
+			return false
+		case c == '{':
+			end := strings.IndexByte(rest, '}')
+			if end < 1 || strings.Trim(rest[:end], "0123456789,") != "" || rest[0] == ',' || strings.Count(rest[:end], ",") > 1 {
+				return false
+			}
+			i += end + 1
+		case c == '(' && strings.HasPrefix(rest, "?") && !strings.HasPrefix(rest, "?:"):
+			return false
+		}
+	}
+	return true
 }
 
 // bounds sets minimum and maximum: the field's own, or those of its type.
@@ -225,15 +273,16 @@ func (p *description) shared() {
 			"type", object("type", "string", "format", "uri-reference"), "title", text, "status", whole, "detail", text,
 			"instance", object("type", "string", "format", "uri-reference"), "request", text,
 			"operation", object("type", "integer", "description", "The operation of a batch that failed"),
+			"capability", object("type", "string", "description", "What the server lacks, with 501"),
 			"errors", object("type", "array", "items", object("type", "object", "required", doc.FromAny([]any{"code", "message"}),
 				"properties", object("pointer", text, "parameter", text, "at", whole, "code", text, "message", text))))))
-	p.schemas.Set("File", object("type", "object", "readOnly", true, "required", doc.FromAny([]any{"name", "type", "size", "url"}),
+	p.schemas.Set("File", object("type", "object", "required", doc.FromAny([]any{"name", "type", "size", "url"}),
 		"properties", object("name", text, "type", text, "size", whole, "url", object("type", "string", "format", "uri-reference"))))
 	p.schemas.Set("Groups", object("type", "object", "required", doc.FromAny([]any{"groups"}),
 		"properties", object("groups", object("type", "array", "maxItems", 500, "items", object("type", "object")))))
 	p.schemas.Set("Question", object("type", "object", "additionalProperties", false, "properties", object(
 		"filter", text, "param", object("type", "object"), "sort", text, "fields", text, "expand", text,
-		"limit", object("type", "integer", "minimum", 1, "maximum", 500), "cursor", text, "count", object("type", "string", "const", "exact"),
+		"limit", object("type", "integer", "minimum", 1, "maximum", 500, "default", 30), "cursor", text, "count", object("type", "string", "const", "exact"),
 		"group", text, "aggregate", text)))
 	write := false
 	for _, s := range p.sights {
@@ -258,7 +307,7 @@ func (p *description) batch(text, whole *doc.Node) {
 		"required", doc.FromAny([]any{"results"}), "properties", object("results", object("type", "array", "items", result)))))
 	p.paths.Set("/api/batch", object("post", p.operation("batch", "write", "Write several records", "All or none, unless atomic is false.",
 		[]string{"idempotencyKey", "prefer"}, object("required", true, "content", jsonOf(body)), object("200", answer),
-		400, 401, 403, 404, 409, 412, 413, 415, 422)))
+		400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 507)))
 }
 
 func parameters() *doc.Node {
@@ -269,6 +318,11 @@ func parameters() *doc.Node {
 	}
 	add("id", "id", "path", "The record's id", object("type", "string", "format", "uuid"))
 	add("filter", "filter", "query", "An expression over the record, such as `status == \"open\" && price > 10`. `param.NAME` stands for the value of a parameter `param.NAME`.", text)
+	add("param", "param", "query", "Values for the `param.NAME` of the filter, each a parameter of its own: `param.NAME=value`.",
+		object("type", "object", "additionalProperties", text, "propertyNames", object("pattern", `^param\.`)))
+	of, _ := n.Get("param")
+	of.Set("style", doc.NewString("form"))
+	of.Set("explode", doc.NewBool(true))
 	add("sort", "sort", "query", "Fields to sort by, separated by commas; a minus before one sorts it downwards.", text)
 	add("fields", "fields", "query", "The fields to answer with, separated by commas; id is always there, the others are not, whatever the schema requires.", text)
 	add("expand", "expand", "query", "References to follow, such as `author,comments(limit=3)`.", text)
@@ -292,14 +346,22 @@ var problemTexts = []struct {
 	{404, "There is no such thing, or the caller may not read it"}, {406, "There is no acceptable form of the answer"},
 	{409, "A value is taken, or the record is still referred to"}, {412, "A precondition does not hold"}, {413, "The body is too large"},
 	{415, "The content type is not understood"}, {416, "The range lies outside the file"}, {422, "The record is not valid"}, {429, "Too many requests"},
-	{500, "The server failed"}, {503, "Not available at the moment"},
+	{500, "The server failed"}, {501, "The server lacks a capability, which is named"}, {503, "Not available at the moment"},
+	{507, "The storage is full"},
 }
 
 func responses() *doc.Node {
 	n := doc.NewObject()
 	for _, p := range problemTexts {
-		n.Set("problem"+strconv.Itoa(p.status), object("description", p.text,
-			"content", object("application/problem+json", object("schema", ref("schemas", "Problem")))))
+		problem := object("description", p.text)
+		switch p.status {
+		case 401:
+			problem.Set("headers", object("WWW-Authenticate", header("How to sign in", true)))
+		case 429, 503, 507:
+			problem.Set("headers", object("Retry-After", header("Seconds to wait", true)))
+		}
+		problem.Set("content", object("application/problem+json", object("schema", ref("schemas", "Problem"))))
+		n.Set("problem"+strconv.Itoa(p.status), problem)
 	}
 	return n
 }

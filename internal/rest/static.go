@@ -118,7 +118,7 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, name string, file 
 	tag := strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" + strconv.FormatInt(info.Size(), 36)
 	if compressible(kind) {
 		h.Add("Vary", "Accept-Encoding")
-		if r.Header.Get("Range") == "" && takesGzip(r) {
+		if r.Header.Get("Range") == "" && web.TakesGzip(r) {
 			small, err := f.packed.of(name, tag, file, info.Size())
 			if err != nil {
 				return fault.Wrap(fault.Internal, "read a static file", err)
@@ -135,17 +135,6 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, name string, file 
 	h.Set("ETag", `"`+tag+`"`)
 	serveContent(w, r, info.ModTime(), file)
 	return nil
-}
-
-func takesGzip(r *http.Request) bool {
-	for part := range strings.SplitSeq(strings.Join(r.Header["Accept-Encoding"], ","), ",") {
-		name, params, _ := strings.Cut(part, ";")
-		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-			weight := strings.ReplaceAll(params, " ", "")
-			return weight != "q=0" && strings.Trim(strings.TrimPrefix(weight, "q=0."), "0") != "" || params == ""
-		}
-	}
-	return false
 }
 
 func compressible(kind string) bool {

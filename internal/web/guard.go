@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -79,8 +78,8 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if g.timeout > 0 && !Names(r, "text/event-stream") {
-		ctx, cancel := context.WithTimeout(r.Context(), g.timeout)
-		defer cancel()
+		ctx := &deadline{Context: r.Context(), at: start.Add(g.timeout)}
+		defer ctx.end()
 		timed := r.WithContext(ctx)
 		defer func() { r.Pattern = timed.Pattern }() // the routes write it on the request they see
 		g.next.ServeHTTP(w, timed)

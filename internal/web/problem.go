@@ -110,17 +110,25 @@ func Problem(w http.ResponseWriter, r *http.Request, err error, more ...Member) 
 		}
 		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	}
-	if s.status >= 500 && k != fault.Capability && r.Context().Err() == nil {
-		logOf(w).LogAttrs(r.Context(), slog.LevelError, "request failed",
-			slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
-			slog.Int("status", s.status), slog.Any("error", err))
-	}
+	Report(w, r, err)
 	h["Content-Type"] = problemType
 	h["Cache-Control"] = noStore
 	b := Borrow()
 	defer b.Return()
 	b.B = AppendProblem(b.B, w, r, err, more...)
 	Write(w, r, s.status, b.B)
+}
+
+// Report logs an error that is ours, with the id that the client is told. Problem does it; it is for
+// errors that are told inside a larger answer.
+func Report(w http.ResponseWriter, r *http.Request, err error) {
+	k := kind(err)
+	if sorts[k].status < 500 || k == fault.Capability || errors.Is(r.Context().Err(), context.Canceled) {
+		return // theirs, or nobody is there any more
+	}
+	logOf(w).LogAttrs(r.Context(), slog.LevelError, "request failed",
+		slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
+		slog.Int("status", sorts[k].status), slog.Any("error", err))
 }
 
 var (

@@ -1,0 +1,64 @@
+package web
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// deadline is a context that ends at a moment. Unlike context.WithDeadline it starts a timer only
+// when somebody waits for it: most requests are answered before anybody does.
+type deadline struct {
+	context.Context
+	at time.Time
+
+	mu     sync.Mutex
+	inner  context.Context // made by the first who waits
+	cancel context.CancelFunc
+}
+
+func (d *deadline) Deadline() (time.Time, bool) {
+	if at, ok := d.Context.Deadline(); ok && at.Before(d.at) {
+		return at, true
+	}
+	return d.at, true
+}
+
+func (d *deadline) waited() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.inner == nil {
+		d.inner, d.cancel = context.WithDeadline(d.Context, d.at)
+	}
+	return d.inner
+}
+
+func (d *deadline) Done() <-chan struct{} { return d.waited().Done() }
+
+func (d *deadline) Err() error {
+	d.mu.Lock()
+	inner := d.inner
+	d.mu.Unlock()
+	switch {
+	case inner != nil:
+		return inner.Err()
+	case d.Context.Err() != nil:
+		return d.Context.Err()
+	case !time.Now().Before(d.at):
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// AfterFunc is what package context asks of a context that is not its own, so that nobody has to
+// wait in a goroutine.
+func (d *deadline) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(d.waited(), f) }
+
+// end frees the timer, if one was started.
+func (d *deadline) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cancel != nil {
+		d.cancel()
+	}
+}

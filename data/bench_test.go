@@ -145,3 +145,41 @@ func BenchmarkCreate(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkBatch(b *testing.B) {
+	db, _ := stocked(b)
+	ctx := context.Background()
+	out, err := db.List(ctx, nobody, &data.ListQuery{Collection: "authors", Limit: 1}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	items, _ := parse(string(out)).Get("items")
+	id, _ := items.Items[0].Get("id")
+	var ops []data.Operation
+	for i := range 100 {
+		ops = append(ops, data.Operation{Op: "create", Collection: "posts", Body: post(i, []string{id.Text})})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		results, _, err := db.Batch(ctx, nobody, ops, true, data.WriteOptions{})
+		if err != nil || len(data.BatchBody(results)) == 0 {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	db, ids := stocked(b)
+	ctx := context.Background()
+	b.ReportAllocs()
+	var n atomic.Int64
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			i := int(n.Add(1))
+			if _, err := db.Update(ctx, nobody, "posts", ids[i%len(ids)], parse(fmt.Sprintf(`{"views":%d}`, i%100000+2000)), data.WriteOptions{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

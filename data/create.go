@@ -196,12 +196,12 @@ func (db *DB) compute(e *expr.Expr, by *Caller, rec Record, fetch expr.Fetcher) 
 // computed holds a computed value to the limits of its field.
 func (p *problems) computed(f *spec.Field, v Value) Value {
 	if v.Kind() == expr.Text && f.Type == spec.Text {
-		return p.text(f, v.Text(), pointerTo(f.Name), false)
+		return p.text(f, v.Text(), spot{f, -1}, false)
 	}
 	if v.IsNull() || f.Type == spec.List {
 		return v
 	}
-	return p.within(f, v, pointerTo(f.Name))
+	return p.within(f, v, spot{f, -1})
 }
 
 // valid computes what is set on every write and checks the record: required fields together with what
@@ -255,8 +255,9 @@ func (p problems) names(f *spec.Field) bool {
 
 // apply creates the record in a transaction.
 func (c *creation) apply(w *work) (Reply, error) {
-	rec := append(Record(nil), c.rec...)
+	rec := c.rec
 	if c.k.walks {
+		rec = append(Record(nil), rec...) // this may run again after a conflict
 		if err := w.db.finish(w.by, c.k, rec, c.given, w.now, w.fetch(), &problems{}); err != nil {
 			return Reply{}, err
 		}

@@ -69,7 +69,7 @@ func (w *work) increment(k *kind, old, rec Record, body *doc.Node, p *problems) 
 			p.add(pointer, "max", "would not fit the field")
 			continue
 		}
-		w.change(f, old, rec, p.within(f, sum, pointer), p)
+		w.change(f, old, rec, p.within(f, sum, spot{f, -1}), p)
 	}
 	return nil
 }

@@ -44,42 +44,56 @@ func pointerTo(name string) string {
 	return "/" + name
 }
 
+// spot is a place in a body: a field, or an item of its list. It becomes a pointer only when something is
+// wrong there.
+type spot struct {
+	f    *spec.Field
+	item int // −1: the field itself
+}
+
+func (s spot) pointer() string {
+	if s.item < 0 {
+		return pointerTo(s.f.Name)
+	}
+	return pointerTo(s.f.Name) + "/" + strconv.Itoa(s.item)
+}
+
 // value reads a JSON value as a field's, normalised and within its limits. A null gives null: whether
 // that is allowed is asked of the whole record.
 func (p *problems) value(f *spec.Field, n *doc.Node) Value {
-	pointer := pointerTo(f.Name)
 	if n.Kind == doc.Null {
 		return Value{}
 	}
 	if f.Type == spec.List {
-		return p.list(f, n, pointer)
+		return p.list(f, n)
 	}
-	return p.scalar(f, f.Type, n, pointer)
+	return p.scalar(f, f.Type, n, spot{f, -1})
 }
 
-func (p *problems) list(f *spec.Field, n *doc.Node, pointer string) Value {
+func (p *problems) list(f *spec.Field, n *doc.Node) Value {
+	whole := spot{f, -1}
 	if n.Kind != doc.Array {
-		p.add(pointer, "type", "must be a list")
+		p.add(whole.pointer(), "type", "must be a list")
 		return Value{}
 	}
 	if f.MaxLen > 0 && len(n.Items) > f.MaxLen {
-		p.add(pointer, "max", "must have at most "+strconv.Itoa(f.MaxLen)+" items")
+		p.add(whole.pointer(), "max", "must have at most "+strconv.Itoa(f.MaxLen)+" items")
 		return Value{}
 	}
 	if len(n.Items) < f.MinLen {
-		p.add(pointer, "min", "must have at least "+strconv.Itoa(f.MinLen)+" items")
+		p.add(whole.pointer(), "min", "must have at least "+strconv.Itoa(f.MinLen)+" items")
 		return Value{}
 	}
 	items := make([]Value, 0, len(n.Items))
 	for i := range n.Items {
-		at := pointer + "/" + strconv.Itoa(i)
+		at := spot{f, i}
 		if n.Items[i].Kind == doc.Null {
-			p.add(at, "type", "must not be null")
+			p.add(at.pointer(), "type", "must not be null")
 			continue
 		}
 		v := p.scalar(f, f.Elem, &n.Items[i], at)
 		if f.Elem == spec.Ref && contains(items, v) {
-			p.add(at, "unique", "is in the list twice")
+			p.add(at.pointer(), "unique", "is in the list twice")
 			continue
 		}
 		items = append(items, v)
@@ -97,50 +111,50 @@ func contains(items []Value, v Value) bool {
 }
 
 // scalar reads one value of type t; f gives its limits.
-func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, pointer string) Value {
+func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, at spot) Value {
 	inList := f.Type == spec.List
 	switch t {
 	case spec.Text, spec.Email, spec.URL, spec.Enum, spec.Ref, spec.Bigint, spec.Decimal, spec.Time, spec.Date:
 		if n.Kind != doc.String {
-			p.add(pointer, "type", "must be "+wants(t))
+			p.add(at.pointer(), "type", "must be "+wants(t))
 			return Value{}
 		}
 	case spec.Int, spec.Float:
 		if n.Kind != doc.Number {
-			p.add(pointer, "type", "must be "+wants(t))
+			p.add(at.pointer(), "type", "must be "+wants(t))
 			return Value{}
 		}
 	case spec.Bool:
 		if n.Kind != doc.Bool {
-			p.add(pointer, "type", "must be true or false")
+			p.add(at.pointer(), "type", "must be true or false")
 			return Value{}
 		}
 		return expr.BoolOf(n.Bool)
 	case spec.JSON:
 		text := n.AppendCanonical(nil)
 		if len(text) > maxJSON {
-			p.add(pointer, "max", "must have at most 64 KiB")
+			p.add(at.pointer(), "max", "must have at most 64 KiB")
 			return Value{}
 		}
 		return jsonValue(string(text))
 	default: // a file comes as a part of a multipart body
-		p.add(pointer, "type", "is a file: send it as a part of multipart/form-data")
+		p.add(at.pointer(), "type", "is a file: send it as a part of multipart/form-data")
 		return Value{}
 	}
 	switch t {
 	case spec.Text:
-		return p.text(f, n.Text, pointer, inList)
+		return p.text(f, n.Text, at, inList)
 	case spec.Email:
 		s := expr.NFC(n.Text)
 		if !validEmail(s) {
-			p.add(pointer, "type", "must be an e-mail address")
+			p.add(at.pointer(), "type", "must be an e-mail address")
 			return Value{}
 		}
 		return expr.TextOf(s)
 	case spec.URL:
 		s := expr.NFC(n.Text)
 		if !validURL(s) {
-			p.add(pointer, "type", "must be an http or https address")
+			p.add(at.pointer(), "type", "must be an http or https address")
 			return Value{}
 		}
 		return expr.TextOf(s)
@@ -150,56 +164,56 @@ func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, pointer 
 				return expr.TextOf(n.Text)
 			}
 		}
-		p.add(pointer, "enum", "must be one of "+enumWords(f))
+		p.add(at.pointer(), "enum", "must be one of "+enumWords(f))
 		return Value{}
 	case spec.Ref:
 		if !ValidID(n.Text) {
-			p.add(pointer, "ref", "must be the id of a record of "+f.To)
+			p.add(at.pointer(), "ref", "must be the id of a record of "+f.To)
 			return Value{}
 		}
 		return expr.TextOf(n.Text)
 	case spec.Int:
 		v, ok := readInt(n.Text)
 		if !ok {
-			p.add(pointer, "type", "must be a whole number between −(2^53−1) and 2^53−1")
+			p.add(at.pointer(), "type", "must be a whole number between −(2^53−1) and 2^53−1")
 			return Value{}
 		}
-		return p.within(f, expr.IntOf(v), pointer)
+		return p.within(f, expr.IntOf(v), at)
 	case spec.Float:
 		v, err := strconv.ParseFloat(n.Text, 64)
 		if err != nil || math.IsInf(v, 0) {
-			p.add(pointer, "type", "must be a number that fits 64 bits")
+			p.add(at.pointer(), "type", "must be a number that fits 64 bits")
 			return Value{}
 		}
-		return p.within(f, expr.FloatOf(v), pointer)
+		return p.within(f, expr.FloatOf(v), at)
 	case spec.Decimal:
 		v, err := expr.ParseText(f.ExprType(), n.Text)
 		if err != nil {
 			if scale := decimals(n.Text); scale > f.Scale {
-				p.add(pointer, "scale", "must have at most "+strconv.Itoa(f.Scale)+" decimal places")
+				p.add(at.pointer(), "scale", "must have at most "+strconv.Itoa(f.Scale)+" decimal places")
 			} else {
-				p.add(pointer, "type", "must be a decimal number as a string")
+				p.add(at.pointer(), "type", "must be a decimal number as a string")
 			}
 			return Value{}
 		}
 		if digitsOf(v.Int()) > f.Precision {
-			p.add(pointer, "max", "must have at most "+strconv.Itoa(f.Precision)+" digits")
+			p.add(at.pointer(), "max", "must have at most "+strconv.Itoa(f.Precision)+" digits")
 			return Value{}
 		}
-		return p.within(f, v, pointer)
+		return p.within(f, v, at)
 	default: // Bigint, Time, Date
 		v, err := expr.ParseText(expr.Type{Kind: t.Kind()}, n.Text)
 		if err != nil {
-			p.add(pointer, "type", "must be "+wants(t))
+			p.add(at.pointer(), "type", "must be "+wants(t))
 			return Value{}
 		}
-		return p.within(f, v, pointer)
+		return p.within(f, v, at)
 	}
 }
 
-func (p *problems) text(f *spec.Field, s, pointer string, inList bool) Value {
+func (p *problems) text(f *spec.Field, s string, at spot, inList bool) Value {
 	if strings.IndexByte(s, 0) >= 0 {
-		p.add(pointer, "type", "must not contain U+0000")
+		p.add(at.pointer(), "type", "must not contain U+0000")
 		return Value{}
 	}
 	s = expr.NFC(s)
@@ -208,27 +222,27 @@ func (p *problems) text(f *spec.Field, s, pointer string, inList bool) Value {
 		least, most = 0, f.ItemMax
 	}
 	if n := utf8.RuneCountInString(s); most > 0 && n > most {
-		p.add(pointer, "max", "must have at most "+strconv.Itoa(most)+" characters")
+		p.add(at.pointer(), "max", "must have at most "+strconv.Itoa(most)+" characters")
 		return Value{}
 	} else if n < least {
-		p.add(pointer, "min", "must have at least "+strconv.Itoa(least)+" characters")
+		p.add(at.pointer(), "min", "must have at least "+strconv.Itoa(least)+" characters")
 		return Value{}
 	}
 	if f.Pattern != nil && !f.Pattern.MatchString(s) {
-		p.add(pointer, "pattern", "does not have the form that is asked for")
+		p.add(at.pointer(), "pattern", "does not have the form that is asked for")
 		return Value{}
 	}
 	return expr.TextOf(s)
 }
 
 // within checks min and max.
-func (p *problems) within(f *spec.Field, v Value, pointer string) Value {
+func (p *problems) within(f *spec.Field, v Value, at spot) Value {
 	if f.Min != nil && expr.Compare(v, *f.Min) < 0 {
-		p.add(pointer, "min", "must be at least "+plain(*f.Min))
+		p.add(at.pointer(), "min", "must be at least "+plain(*f.Min))
 		return Value{}
 	}
 	if f.Max != nil && expr.Compare(v, *f.Max) > 0 {
-		p.add(pointer, "max", "must be at most "+plain(*f.Max))
+		p.add(at.pointer(), "max", "must be at most "+plain(*f.Max))
 		return Value{}
 	}
 	return v

@@ -21,6 +21,7 @@ type work struct {
 	tx    driver.Tx
 	now   time.Time
 	after []func(context.Context)
+	finds expr.Fetcher // made when a rule first looks at other records
 }
 
 // commit runs do in a transaction, again after conflicts until ctx ends, and then what do has left to
@@ -30,7 +31,7 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 	for try := 0; ; try++ {
 		w := &work{db: db, ctx: inside, by: by}
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
-			w.tx, w.now, w.after = tx, db.now(), nil
+			w.tx, w.now, w.after, w.finds = tx, db.now(), nil, nil
 			return do(w)
 		})
 		if err == nil {
@@ -85,7 +86,12 @@ func (db *DB) once(ctx context.Context, by *Caller, o WriteOptions, do func(*wor
 	return reply, nil
 }
 
-func (w *work) fetch() expr.Fetcher { return fetcher{w.db, w.ctx, w.tx} }
+func (w *work) fetch() expr.Fetcher {
+	if w.finds == nil {
+		w.finds = fetcher{w.db, w.ctx, w.tx}
+	}
+	return w.finds
+}
 
 // holds asks a rule inside the transaction.
 func (w *work) holds(rule *expr.Expr, rows ...[]Value) (bool, error) {
@@ -94,11 +100,13 @@ func (w *work) holds(rule *expr.Expr, rows ...[]Value) (bool, error) {
 
 // insert stores a finished record.
 func (w *work) insert(k *kind, rec Record) error {
-	stored := append(Record(nil), rec...)
-	if err := w.db.keys.seal(k.Collection, stored); err != nil {
-		return err
+	if k.sealed {
+		rec = append(Record(nil), rec...) // the caller goes on with the plain one
+		if err := w.db.keys.seal(k.Collection, rec); err != nil {
+			return err
+		}
 	}
-	return k.taken(w.tx.Insert(k.Collection, stored))
+	return k.taken(w.tx.Insert(k.Collection, rec))
 }
 
 // replace stores what has changed between two states of a record. Both are plain.
@@ -138,6 +146,9 @@ func same(a, b Value) bool { return a.Kind() == b.Kind() && expr.Equal(a, b) }
 
 // taken names the fields of a unique index that refused a record.
 func (k *kind) taken(err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *fault.Error
 	if !errors.As(err, &e) || e.Kind != fault.Unique {
 		return err
@@ -159,8 +170,17 @@ func (k *kind) taken(err error) error {
 func (w *work) reply(status int, k *kind, rec Record) (Reply, error) {
 	r := Reply{Status: status, ID: rec[spec.OrdID].Text(), Rev: rec[spec.OrdRev].Int()}
 	var err error
-	r.Body, err = w.db.appendRecord(make([]byte, 0, 512), w.by, k, rec, w.fetch())
+	r.Body, err = w.db.appendRecord(make([]byte, 0, room(rec)), w.by, k, rec, w.fetch())
 	return r, err
+}
+
+// room guesses how long a record is in print.
+func room(rec Record) int {
+	n := 64 + 24*len(rec)
+	for i := range rec {
+		n += len(rec[i].Text())
+	}
+	return n
 }
 
 // appendRecord prints a plain record as the caller may read it.

@@ -56,6 +56,7 @@ func start(env []string, wrap []string, args ...string) (*server, error) {
 	s := &server{cmd: exec.Command(argv[0], argv[1:]...), stdout: newLines(), stderr: newLines()}
 	s.cmd.Env = env
 	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.stderr
+	s.cmd.WaitDelay = 10 * time.Second
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}

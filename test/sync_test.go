@@ -27,8 +27,9 @@ func TestSyncBeforeAnswer(t *testing.T) {
 		return
 	}
 	dir := folder(t, crashApp)
+	// -D: the process that is started is plinth itself, so that it can be told to end.
 	trace := filepath.Join(t.TempDir(), "trace")
-	s, err := start(environ(), []string{strace, "-f", "-y", "-s", "64", "-o", trace, "-e", "trace=fsync,fdatasync,pwrite64,write,sendto"}, dir)
+	s, err := start(environ(), []string{strace, "-D", "-f", "-y", "-s", "64", "-o", trace, "-e", "trace=fsync,fdatasync,pwrite64,write,sendto"}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

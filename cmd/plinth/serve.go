@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,15 @@ an app file with errors is told and changes nothing.`,
 	return cmd
 }
 
+// garbage is how much the heap may grow between two collections, in percent of what is in use. A
+// server of records keeps little and makes much that lives as long as one request: the usual 100
+// would collect a few megabytes all the time (a tenth of the processor under load, by its profile).
+const garbage = 300
+
 func (c *cli) run(ctx context.Context, dir, listen string, dev bool, opts []plinth.Option) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	p, err := plinth.Open(ctx, dir, opts...)
 	if err != nil {
 		return err

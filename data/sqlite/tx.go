@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/binary"
 
 	"zombiezen.com/go/sqlite"
 
@@ -156,6 +157,7 @@ type writes struct {
 	c              *spec.Collection
 	insert, delete string
 	sides          []side
+	updates        map[string]string // by the ordinals that are set; the writer's alone
 }
 
 // side is the side table of a list.
@@ -200,10 +202,24 @@ func newWrites(c *spec.Collection) *writes {
 	return w
 }
 
+// update is the statement that sets some fields. Few sets of fields are ever changed together.
 func (w *writes) update(ords []int) string {
+	var buf [64]byte
+	key := buf[:0]
+	for _, ord := range ords {
+		key = binary.AppendUvarint(key, uint64(ord))
+	}
+	if text, ok := w.updates[string(key)]; ok {
+		return text
+	}
 	names := make([]string, len(ords))
 	for i, ord := range ords {
 		names[i] = w.c.Fields[ord].Name
 	}
-	return sqldb.Update(dialect{}, w.c.Name, names)
+	text := sqldb.Update(dialect{}, w.c.Name, names)
+	if w.updates == nil || len(w.updates) >= keptStatements {
+		w.updates = map[string]string{}
+	}
+	w.updates[string(key)] = text
+	return text
 }

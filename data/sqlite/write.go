@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,9 @@ func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
 	})
 }
 
+// timers are stopped ones. A timer that was stopped or reset sends nothing late (Go 1.23).
+var timers = sync.Pool{New: func() any { return time.NewTimer(time.Hour) }}
+
 // do queues a request and waits for its answer.
 func (w *writer) do(ctx context.Context, fn func(c *conn) error) error {
 	if err := ctx.Err(); err != nil {
@@ -77,8 +81,12 @@ func (w *writer) do(ctx context.Context, fn func(c *conn) error) error {
 		return errClosed()
 	default:
 	}
-	patience := time.NewTimer(nested)
-	defer patience.Stop()
+	patience := timers.Get().(*time.Timer)
+	patience.Reset(nested)
+	defer func() {
+		patience.Stop()
+		timers.Put(patience)
+	}()
 	queue, cancelled := w.queue, ctx.Done()
 	for {
 		select {

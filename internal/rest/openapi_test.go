@@ -78,7 +78,7 @@ func TestOpenAPI(t *testing.T) {
 	if b, _ := json.Marshal(create["required"]); string(b) != `["title"]` || create["additionalProperties"] != false {
 		t.Errorf("%s", b)
 	}
-	if b, _ := json.Marshal(create["properties"].(map[string]any)["status"].(map[string]any)["default"]); string(b) != `"draft"` {
+	if b, _ := json.Marshal(create["properties"].(map[string]any)["status"].(map[string]any)["description"]); string(b) != `"Default: \"draft\""` {
 		t.Errorf("%s", b)
 	}
 

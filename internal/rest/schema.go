@@ -89,9 +89,12 @@ func (p *description) input(c *spec.Collection, s data.Sight, create bool) *doc.
 			schema.Set("description", doc.NewString("What stays of the files that are there; new ones are parts of multipart/form-data"))
 		}
 		if create && f.Default != nil {
-			if n, err := doc.Parse(data.AppendJSON(nil, *f.Default), doc.Limits{}); err == nil {
-				schema.Set("default", n)
+			// As words: client generators read the keyword default as "always there", in requests too.
+			text := "Default: " + string(data.AppendJSON(nil, *f.Default))
+			if old, ok := schema.Get("description"); ok {
+				text = old.Text + ". " + text
 			}
+			schema.Set("description", doc.NewString(text))
 		}
 		properties.Set(f.Name, schema)
 		if create && f.Required && f.Default == nil && f.Init == nil {
@@ -279,10 +282,10 @@ func (p *description) shared() {
 	p.schemas.Set("File", object("type", "object", "required", doc.FromAny([]any{"name", "type", "size", "url"}),
 		"properties", object("name", text, "type", text, "size", whole, "url", object("type", "string", "format", "uri-reference"))))
 	p.schemas.Set("Groups", object("type", "object", "required", doc.FromAny([]any{"groups"}),
-		"properties", object("groups", object("type", "array", "maxItems", 500, "items", object("type", "object")))))
+		"properties", object("groups", object("type", "array", "maxItems", 500, "items", object("type", "object", "additionalProperties", true)))))
 	p.schemas.Set("Question", object("type", "object", "additionalProperties", false, "properties", object(
-		"filter", text, "param", object("type", "object"), "sort", text, "fields", text, "expand", text,
-		"limit", object("type", "integer", "minimum", 1, "maximum", 500, "default", 30), "cursor", text, "count", object("type", "string", "const", "exact"),
+		"filter", text, "param", object("type", "object", "additionalProperties", true), "sort", text, "fields", text, "expand", text,
+		"limit", object("type", "integer", "minimum", 1, "maximum", 500), "cursor", text, "count", object("type", "string", "const", "exact"),
 		"group", text, "aggregate", text)))
 	write := false
 	for _, s := range p.sights {
@@ -297,12 +300,12 @@ func (p *description) batch(text, whole *doc.Node) {
 	p.tags.Items = append(p.tags.Items, *object("name", "batch", "description", "Several writes in one request"))
 	operation := object("type", "object", "additionalProperties", false, "required", doc.FromAny([]any{"op", "collection"}),
 		"properties", object("op", object("type", "string", "enum", doc.FromAny([]any{"create", "update", "delete"})), "collection", text,
-			"id", text, "body", object("type", "object"), "ifMatch", text))
+			"id", text, "body", object("type", "object", "additionalProperties", true), "ifMatch", text))
 	body := object("type", "object", "additionalProperties", false, "required", doc.FromAny([]any{"operations"}),
-		"properties", object("atomic", object("type", "boolean", "default", true),
+		"properties", object("atomic", object("type", "boolean", "description", "All or none. Default: true"),
 			"operations", object("type", "array", "maxItems", data.MaxBatch, "items", operation)))
 	result := object("type", "object", "required", doc.FromAny([]any{"status"}),
-		"properties", object("status", whole, "body", object("type", "object", "description", "The record or, of an operation that failed, its problem")))
+		"properties", object("status", whole, "body", object("type", "object", "additionalProperties", true, "description", "The record or, of an operation that failed, its problem")))
 	answer := object("description", "What became of each operation, in order", "content", jsonOf(object("type", "object",
 		"required", doc.FromAny([]any{"results"}), "properties", object("results", object("type", "array", "items", result)))))
 	p.paths.Set("/api/batch", object("post", p.operation("batch", "write", "Write several records", "All or none, unless atomic is false.",

@@ -84,7 +84,10 @@ export function checked(document, plain = globalThis.fetch) {
       counts.operations.add(operation.operationId);
       [response, pointer] = resolve(operation.responses[key], base + key);
     } else if (item && status !== 405 && verb !== "options") {
-      // The route is there, the method is not the caller's to use: it must have been refused.
+      // The route is there, the method is not the caller's to use: it must have been refused, or the
+      // list of what he may not read is empty.
+      const empty = verb === "get" && status === 200 && text === '{"items":[]}';
+      if (empty) return { wrong, described };
       if (![401, 403, 404].includes(status)) return { wrong: [`${method} is not described, and was answered with ${status}`], described };
     } else if (!item && !problem) {
       return { wrong: [`the route is not described, and was answered with ${status}`], described };

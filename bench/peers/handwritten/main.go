@@ -1,0 +1,85 @@
+// Command handwritten is the yardstick of Plinth's bench: the posts API of bench/app as a
+// careful engineer writes it by hand, with net/http and the SQLite driver that Plinth uses.
+//
+// Readers are connections with statements prepared in advance; one goroutine writes, and the
+// requests that wait at the same moment share one transaction and one sync (write.go).
+// It answers after the commit. It knows these two collections and nothing else.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:8080", "address to listen on")
+	db := flag.String("db", "handwritten.db", "path of the SQLite file")
+	flag.Parse()
+	if err := run(*listen, *db); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(listen, path string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+
+	writer, err := openWriter(path)
+	if err != nil {
+		return err
+	}
+	readers, err := openReaders(path)
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{
+		Handler:           (&api{readers: readers, writer: writer}).routes(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	fmt.Printf("handwritten: listening on http://%s\n", ln.Addr())
+
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ln) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		err = srv.Shutdown(grace)
+		cancel()
+	}
+	readers.close()
+	writer.close()
+	return err
+}
+
+// api is the HTTP door: two ways to the database, and the routes in front of them.
+type api struct {
+	readers *readers
+	writer  *writer
+}
+
+func (a *api) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /api/posts/{id}", a.readPost)
+	mux.HandleFunc("GET /api/posts", a.listPosts)
+	mux.HandleFunc("POST /api/posts", a.createPost)
+	mux.HandleFunc("PATCH /api/posts/{id}", a.patchPost)
+	mux.HandleFunc("GET /api/authors/{id}", a.readAuthor)
+	mux.HandleFunc("POST /api/authors", a.createAuthor)
+	mux.HandleFunc("POST /api/batch", a.batch)
+	return mux
+}

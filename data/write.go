@@ -117,19 +117,23 @@ func (w *work) replace(k *kind, old, rec Record) error {
 	if err := w.db.keys.companions(k.Collection, rec); err != nil {
 		return err
 	}
-	ords := []int{spec.OrdUpdated, spec.OrdRev}
-	stored := make(Record, len(rec))
-	stored[spec.OrdID] = rec[spec.OrdID]
+	var buf [16]int
+	ords := append(buf[:0], spec.OrdUpdated, spec.OrdRev)
 	for i := range rec {
-		if i == spec.OrdUpdated || i == spec.OrdRev {
-			stored[i] = rec[i]
-		} else if !same(old[i], rec[i]) {
-			stored[i] = rec[i]
+		if i != spec.OrdUpdated && i != spec.OrdRev && !same(old[i], rec[i]) {
 			ords = append(ords, i)
 		}
 	}
-	if err := w.db.keys.seal(k.Collection, stored); err != nil {
-		return err
+	stored := rec
+	if k.sealed {
+		stored = make(Record, len(rec))
+		stored[spec.OrdID] = rec[spec.OrdID]
+		for _, ord := range ords {
+			stored[ord] = rec[ord]
+		}
+		if err := w.db.keys.seal(k.Collection, stored); err != nil {
+			return err
+		}
 	}
 	was, err := w.tx.Update(k.Collection, rec[spec.OrdID].Text(), rev, stored, ords)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/fault"
 )
 
 func (c *cli) serve() *cobra.Command {
@@ -67,10 +68,13 @@ func (c *cli) run(ctx context.Context, dir, listen string, dev bool, opts []plin
 		return err
 	}
 	defer p.Close()
+	if srv := p.App().Server; len(srv.Domains) > 0 || srv.TLS.Cert != "" || srv.Operator.Listen != "" {
+		c.note("server.domains, tls and operator are not served by this version: put a proxy before --listen")
+	}
 	if dev && p.Fresh() {
 		loaded, err := p.Seed(ctx, nil)
 		if err != nil {
-			return err
+			return fault.New(fault.Of(err), "%s; correct it, then plinth seed %s", plain(err), dir)
 		}
 		if loaded.Records > 0 {
 			c.note("seed/ gave the new database %s", counted(loaded.Records, "record"))
@@ -107,13 +111,5 @@ func (c *cli) hint(ctx context.Context, p *plinth.Plinth, dir string) {
 	} else {
 		dir = ""
 	}
-	c.note("nobody has a key yet: %s key add%s%s %s", program(), dir, at, as)
-}
-
-// program is this program as it was called.
-func program() string {
-	if len(os.Args) == 0 || os.Args[0] == "" {
-		return "plinth"
-	}
-	return "plinth"
+	c.note("nobody has a key yet: plinth key add%s%s %s", dir, at, as)
 }

@@ -32,6 +32,7 @@ const (
 
 // request is one write on its way through the writer.
 type request struct {
+	ctx   context.Context // ended before the writer comes to it: it is not started
 	fn    func(c *conn) error
 	state atomic.Int32
 	done  chan error // gets the answer, once
@@ -75,7 +76,7 @@ func (w *writer) do(ctx context.Context, fn func(c *conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, "write", err)
 	}
-	r := &request{fn: fn, done: make(chan error, 1)}
+	r := &request{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	select {
 	case <-w.stop:
 		return errClosed()
@@ -87,7 +88,10 @@ func (w *writer) do(ctx context.Context, fn func(c *conn) error) error {
 		patience.Stop()
 		timers.Put(patience)
 	}()
-	queue, cancelled := w.queue, ctx.Done()
+	// Most writes are answered long before this becomes patient, so nobody waits for ctx until then:
+	// the writer looks at it when it comes to the request.
+	queue := w.queue
+	var cancelled <-chan struct{}
 	for {
 		select {
 		case queue <- r:
@@ -98,6 +102,7 @@ func (w *writer) do(ctx context.Context, fn func(c *conn) error) error {
 			if goroutine() == w.id.Load() && r.state.CompareAndSwap(waiting, left) {
 				return fault.New(fault.Internal, "a write inside a write would wait for itself: use the transaction it has")
 			}
+			cancelled = ctx.Done()
 		case <-cancelled:
 			if r.state.CompareAndSwap(waiting, left) {
 				return fault.Wrap(fault.Unavailable, "write", ctx.Err())
@@ -158,6 +163,10 @@ func (w *writer) serve(r *request) {
 	until := time.Now().Add(groupTime)
 	for ; r != nil; r = w.next(until) {
 		if !r.state.CompareAndSwap(waiting, started) {
+			continue
+		}
+		if err := r.ctx.Err(); err != nil {
+			r.done <- fault.Wrap(fault.Unavailable, "write", err)
 			continue
 		}
 		w.group = append(w.group, r)

@@ -26,11 +26,7 @@ func (g *Gate) Caller(r *http.Request) (data.Caller, error) {
 	if !ok {
 		return data.Caller{}, refused
 	}
-	t, ok := parse(text, g.mac)
-	if !ok {
-		return data.Caller{}, refused
-	}
-	p, err := g.find(r.Context(), t)
+	p, err := g.find(r.Context(), text)
 	if err != nil {
 		return data.Caller{}, err
 	}

@@ -85,6 +85,9 @@ collections:
   owned_some:
     fields: {owner: {type: text}, who: {type: list, of: text}}
     access: {read: 'auth.id in who || [auth.id, "zz"].exists(m, m == owner)', create: true}
+  guarded:
+    fields: {owner: {type: text}, note: {type: text, fixed: true}}
+    access: {read: true, create: true, update: 'owner == "me" && input.owner == owner'}
   sealed:
     fields: {code: {type: text, max: 30, unique: true}, place: {type: text}}
     access: {read: true, create: true, update: 'place == "here"', delete: 'place == "here"'}

@@ -78,3 +78,57 @@ func TestReplayBelongsToItsCaller(t *testing.T) {
 	a.expect(a.ask("staff", "POST", "/api/people", `{"name":"Bob"}`, "Idempotency-Key", `"k"`), "another body", 422)
 	a.expect(a.ask("readonly", "POST", "/api/people", `{"name":"Ann","salary":5}`, "Idempotency-Key", "k"), "a read-only key", 403)
 }
+
+// TestKeptFileIsNoOracle: lesson 11. Whoever may write but not read a file field does not learn the names
+// of its files by naming those that stay.
+func TestKeptFileIsNoOracle(t *testing.T) {
+	t.Parallel()
+	a := open(t, app)
+	got := a.ask("staff", "POST", "/api/papers", multipart(`name="record"`, `{}`, `name="slip"; filename="a.txt"`, "hello"), "Content-Type", form)
+	a.expect(got, "upload", 201)
+	right := a.ask("", "PATCH", "/api/papers/"+got.text("id"), `{"slip":{"name":"a.txt"}}`)
+	wrong := a.ask("", "PATCH", "/api/papers/"+got.text("id"), `{"slip":{"name":"b.txt"}}`)
+	if right.status != wrong.status {
+		t.Errorf("the right name is answered %d, a wrong one %d %s", right.status, wrong.status, wrong.body)
+	}
+}
+
+// TestInputRuleComesFirst: an update rule that names input refuses before a precondition or a mistake in the
+// body tells something of a record that the caller may not change.
+func TestInputRuleComesFirst(t *testing.T) {
+	t.Parallel()
+	a := open(t, app)
+	id := a.made("admin", "guarded", `{"owner":"other","note":"n"}`)
+	a.expect(a.ask("member", "PATCH", "/api/guarded/"+id, `{"owner":"x"}`), "a change that is refused", 403)
+	a.expect(a.ask("member", "PATCH", "/api/guarded/"+id, `{"owner":"x"}`, "If-Match", `"7"`), "with a precondition", 403)
+	a.expect(a.ask("member", "PATCH", "/api/guarded/"+id, `{"note":"guess"}`), "with a fixed field", 403)
+}
+
+// TestReferencesTellNothing: lesson 4. Whether a record that the caller may not read exists is not told by
+// filters, expansions, groups or files.
+func TestReferencesTellNothing(t *testing.T) {
+	t.Parallel()
+	a := open(t, app)
+	vault := a.made("staff", "vaults", `{"word":"gold","code":"c1"}`)
+	id := a.made("staff", "people", `{"name":"Ann","vault":"`+vault+`"}`)
+	a.made("admin", "closed", `{"about":"`+id+`","owner":"me"}`)
+	for _, f := range []string{"dossiers.exists(d, d.owner == \"me\")", "size(dossiers) > 0", "dossiers.exists(d, true)", "!dossiers.all(d, false)", "dossiers.exists(d, d.about.name == \"Ann\")"} {
+		if got := a.ask("", "GET", "/api/people"+query("filter", f), ""); !contains(got.body, `"items":[]`) {
+			t.Errorf("%s finds what the caller may not read: %s", f, got.body)
+		}
+	}
+	if got := a.ask("", "GET", "/api/people/"+id+query("expand", "dossiers"), ""); !contains(got.body, `"dossiers":[]`) {
+		t.Errorf("expand: %s", got.body)
+	}
+	for _, p := range []string{"/api/vaults/" + vault, "/api/vaults/by/code/c1", "/api/vaults/by/code/c2"} {
+		a.expect(a.ask("", "GET", p, ""), p, 404)
+	}
+	if one, two := a.ask("", "GET", "/api/vaults/by/code/c1", ""), a.ask("", "GET", "/api/vaults/by/code/c2", ""); one.essence() != two.essence() {
+		t.Errorf("%s, %s", one.body, two.body)
+	}
+	for _, q := range []string{"?count=exact", "?group=code&aggregate=count", "?aggregate=count", "?aggregate=min(code)"} {
+		if got := a.ask("", "GET", "/api/vaults"+q, ""); got.status != 200 || contains(got.body, "c1") || contains(got.body, ":1") {
+			t.Errorf("%s: %d %s", q, got.status, got.body)
+		}
+	}
+}

@@ -1,6 +1,6 @@
 // Asks every operation of a running app's own description, as a caller without knowledge of the app
 // could: well, badly, and about records that are not there. Every answer is held against the
-// description (checked.mjs). What it makes it deletes again; the app's records stay as they are.
+// description (checked.mjs). It leaves records behind where the caller may create and not delete.
 //
 //     PLINTH_URL=http://127.0.0.1:8080 PLINTH_KEY=… node sweep.mjs      no key: nobody
 //

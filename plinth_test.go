@@ -80,7 +80,7 @@ func TestKey(t *testing.T) {
 		"base64":              {base64Of32, ""},
 		"base64 without =":    {strings.TrimRight(base64Of32, "="), ""},
 		"text":                {"this is a text of more than 32 characters!", ""},
-		"too short":           {"short", "PLINTH_KEY is too short"},
+		"too short":           {"brief", "PLINTH_KEY is too short"},
 		"base64 of too few":   {"MDEyMzQ1Njc4OTAx", "PLINTH_KEY is too short"},
 		"none, and none made": {"", "there is no key"},
 	} {

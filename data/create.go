@@ -68,6 +68,9 @@ func (c *creation) read(db *DB, by *Caller, body *doc.Node, uploads map[string][
 		return fault.New(fault.BadRequest, "the body must be a JSON object")
 	}
 	for i, name := range body.Keys {
+		if p.full() {
+			return nil
+		}
 		n := &body.Items[i]
 		if name == "id" && (by.system || n.Kind == doc.String) {
 			switch {
@@ -88,9 +91,7 @@ func (c *creation) read(db *DB, by *Caller, body *doc.Node, uploads map[string][
 			continue
 		}
 		c.rec[f.Ord] = p.value(f, n)
-		if f.Write != nil && f.Write.Record {
-			c.named = append(c.named, f)
-		}
+		c.name(f)
 	}
 	for name, files := range uploads {
 		f, err := db.writableField(by, c.k, name, nil, p)
@@ -99,9 +100,17 @@ func (c *creation) read(db *DB, by *Caller, body *doc.Node, uploads map[string][
 		}
 		if f != nil {
 			c.rec[f.Ord] = p.files(f, files)
+			c.name(f)
 		}
 	}
 	return nil
+}
+
+// name remembers a field that the body or an upload names, if its write rule waits for the record.
+func (c *creation) name(f *spec.Field) {
+	if f.Write != nil && f.Write.Record {
+		c.named = append(c.named, f)
+	}
 }
 
 // writableField finds a field that a body names and the caller may write, as far as that needs only

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -16,18 +17,21 @@ import (
 )
 
 // A cursor is the sort keys of the last row of a page, signed together with the list they belong to:
-// version, keys, MAC. It is opaque to clients and holds nothing they could not see.
+// form, keys, MAC. Where the keys are long it is the row's id instead, and the keys are looked up. It is
+// opaque to clients and holds nothing they could not see.
 
 const (
-	cursorVersion = 1
-	cursorMAC     = 16
-	maxCursor     = 4096 // characters
+	cursorOfKeys = 1
+	cursorOfID   = 2
+	cursorMAC    = 16
+	maxKeys      = 512  // bytes of keys in a cursor
+	maxCursor    = 1024 // characters
 )
 
 // appendCursor prints the cursor behind a row with these sort keys.
 func (db *DB) appendCursor(dst []byte, q *ListQuery, keys []Value) []byte {
 	var buf [256]byte
-	b := append(buf[:0], cursorVersion)
+	b := append(buf[:0], cursorOfKeys)
 	for _, v := range keys {
 		b = append(b, byte(v.Kind()))
 		switch v.Kind() {
@@ -41,6 +45,9 @@ func (db *DB) appendCursor(dst []byte, q *ListQuery, keys []Value) []byte {
 			b = binary.AppendVarint(b, v.Int())
 		}
 	}
+	if len(b) > maxKeys {
+		b = append(append(b[:0], cursorOfID), keys[len(keys)-1].Text()...) // the last key is the id
+	}
 	b = db.signCursor(b, q, b)
 	return base64.RawURLEncoding.AppendEncode(dst, b)
 }
@@ -48,19 +55,19 @@ func (db *DB) appendCursor(dst []byte, q *ListQuery, keys []Value) []byte {
 // signCursor appends the MAC of a cursor for the list of q.
 func (db *DB) signCursor(dst []byte, q *ListQuery, cursor []byte) []byte {
 	m := hmac.New(sha256.New, db.keys.cursor)
-	m.Write(cursor)
 	word := func(s string) {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
 		m.Write(n[:])
 		m.Write([]byte(s))
 	}
+	word(string(cursor))
 	word(q.Collection)
 	word(q.Filter)
 	word(q.Sort)
 	for _, name := range slices.Sorted(maps.Keys(q.Params)) {
 		word(name)
-		m.Write(q.Params[name].AppendCanonical(nil))
+		word(string(q.Params[name].AppendCanonical(nil)))
 	}
 	var sum [sha256.Size]byte
 	return append(dst, m.Sum(sum[:0])[:cursorMAC]...)
@@ -68,26 +75,27 @@ func (db *DB) signCursor(dst []byte, q *ListQuery, cursor []byte) []byte {
 
 // readCursor puts the keys of q's cursor into args[1:] and says in key which of them are null: that is
 // part of the shape.
-func (db *DB) readCursor(key []byte, args []Value, q *ListQuery, d *draft) ([]byte, []Value, error) {
+func (db *DB) readCursor(ctx context.Context, key []byte, args []Value, q *ListQuery, d *draft) ([]byte, []Value, error) {
 	refused := fault.At("cursor", 1, "syntax", "is not a cursor of this list: start again without it")
 	if len(q.Cursor) > maxCursor {
 		return nil, nil, refused
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(q.Cursor)
-	if err != nil || len(b) < 1+cursorMAC || b[0] != cursorVersion {
+	if err != nil || len(b) < 1+cursorMAC {
 		return nil, nil, refused
 	}
 	body, mac := b[:len(b)-cursorMAC], b[len(b)-cursorMAC:]
 	if !hmac.Equal(mac, db.signCursor(nil, q, body)) {
 		return nil, nil, refused
 	}
-	rest := body[1:]
-	for _, k := range d.sort {
-		v, n := readKey(rest, d.k.Fields[k.Ord])
-		if n <= 0 {
-			return nil, nil, refused // signed by another version of the app, whose field had another type
-		}
-		rest = rest[n:]
+	keys, err := db.cursorKeys(ctx, body, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	if keys == nil {
+		return nil, nil, refused
+	}
+	for _, v := range keys {
 		args = append(args, v)
 		if v.IsNull() {
 			key = append(key, 'n')
@@ -96,6 +104,38 @@ func (db *DB) readCursor(key []byte, args []Value, q *ListQuery, d *draft) ([]by
 		}
 	}
 	return key, args, nil
+}
+
+// cursorKeys are the sort keys that a cursor holds or stands for; nil when they cannot be told: the
+// row is gone, or a field has another type since.
+func (db *DB) cursorKeys(ctx context.Context, body []byte, d *draft) ([]Value, error) {
+	keys := make([]Value, 0, len(d.sort))
+	if body[0] == cursorOfID {
+		var rec Record
+		err := db.eng.Read(ctx, func(rd driver.Reader) (err error) {
+			rec, err = d.k.record(ctx, rd, d.k.whole, string(body[1:]))
+			return err
+		})
+		if err != nil || rec == nil {
+			return nil, err
+		}
+		for _, k := range d.sort {
+			keys = append(keys, rec[k.Ord])
+		}
+		return keys, nil
+	}
+	rest := body[1:]
+	for _, k := range d.sort {
+		v, n := readKey(rest, d.k.Fields[k.Ord])
+		if n <= 0 {
+			return nil, nil
+		}
+		keys, rest = append(keys, v), rest[n:]
+	}
+	if body[0] != cursorOfKeys || len(rest) > 0 {
+		return nil, nil
+	}
+	return keys, nil
 }
 
 // readKey reads one key of a cursor; n is how long it is, or 0.

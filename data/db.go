@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type DB struct {
 	ids   ids
 	kinds map[string]*kind // by name of the collection
 
+	heavy  chan struct{} // a place for each heavy question that may run
 	drafts cache[*draft] // by question
 }
 
@@ -55,7 +57,8 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{app: app, eng: eng, keys: keys, clock: o.Clock, log: o.Log, blobs: o.Blobs, kinds: map[string]*kind{}}
+	db := &DB{app: app, eng: eng, keys: keys, clock: o.Clock, log: o.Log, blobs: o.Blobs, kinds: map[string]*kind{},
+		heavy: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	if db.clock == nil {
 		db.clock = time.Now
 	}
@@ -213,11 +216,18 @@ func (db *DB) collection(by Caller, name string) (*kind, error) {
 // cache holds what was compiled, by text. It forgets everything when it is full, which bounds what
 // a client can make it hold; whatever is in use comes back at once.
 type cache[T any] struct {
-	mu sync.RWMutex
-	m  map[string]T
+	mu    sync.RWMutex
+	m     map[string]T
+	spent int
 }
 
-const cacheSize = 4096
+const (
+	cacheSize  = 4096     // entries
+	cacheCost  = 32 << 20 // bytes, as far as they can be told
+	entryCost  = 8 << 10  // bytes of an entry without its text
+	letterCost = 200      // bytes that a letter of a filter becomes: nodes, statement, variants
+	mostShapes = 64       // variants of one draft
+)
 
 func (c *cache[T]) find(key []byte) (T, bool) {
 	c.mu.RLock()
@@ -228,9 +238,20 @@ func (c *cache[T]) find(key []byte) (T, bool) {
 
 func (c *cache[T]) keep(key []byte, v T) {
 	c.mu.Lock()
-	if c.m == nil || len(c.m) >= cacheSize {
-		c.m = make(map[string]T)
-	}
+	c.spend(entryCost + letterCost*len(key))
 	c.m[string(key)] = v
 	c.mu.Unlock()
+}
+
+// charge says that something that is kept has become larger.
+func (c *cache[T]) charge(cost int) {
+	c.mu.Lock()
+	c.spend(cost)
+	c.mu.Unlock()
+}
+
+func (c *cache[T]) spend(cost int) {
+	if c.spent += cost; c.m == nil || len(c.m) >= cacheSize || c.spent > cacheCost {
+		c.m, c.spent = make(map[string]T), cost
+	}
 }

@@ -92,8 +92,12 @@ func (w *work) remove(k *kind, rec Record) error {
 	}
 	for _, l := range kept {
 		if !gone[l.k.Name+"/"+l.rec[spec.OrdID].Text()] {
-			return &fault.Error{Kind: fault.Conflict, Msg: "the record is still referred to by " + l.k.Name,
-				Fields: []fault.Field{{Pointer: "", Code: "referenced", Message: "is still referred to by " + l.k.Name + "." + l.field.Name}}}
+			who := l.k.Name + "." + l.field.Name
+			if s := w.db.Sight(*w.by, l.k.Name); !s.Read || !s.Readable[l.field.Ord] {
+				who = "other records" // whose names are not his to know
+			}
+			return &fault.Error{Kind: fault.Conflict, Msg: "the record is still referred to",
+				Fields: []fault.Field{{Code: "referenced", Message: "is still referred to by " + who}}}
 		}
 	}
 	for _, l := range clear {

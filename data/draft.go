@@ -13,7 +13,7 @@ import (
 // slots turn out to be (true or false, null or not) there is one variant, with a prepared statement.
 type draft struct {
 	k      *kind
-	gates  []gate
+	gates  []*expr.Expr
 	filter *expr.Expr // nil: none
 	where  *expr.Node // access rule and filter; nil: all
 	cols   []draftCol
@@ -21,6 +21,8 @@ type draft struct {
 	more   []*expansion
 	// shape puts in what is particular to the question; own is what was in the key before the slots.
 	shape   func(v *variant, q *driver.Query, own []byte)
+	letters int    // length of its filter
+	heavy   bool   // its filter goes through lists of records
 	counter *draft // of a list: counts its rows, when that is asked for
 
 	group      []out // of groups
@@ -86,7 +88,7 @@ func (d *draft) variant(db *DB, s *expr.Scope, key []byte, args []Value) (*varia
 	cut := cuts[:0]
 	for _, a := range d.asked {
 		if key, args, err = expr.Ask(a.slots, s, key, args); err != nil {
-			return nil, nil, err
+			return nil, nil, filterError(err)
 		}
 		cut = append(cut, len(args))
 	}
@@ -97,14 +99,17 @@ func (d *draft) variant(db *DB, s *expr.Scope, key []byte, args []Value) (*varia
 		return v, args, nil
 	}
 	if v, err = d.make(db, key, own, cut); err != nil {
-		return nil, nil, err
+		return nil, nil, filterError(err)
 	}
 	d.mu.Lock()
-	if d.variants == nil || len(d.variants) >= cacheSize {
+	if d.variants == nil || len(d.variants) >= mostShapes {
 		d.variants = map[string]*variant{}
 	}
 	d.variants[string(key)] = v
 	d.mu.Unlock()
+	if d.letters > 0 {
+		db.drafts.charge(letterCost * d.letters)
+	}
 	return v, args, nil
 }
 

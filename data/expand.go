@@ -68,7 +68,7 @@ func (a *asker) expansion(k *kind, w expandWord) (*expansion, error) {
 	var per driver.Per
 	var target string
 	if inv, ok := k.Inverse(w.name); ok {
-		if _, err := a.field(inv.Of, "expand", w.at, inv.Field.Name, true); err != nil {
+		if !a.enters(k.Collection) || !a.shows(inv.Field, true) {
 			return nil, unknown("expand", w.at, w.name)
 		}
 		e.link, target, per.Ord = spec.OrdID, inv.Of.Name, inv.Field.Ord
@@ -145,7 +145,8 @@ func (p *expandParser) words(depth int) ([]expandWord, error) {
 		if p.count++; p.count > maxExpand {
 			return nil, p.fail("names at most %d expansions", maxExpand)
 		}
-		w := expandWord{at: p.at, name: p.name()}
+		w := expandWord{at: p.at}
+		w.name = p.name()
 		if w.name == "" {
 			return nil, p.fail("a name is missing")
 		}

@@ -22,7 +22,7 @@ type Explanation struct {
 // Explain says how a list would be answered for a caller: the statement, the index that serves it or the
 // one that is missing.
 func (db *DB) Explain(ctx context.Context, by Caller, q *ListQuery) (*Explanation, error) {
-	p, err := db.page(&by, q)
+	p, err := db.page(ctx, &by, q)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
 )
 
 // set is the rows of one query, printed, and the sets of what is expanded in them. Sets are used
@@ -61,20 +62,17 @@ func (s *set) group(parent []byte) {
 	s.of[string(parent)] = group{len(s.rows), g.n + 1}
 }
 
-// rowsOf calls visit for the rows of a parent, in their order.
-func (s *set) rowsOf(parent string, visit func(row int)) {
+// rowsOf are the rows of a parent, in their order.
+func (s *set) rowsOf(parent string) []int {
 	g, ok := s.of[parent]
 	if !ok {
-		return
+		return nil
 	}
-	var buf [defaultItems]int
-	rows := buf[:0]
-	for row := g.last; row >= 0; row = s.last[row] {
-		rows = append(rows, row)
+	rows := make([]int, g.n)
+	for row, i := g.last, g.n-1; row >= 0; row, i = s.last[row], i-1 {
+		rows[i] = row
 	}
-	for i := len(rows) - 1; i >= 0; i-- {
-		visit(rows[i])
-	}
+	return rows
 }
 
 type setRow struct{ from, to int }
@@ -98,8 +96,9 @@ func (l *links) of(row int) []string {
 func (db *DB) fetch(ctx context.Context, rd driver.Reader, d *draft, v *variant, s *expr.Scope, args []Value, p *page) (*set, error) {
 	out := newSet(d)
 	err := rd.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
-		if p != nil && !p.take(len(out.rows), cols) {
-			return nil
+		if p != nil && p.full {
+			p.more = true
+			return errEnough
 		}
 		if v.per > 0 {
 			out.group(cols.Text(0))
@@ -110,6 +109,11 @@ func (db *DB) fetch(ctx context.Context, rd driver.Reader, d *draft, v *variant,
 			return err
 		}
 		out.rows = append(out.rows, setRow{from, len(out.buf)})
+		if p != nil {
+			p.took(len(out.rows), len(out.buf), cols)
+		} else if len(out.buf) > maxAnswer {
+			return tooLong()
+		}
 		for i, at := range v.links {
 			l := &out.links[i]
 			switch link := cols.Value(at); link.Kind() {
@@ -124,7 +128,7 @@ func (db *DB) fetch(ctx context.Context, rd driver.Reader, d *draft, v *variant,
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && err != errEnough {
 		return nil, err
 	}
 	for i, e := range d.more {
@@ -152,8 +156,16 @@ func (db *DB) fetchChildren(ctx context.Context, rd driver.Reader, e *expansion,
 	return db.fetch(ctx, rd, e.child, v, s, args, nil)
 }
 
-// append prints a row with what is expanded in it.
-func (s *set) append(dst []byte, row int) []byte {
+func tooLong() error {
+	return fault.At("expand", 1, "max", "the answer would be longer than %d MB: ask for fewer records, expansions or fields", maxAnswer>>20)
+}
+
+// append prints a row with what is expanded in it. One child may be printed many times, so it is here that
+// an answer becomes long.
+func (s *set) append(dst []byte, row int) ([]byte, error) {
+	if len(dst) > maxAnswer && len(s.more) == 0 {
+		return dst, tooLong()
+	}
 	r := s.rows[row]
 	dst = append(dst, s.buf[r.from:r.to]...)
 	if len(s.more) > 0 {
@@ -170,23 +182,29 @@ func (s *set) append(dst []byte, row int) []byte {
 			first = false
 			dst = append(dst, e.prefix...)
 			if e.single {
-				dst = child.append(dst, child.of[texts[0]].last)
+				var err error
+				if dst, err = child.append(dst, child.of[texts[0]].last); err != nil {
+					return dst, err
+				}
 				continue
 			}
 			dst = append(dst, '[')
 			n := 0
 			for _, text := range texts {
-				child.rowsOf(text, func(row int) {
+				for _, row := range child.rowsOf(text) {
 					if n > 0 {
 						dst = append(dst, ',')
 					}
-					dst = child.append(dst, row)
 					n++
-				})
+					var err error
+					if dst, err = child.append(dst, row); err != nil {
+						return dst, err
+					}
+				}
 			}
 			dst = append(dst, ']')
 		}
 		dst = append(dst, '}')
 	}
-	return append(dst, '}')
+	return append(dst, '}'), nil
 }

@@ -181,8 +181,7 @@ func (w *work) keepFiles(k *kind, f *spec.Field, old, rec Record, n *doc.Node, p
 	if len(kept) > 0 || f.MaxFiles > 1 {
 		v = storeFiles(f, kept)
 	}
-	w.change(f, old, rec, v, p)
-	return nil
+	return w.change(f, old, rec, v, p)
 }
 
 // dropBlobs removes, once the transaction has committed, the files of old that rec (nil: deleted) no

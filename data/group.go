@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,8 +51,10 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 		}
 		db.drafts.keep(key, d)
 	}
-	if err := db.pass(&by, d.gates); err != nil {
+	if ok, err := db.pass(&by, d.gates); err != nil {
 		return dst, err
+	} else if !ok {
+		return dst, refused(db.makeGroups(k, &by, q))
 	}
 	s := db.scope(&by, nil)
 	if s.Params, err = db.filterArgs(d.filter, lits, q.Params); err != nil {
@@ -69,6 +72,11 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 		return append(d.appendGroup(db, dst, nothing{}), "]}"...), nil
 	}
 	n := 0
+	ctx, done, err := db.patience(ctx, &by, d)
+	if err != nil {
+		return dst, err
+	}
+	defer done()
 	err = db.eng.Read(ctx, func(rd driver.Reader) error {
 		return rd.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
 			if n > 0 {
@@ -83,14 +91,15 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 }
 
 func (db *DB) makeGroups(k *kind, by *Caller, q *GroupQuery) (*draft, error) {
-	d := &draft{k: k, first: 1}
-	a := &asker{db: db, by: by}
+	d := &draft{k: k, first: 1, letters: len(q.Filter)}
+	a := &asker{db: db, by: by, root: k.Collection}
 	var filter *expr.Node
 	var err error
 	if q.Filter != "" {
 		if d.filter, filter, err = a.filter(k.Collection, q.Filter); err != nil {
 			return nil, err
 		}
+		d.heavy = quantifiers(filter) > 0
 	}
 	at := 0
 	var ords []int
@@ -103,13 +112,20 @@ func (db *DB) makeGroups(k *kind, by *Caller, q *GroupQuery) (*draft, error) {
 		if err != nil {
 			return nil, err
 		}
+		if slices.Contains(ords, ord) {
+			return nil, fault.At("group", at+1, "syntax", "%q is named twice", name)
+		}
 		d.group = append(d.group, newOut(f, len(ords), -1))
 		ords = append(ords, ord)
 		at += len(name) + 1
 	}
 	var asked []driver.Aggregate
 	at = 0
-	for _, word := range split(q.Aggregate) {
+	words := split(q.Aggregate)
+	for i, word := range words {
+		if slices.Contains(words[:i], word) {
+			return nil, fault.At("aggregate", at+1, "syntax", "%q is named twice", word)
+		}
 		g, needs, err := a.aggregate(k.Collection, word, at)
 		if err != nil {
 			return nil, err

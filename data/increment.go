@@ -39,6 +39,14 @@ func (w *work) increment(k *kind, old, rec Record, body *doc.Node, p *problems) 
 			continue
 		}
 		pointer := pointerTo(name)
+		readable, err := w.reads(f, old)
+		if err != nil {
+			return err
+		}
+		if !readable { // the limits would tell what the value is
+			p.add(pointer, "unknown", "there is no such field")
+			continue
+		}
 		switch f.Type {
 		case spec.Int, spec.Bigint, spec.Float, spec.Decimal:
 		default:
@@ -69,7 +77,9 @@ func (w *work) increment(k *kind, old, rec Record, body *doc.Node, p *problems) 
 			p.add(pointer, "max", "would not fit the field")
 			continue
 		}
-		w.change(f, old, rec, p.within(f, sum, spot{f, -1}), p)
+		if err := w.change(f, old, rec, p.within(f, sum, spot{f, -1}), p); err != nil {
+			return err
+		}
 	}
 	return nil
 }

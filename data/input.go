@@ -17,6 +17,12 @@ import (
 // maxJSON bounds a json field, in bytes of its canonical text.
 const maxJSON = 64 << 10
 
+// maxProblems bounds what is told about one body.
+const maxProblems = 100
+
+// maxItemsOfList bounds a list whose field has no max.
+const maxItemsOfList = 1000
+
 // maxURL bounds a url field, in bytes.
 const maxURL = 2048
 
@@ -24,8 +30,13 @@ const maxURL = 2048
 type problems []fault.Field
 
 func (p *problems) add(pointer, code, message string) {
-	*p = append(*p, fault.Field{Pointer: pointer, Code: code, Message: message})
+	if len(*p) < maxProblems {
+		*p = append(*p, fault.Field{Pointer: pointer, Code: code, Message: message})
+	}
 }
+
+// full says that looking for more would not be told.
+func (p problems) full() bool { return len(p) >= maxProblems }
 
 // err is the 422 for what was collected, or nil.
 func (p problems) err() error {
@@ -76,8 +87,12 @@ func (p *problems) list(f *spec.Field, n *doc.Node) Value {
 		p.add(whole.pointer(), "type", "must be a list")
 		return Value{}
 	}
-	if f.MaxLen > 0 && len(n.Items) > f.MaxLen {
-		p.add(whole.pointer(), "max", "must have at most "+strconv.Itoa(f.MaxLen)+" items")
+	most := f.MaxLen
+	if most == 0 {
+		most = maxItemsOfList
+	}
+	if len(n.Items) > most {
+		p.add(whole.pointer(), "max", "must have at most "+strconv.Itoa(most)+" items")
 		return Value{}
 	}
 	if len(n.Items) < f.MinLen {
@@ -86,6 +101,9 @@ func (p *problems) list(f *spec.Field, n *doc.Node) Value {
 	}
 	items := make([]Value, 0, len(n.Items))
 	for i := range n.Items {
+		if p.full() {
+			return Value{}
+		}
 		at := spot{f, i}
 		if n.Items[i].Kind == doc.Null {
 			p.add(at.pointer(), "type", "must not be null")
@@ -283,6 +301,9 @@ func readInt(s string) (int64, bool) {
 	const most = 1<<53 - 1
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
+		if strings.Contains(s, "e-") || strings.Contains(s, "E-") {
+			return 0, false // what underflows to 0 is not a whole number
+		}
 		f, ferr := strconv.ParseFloat(s, 64)
 		if ferr != nil || errors.Is(err, strconv.ErrRange) || f != math.Trunc(f) || math.Abs(f) > most {
 			return 0, false

@@ -2,8 +2,10 @@ package data
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
@@ -21,10 +23,15 @@ const (
 // List appends a page of records as JSON: {"items":[…],"next":"…","total":n}. Rows that the caller
 // may not read are not there; next is there when more follow; total with q.Count.
 func (db *DB) List(ctx context.Context, by Caller, q *ListQuery, dst []byte) ([]byte, error) {
-	p, err := db.page(&by, q)
+	p, err := db.page(ctx, &by, q)
 	if err != nil {
 		return dst, err
 	}
+	ctx, done, err := db.patience(ctx, &by, p.draft)
+	if err != nil {
+		return dst, err
+	}
+	defer done()
 	err = db.eng.Read(ctx, func(rd driver.Reader) error {
 		dst = append(dst, `{"items":[`...)
 		if dst, err = db.appendItems(ctx, rd, p, dst); err != nil {
@@ -57,12 +64,37 @@ type page struct {
 	args  []Value
 	limit int
 
+	full bool    // it ends here: the limit or the size of an answer is reached
 	more bool    // there are rows behind it
-	last []Value // the sort keys of its last row, when there are
+	last []Value // the sort keys of its last row, when it is full
 }
 
+// maxAnswer is how long an answer may be, in bytes. A page ends early instead; an expansion is refused.
+const maxAnswer = 16 << 20
+
+// Questions that go through lists of records may cost much for each row: few run at a time, and none long.
+const heavyTime = 5 * time.Second
+
+// patience holds a heavy question back until one of its kind may run, and bounds its time.
+func (db *DB) patience(ctx context.Context, by *Caller, d *draft) (context.Context, func(), error) {
+	if !d.heavy || by.Operator {
+		return ctx, func() {}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, heavyTime)
+	select {
+	case db.heavy <- struct{}{}:
+		return ctx, func() { <-db.heavy; cancel() }, nil
+	case <-ctx.Done():
+		cancel()
+		return nil, nil, fault.New(fault.Unavailable, "too many questions of this kind: try again")
+	}
+}
+
+// errEnough ends the reading of a page that is full.
+var errEnough = errors.New("the page is full")
+
 // page prepares a page: everything that can be refused is refused here, before the database is asked.
-func (db *DB) page(by *Caller, q *ListQuery) (*page, error) {
+func (db *DB) page(ctx context.Context, by *Caller, q *ListQuery) (*page, error) {
 	p := &page{limit: q.Limit}
 	if p.limit == 0 {
 		p.limit = defaultLimit
@@ -76,8 +108,10 @@ func (db *DB) page(by *Caller, q *ListQuery) (*page, error) {
 		return nil, err
 	}
 	p.draft = d
-	if err := db.pass(by, d.gates); err != nil {
+	if ok, err := db.pass(by, d.gates); err != nil {
 		return nil, err
+	} else if !ok {
+		return nil, refused(db.makeList(d.k, by, q))
 	}
 	p.scope = db.scope(by, nil)
 	if p.scope.Params, err = db.filterArgs(d.filter, used, q.Params); err != nil {
@@ -88,7 +122,7 @@ func (db *DB) page(by *Caller, q *ListQuery) (*page, error) {
 	var keyBuf [64]byte
 	key := keyBuf[:0]
 	if q.Cursor != "" {
-		if key, p.args, err = db.readCursor(key, p.args, q, d); err != nil {
+		if key, p.args, err = db.readCursor(ctx, key, p.args, q, d); err != nil {
 			return nil, err
 		}
 	} else {
@@ -154,14 +188,15 @@ func appendFilterShape(key []byte, filter string, lits []expr.Literal) ([]byte, 
 }
 
 func (db *DB) makeList(k *kind, by *Caller, q *ListQuery) (*draft, error) {
-	d := &draft{k: k}
-	a := &asker{db: db, by: by}
+	d := &draft{k: k, letters: len(q.Filter)}
+	a := &asker{db: db, by: by, root: k.Collection}
 	var filter *expr.Node
 	var err error
 	if q.Filter != "" {
 		if d.filter, filter, err = a.filter(k.Collection, q.Filter); err != nil {
 			return nil, err
 		}
+		d.heavy = quantifiers(filter) > 0
 	}
 	if d.sort, err = a.sort(k.Collection, "sort", q.Sort); err != nil {
 		return nil, err
@@ -186,6 +221,15 @@ func (db *DB) makeList(k *kind, by *Caller, q *ListQuery) (*draft, error) {
 	}
 	d.gates = a.gates
 	return d.ready(), nil
+}
+
+// refused is what a caller hears who may not know a name of a question that others may ask: what he would
+// hear were he the first to ask.
+func refused(_ *draft, err error) error {
+	if err == nil { // his rights changed between the two
+		err = fault.New(fault.Unavailable, "try again")
+	}
+	return err
 }
 
 // filterArgs reads what a filter's literals and params are as the types they have there.
@@ -227,6 +271,9 @@ func paramValue(n *doc.Node, t expr.Type) (Value, error) {
 	case doc.Number:
 		return expr.ParseText(t, n.Text)
 	case doc.Array:
+		if len(n.Items) > expr.MaxItems {
+			return Value{}, fault.New(fault.BadRequest, "must have at most %d items", expr.MaxItems)
+		}
 		items := make([]Value, len(n.Items))
 		item := t
 		item.Kind = t.Elem
@@ -261,19 +308,22 @@ func (db *DB) appendItems(ctx context.Context, rd driver.Reader, p *page, dst []
 		if err != nil {
 			return dst, err
 		}
+		defer s.release()
 		for i := range s.rows {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = s.append(dst, i)
+			if dst, err = s.append(dst, i); err != nil {
+				return dst, err
+			}
 		}
-		s.release()
 		return dst, nil
 	}
-	n := 0
+	n, from := 0, len(dst)
 	err := rd.Rows(ctx, p.v.stmt, p.args, func(cols driver.Columns) error {
-		if !p.take(n, cols) {
-			return nil
+		if p.full {
+			p.more = true
+			return errEnough
 		}
 		if n > 0 {
 			dst = append(dst, ',')
@@ -284,24 +334,25 @@ func (db *DB) appendItems(ctx context.Context, rd driver.Reader, p *page, dst []
 			return err
 		}
 		dst = append(dst, '}')
+		p.took(n, len(dst)-from, cols)
 		return nil
 	})
+	if err == errEnough {
+		err = nil
+	}
 	return dst, err
 }
 
-// take notes the keys of the page's last row, and refuses the one that shows that more follow.
-func (p *page) take(n int, cols driver.Columns) bool {
-	if n == p.limit {
-		p.more = true
-		return false
+// took notes the keys of the page's last row: its nth, with which the answer is size bytes long.
+func (p *page) took(n, size int, cols driver.Columns) {
+	if n < p.limit && size < maxAnswer {
+		return
 	}
-	if n == p.limit-1 {
-		p.last = make([]Value, len(p.v.keys))
-		for i, at := range p.v.keys {
-			p.last[i] = cols.Value(at)
-		}
+	p.full = true
+	p.last = make([]Value, len(p.v.keys))
+	for i, at := range p.v.keys {
+		p.last[i] = cols.Value(at)
 	}
-	return true
 }
 
 // count counts the rows of a draft made for it.
@@ -320,15 +371,16 @@ func (db *DB) count(ctx context.Context, rd driver.Reader, d *draft, s *expr.Sco
 // Records reads a page as records, for Go code. Fields the caller may not read are null. The second answer
 // is the cursor of the next page, "" at the end.
 func (db *DB) Records(ctx context.Context, by Caller, q *ListQuery) ([]Record, string, error) {
-	p, err := db.page(&by, q)
+	p, err := db.page(ctx, &by, q)
 	if err != nil || p.v.none {
 		return nil, "", err
 	}
 	var records []Record
 	err = db.eng.Read(ctx, func(rd driver.Reader) error {
 		return rd.Rows(ctx, p.v.stmt, p.args, func(cols driver.Columns) error {
-			if !p.take(len(records), cols) {
-				return nil
+			if p.full {
+				p.more = true
+				return errEnough
 			}
 			r := make(Record, len(p.draft.k.Fields))
 			for _, o := range p.v.outs {
@@ -337,9 +389,13 @@ func (db *DB) Records(ctx context.Context, by Caller, q *ListQuery) ([]Record, s
 				}
 			}
 			records = append(records, r)
+			p.took(len(records), 0, cols)
 			return nil
 		})
 	})
+	if err == errEnough {
+		err = nil
+	}
 	if err != nil || !p.more {
 		return records, "", err
 	}

@@ -50,10 +50,7 @@ func (db *DB) Put(ctx context.Context, by Caller, collection, id string, body *d
 		if change != nil {
 			return Reply{}, change
 		}
-		if o.IfNoneMatch != nil && (o.IfNoneMatch.Any || matches(o.IfNoneMatch, old) == nil) {
-			return Reply{}, fault.New(fault.Precondition, "the record exists")
-		}
-		u := &update{k: k, id: id, match: o.IfMatch, edit: func(w *work, old, rec Record, p *problems) error {
+		u := &update{k: k, id: id, match: o.IfMatch, noneMatch: o.IfNoneMatch, edit: func(w *work, old, rec Record, p *problems) error {
 			return w.put(k, old, rec, body, o.Uploads, p)
 		}}
 		return u.applyTo(w, old)
@@ -88,12 +85,5 @@ func (w *work) put(k *kind, old, rec Record, body *doc.Node, uploads map[string]
 			rec[f.Ord] = *f.Default
 		}
 	}
-	// A put names whole values: json is replaced, not merged.
-	whole := append(Record(nil), old...)
-	for _, f := range k.Fields {
-		if f.Type == spec.JSON {
-			whole[f.Ord] = Value{}
-		}
-	}
-	return w.patch(k, whole, rec, body, uploads, p)
+	return w.edit(k, old, rec, body, uploads, p, true)
 }

@@ -2,6 +2,7 @@ package data
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/bluell/plinth/data/driver"
@@ -10,56 +11,110 @@ import (
 	"github.com/bluell/plinth/spec"
 )
 
-// asker reads the words of a question: which names it may use, and on what condition.
+// asker reads the words of a question for one caller. A name that he may not know is answered as one that
+// does not exist, whatever else is wrong with it.
 type asker struct {
 	db    *DB
 	by    *Caller
-	gates []gate
+	root  *spec.Collection // what is asked for; its rule decides about rows, not about names
+	gates []*expr.Expr     // what made names known to him; the draft asks it of others
 }
 
-// gate is a field that a question names although not everybody may read it. Its rule needs only the
-// caller; where it does not hold, the field is as unknown as one that does not exist.
-type gate struct {
-	rule *expr.Expr
-	err  error
-}
-
-// pass evaluates the gates for a caller.
-func (db *DB) pass(by *Caller, gates []gate) error {
-	for i := range gates {
-		ok, err := db.holds(gates[i].rule, by, nil)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return gates[i].err
+// pass says whether a caller may know all the names of a question that was compiled for another.
+func (db *DB) pass(by *Caller, gates []*expr.Expr) (bool, error) {
+	for _, rule := range gates {
+		if ok, err := db.holds(rule, by, nil); err != nil || !ok {
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
-// unknown is the answer for a name that does not exist, and for one that the caller may not know.
 func unknown(param string, at int, name string) error {
-	return fault.At(param, at+1, "unknown", "there is no field %q", name)
+	return fault.At(param, at+1, "unknown", "the name %s does not exist", name)
 }
 
-// field finds a field that the caller may name in param at a position. Whole says that every
-// record's value must be readable, because the answer tells of values without showing the record
-// (filter, sort, group).
-func (a *asker) field(c *spec.Collection, param string, at int, name string, whole bool) (*spec.Field, error) {
-	f, ok := c.Field(name)
-	if !ok || !visible(f, a.by) {
-		return nil, unknown(param, at, name)
+// knows says whether the caller may know a field by its name. Whole says that every record's value must
+// be readable, because the answer tells of values without showing the record (filter, sort, group).
+func (a *asker) knows(c *spec.Collection, f *spec.Field, whole bool) bool {
+	return a.enters(c) && a.shows(f, whole)
+}
+
+// enters says whether the caller may know the names of a collection that a path reaches.
+func (a *asker) enters(c *spec.Collection) bool {
+	return c == a.root || a.by.Operator || a.opens(c.Access.Read)
+}
+
+// shows says whether a field by itself is his to know.
+func (a *asker) shows(f *spec.Field, whole bool) bool {
+	switch {
+	case !visible(f, a.by):
+		return false
+	case a.by.Operator || f.Read == nil:
+		return true
+	case f.Read.Record:
+		return !whole
 	}
-	if f.Read == nil || a.by.Operator {
+	return a.opens(f.Read)
+}
+
+// opens asks a rule as far as it needs only the caller, and remembers it.
+func (a *asker) opens(rule *expr.Expr) bool {
+	if rule == nil {
+		return false
+	}
+	if rule.Record {
+		return true
+	}
+	ok, err := a.db.holds(rule, a.by, nil)
+	if ok && !slices.Contains(a.gates, rule) {
+		a.gates = append(a.gates, rule)
+	}
+	return ok && err == nil
+}
+
+// field finds a field that the caller may name in param at a position.
+func (a *asker) field(c *spec.Collection, param string, at int, name string, whole bool) (*spec.Field, error) {
+	if f, ok := c.Field(name); ok && a.knows(c, f, whole) {
 		return f, nil
 	}
-	if !f.Read.Record {
-		a.gates = append(a.gates, gate{f.Read, unknown(param, at, name)})
-	} else if whole {
-		return nil, unknown(param, at, name)
+	return nil, unknown(param, at, name)
+}
+
+// sight is the app's names as far as the caller may know them.
+type sight struct {
+	expr.Env
+	a *asker
+}
+
+func (s sight) Member(collection, name string) (expr.Member, bool) {
+	m, ok := s.Env.Member(collection, name)
+	if !ok || !s.known(collection, name) {
+		return expr.Member{}, false
 	}
-	return f, nil
+	return m, true
+}
+
+func (s sight) Members(collection string) []string {
+	var names []string
+	for _, name := range s.Env.Members(collection) {
+		if s.known(collection, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (s sight) known(collection, name string) bool {
+	c, ok := s.a.db.app.Collection(collection)
+	if !ok {
+		return false
+	}
+	if i, ok := c.Inverse(name); ok {
+		return s.a.enters(c) && s.a.shows(i.Field, true) // of a closed collection there are no records, which is no secret
+	}
+	f, ok := c.Field(name)
+	return ok && s.a.knows(c, f, true)
 }
 
 // sort reads "-created,title". What comes out is complete: it ends with id.
@@ -118,17 +173,19 @@ func (a *asker) fields(c *spec.Collection, param, text string) ([]*spec.Field, e
 		return all, nil
 	}
 	picked := []*spec.Field{c.Fields[spec.OrdID]}
-	at := 0
+	at, named := 0, false
+words:
 	for _, word := range split(text) {
 		f, err := a.field(c, param, at, word, false)
 		if err != nil {
 			return nil, err
 		}
 		at += len(word) + 1
-		if f.Ord == spec.OrdID {
-			continue
-		}
-		for _, p := range picked {
+		for i, p := range picked {
+			if p == f && i == 0 && !named {
+				named = true // id is always there; naming it once is no mistake
+				continue words
+			}
 			if p == f {
 				return nil, fault.At(param, at-len(word), "syntax", "%q is named twice", word)
 			}
@@ -145,25 +202,39 @@ func split(text string) []string {
 	return strings.Split(text, ",")
 }
 
+// maxQuantifiers is how deep exists, all and size over other records may be nested in a filter: each level
+// multiplies what one row costs.
+const maxQuantifiers = 2
+
 // filter compiles a filter for this caller: paths go only through what he may read.
 func (a *asker) filter(c *spec.Collection, src string) (*expr.Expr, *expr.Node, error) {
-	e, err := expr.Compile(src, a.db.app.Env(), c.Name, expr.InFilter)
+	e, err := expr.Compile(src, sight{a.db.app.Env(), a}, c.Name, expr.InFilter)
 	if err != nil {
 		return nil, nil, filterError(err)
+	}
+	if quantifiers(e.Root) > maxQuantifiers {
+		return nil, nil, fault.At("filter", 1, "syntax", "goes through at most %d lists of records, one in another", maxQuantifiers)
 	}
 	if a.by.Operator {
 		return e, e.Root, nil
 	}
-	for _, use := range expr.Uses(e, c.Name) {
-		of, ok := a.db.app.Collection(use.Collection)
-		if !ok || use.Inverse || of.Fields[use.Ord].Companion != spec.Own {
-			continue // a companion is asked through the field that it belongs to
-		}
-		if _, err := a.field(of, "filter", use.Pos, use.Name, true); err != nil {
-			return nil, nil, err
-		}
-	}
 	return e, a.guarded(e.Root), nil
+}
+
+// quantifiers counts how deep lists of records are gone through, one in another.
+func quantifiers(n *expr.Node) int {
+	deepest := 0
+	for _, arg := range n.Args {
+		deepest = max(deepest, quantifiers(arg))
+	}
+	if n.Op == expr.OpInverse || n.Op == expr.OpExists || n.Op == expr.OpAll {
+		if n.Op == expr.OpInverse { // counted by what goes through it, unless that is size
+			return max(deepest, 1)
+		}
+		body := quantifiers(n.Args[1])
+		return max(deepest, body+1)
+	}
+	return deepest
 }
 
 // guarded puts the read rule of each collection that a path reaches as a guard on the step that

@@ -29,8 +29,10 @@ func (db *DB) Get(ctx context.Context, by Caller, t Target, view View, dst []byt
 	if g.d, err = db.getDraft(k, &g.by, t.By, view); err != nil {
 		return dst, 0, err
 	}
-	if err := db.pass(&g.by, g.d.gates); err != nil {
+	if ok, err := db.pass(&g.by, g.d.gates); err != nil {
 		return dst, 0, err
+	} else if !ok {
+		return dst, 0, refused(db.makeGet(k, &g.by, t.By, view))
 	}
 	g.who = who{db.app, &g.by}
 	g.scope = expr.Scope{Now: db.now().UnixMilli(), Auth: &g.who, Params: g.params[:]}
@@ -91,7 +93,7 @@ func (g *getting) ask(rd driver.Reader) error {
 	rows, err := g.db.fetch(g.ctx, rd, g.d, g.v, &g.scope, g.args, nil)
 	if err == nil && len(rows.rows) > 0 {
 		g.found = true
-		g.dst = rows.append(g.dst, 0)
+		g.dst, err = rows.append(g.dst, 0)
 		rows.release()
 	}
 	return err
@@ -119,17 +121,22 @@ func (db *DB) getDraft(k *kind, by *Caller, field string, view View) (*draft, er
 	if d, ok := db.drafts.find(key); ok {
 		return d, nil
 	}
+	d, err := db.makeGet(k, by, field, view)
+	if err != nil {
+		return nil, err
+	}
+	db.drafts.keep(key, d)
+	return d, nil
+}
+
+func (db *DB) makeGet(k *kind, by *Caller, field string, view View) (*draft, error) {
 	d := &draft{k: k}
-	a := &asker{db: db, by: by}
+	a := &asker{db: db, by: by, root: k.Collection}
 	ord := spec.OrdID
 	if field != "" {
-		notUnique := fault.New(fault.NotFound, "there is no unique field %q in %s", field, k.Name)
 		f, err := a.field(k.Collection, "", 0, field, true)
 		if err != nil || !f.Unique {
-			return nil, notUnique
-		}
-		for i := range a.gates {
-			a.gates[i].err = notUnique
+			return nil, fault.New(fault.NotFound, "there is no unique field %q in %s", field, k.Name)
 		}
 		ord = lookupOrd(f)
 	}
@@ -149,8 +156,7 @@ func (db *DB) getDraft(k *kind, by *Caller, field string, view View) (*draft, er
 	d.columns(by, fields)
 	d.gates = a.gates
 	d.sort = []driver.Key{{Ord: spec.OrdID}}
-	db.drafts.keep(key, d.ready())
-	return d, nil
+	return d.ready(), nil
 }
 
 // lookupOrd is the ordinal by which a field is asked for equality.

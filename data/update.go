@@ -30,7 +30,7 @@ func (db *DB) planUpdate(by *Caller, collection, id string, patch *doc.Node, o W
 		return nil, fault.New(fault.BadRequest, "the body must be a JSON object")
 	}
 	return &update{k: k, id: id, match: o.IfMatch, edit: func(w *work, old, rec Record, p *problems) error {
-		return w.patch(k, old, rec, patch, o.Uploads, p)
+		return w.edit(k, old, rec, patch, o.Uploads, p, false)
 	}}, nil
 }
 
@@ -38,11 +38,14 @@ func (db *DB) planUpdate(by *Caller, collection, id string, patch *doc.Node, o W
 type update struct {
 	k     *kind
 	id    string
-	match *Match
-	edit  func(w *work, old, rec Record, p *problems) error // makes rec, a copy of old, what it is to be
+	match *Match // If-Match
+
+	noneMatch *Match                                            // If-None-Match
+	edit      func(w *work, old, rec Record, p *problems) error // makes rec, a copy of old, what it is to be
 }
 
-// apply reads: fetch → may he → precondition → edit → valid → may he still → replace → reply.
+// apply reads: fetch → may he → edit → precondition → valid → may he still → replace → reply. The edit
+// comes before the precondition because a rule may ask about input; nothing is told of it before.
 func (u *update) apply(w *work) (Reply, error) {
 	old, err := w.find(u.k, u.id)
 	if err != nil {
@@ -59,28 +62,31 @@ func (u *update) applyTo(w *work, old Record) (Reply, error) {
 			return Reply{}, err
 		}
 	}
-	if err := matches(u.match, old); err != nil {
-		return Reply{}, err
-	}
 	rec := append(Record(nil), old...)
 	var p problems
 	if err := u.edit(w, old, rec, &p); err != nil {
 		return Reply{}, err
 	}
-	if len(p) == 0 && unchanged(k, old, rec) {
-		if asksInput {
-			if err := w.may(k, rule, "change", old, rec); err != nil {
-				return Reply{}, err
-			}
+	if asksInput {
+		if err := w.may(k, rule, "change", old, rec); err != nil {
+			return Reply{}, err
 		}
+	}
+	if err := matches(u.match, old); err != nil {
+		return Reply{}, err
+	}
+	if m := u.noneMatch; m != nil && matches(m, old) == nil {
+		return Reply{}, fault.New(fault.Precondition, "the record exists")
+	}
+	if len(p) == 0 && unchanged(k, old, rec) {
 		return w.reply(200, k, old)
 	}
 	if err := w.db.valid(w.by, k, rec, w.fetch(), &p); err != nil {
 		return Reply{}, err
 	}
+	// What is set on every write came after the first question, so the rule is asked of the end too.
 	if asksInput {
-		err := w.may(k, rule, "change", old, rec)
-		if err != nil {
+		if err := w.may(k, rule, "change", old, rec); err != nil {
 			return Reply{}, err
 		}
 	} else if err := w.may(k, rule, "change", rec); err != nil {
@@ -150,9 +156,12 @@ func unchanged(k *kind, old, rec Record) bool {
 	return true
 }
 
-// patch takes what a merge patch names.
-func (w *work) patch(k *kind, old, rec Record, patch *doc.Node, uploads map[string][]Upload, p *problems) error {
+// edit takes what a merge patch names or, whole, what a put does: then json is replaced, not merged.
+func (w *work) edit(k *kind, old, rec Record, patch *doc.Node, uploads map[string][]Upload, p *problems, whole bool) error {
 	for i, name := range patch.Keys {
+		if p.full() {
+			return nil
+		}
 		n := &patch.Items[i]
 		if f, ok := k.Field(name); ok && f.Ord < spec.OrdFirst {
 			if string(AppendJSON(nil, old[f.Ord])) != string(n.AppendCanonical(nil)) {
@@ -167,7 +176,9 @@ func (w *work) patch(k *kind, old, rec Record, patch *doc.Node, uploads map[stri
 		if f == nil {
 			continue
 		}
-		if f.Type == spec.JSON && n.Kind == doc.Object && !old[f.Ord].IsNull() {
+		if whole {
+			// nothing to merge
+		} else if f.Type == spec.JSON && n.Kind == doc.Object && !old[f.Ord].IsNull() {
 			stored, err := doc.Parse([]byte(old[f.Ord].Text()), doc.Limits{})
 			if err != nil {
 				return fault.Wrap(fault.Internal, "read "+f.Name, err)
@@ -177,30 +188,59 @@ func (w *work) patch(k *kind, old, rec Record, patch *doc.Node, uploads map[stri
 			n = doc.Merge(&doc.Node{}, n) // nulls in a patch are never values
 		}
 		if f.Type == spec.File && n.Kind != doc.Null {
+			readable, err := w.reads(f, old)
+			if err != nil {
+				return err
+			}
+			if !readable {
+				p.add(pointerTo(name), "type", "takes null, or a file as a part of multipart/form-data")
+				continue
+			}
 			if err := w.keepFiles(k, f, old, rec, n, p); err != nil {
 				return err
 			}
 			continue
 		}
-		w.change(f, old, rec, p.value(f, n), p)
+		if err := w.change(f, old, rec, p.value(f, n), p); err != nil {
+			return err
+		}
 	}
 	for name, files := range uploads {
 		f, err := w.db.writableField(w.by, k, name, w, p, old, rec)
 		if err != nil {
 			return err
 		}
-		if f != nil {
-			w.change(f, old, rec, p.files(f, files), p)
+		if f == nil {
+			continue
+		}
+		if err := w.change(f, old, rec, p.files(f, files), p); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// change gives a field a new value, unless it is fixed.
-func (w *work) change(f *spec.Field, old, rec Record, v Value, p *problems) {
-	if f.Fixed && !same(v, old[f.Ord]) {
-		p.add(pointerTo(f.Name), "readonly", "cannot be changed after it was created")
-		return
+// change gives a field a new value, unless it is fixed. Naming a fixed field with its own value is
+// accepted from those who may read it; to others the answer would tell what it is.
+func (w *work) change(f *spec.Field, old, rec Record, v Value, p *problems) error {
+	if f.Fixed {
+		readable, err := w.reads(f, old)
+		if err != nil {
+			return err
+		}
+		if !readable || !same(v, old[f.Ord]) {
+			p.add(pointerTo(f.Name), "readonly", "cannot be changed after it was created")
+			return nil
+		}
 	}
 	rec[f.Ord] = v
+	return nil
+}
+
+// reads says whether the caller may read a field of a record that he may read.
+func (w *work) reads(f *spec.Field, rec Record) (bool, error) {
+	if !visible(f, w.by) || f.Read == nil {
+		return visible(f, w.by), nil
+	}
+	return w.holds(f.Read, rec)
 }

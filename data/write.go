@@ -106,7 +106,7 @@ func (w *work) insert(k *kind, rec Record) error {
 			return err
 		}
 	}
-	return k.taken(w.tx.Insert(k.Collection, rec))
+	return w.taken(k, w.tx.Insert(k.Collection, rec))
 }
 
 // replace stores what has changed between two states of a record. Both are plain.
@@ -137,7 +137,7 @@ func (w *work) replace(k *kind, old, rec Record) error {
 	}
 	was, err := w.tx.Update(k.Collection, rec[spec.OrdID].Text(), rev, stored, ords)
 	if err != nil {
-		return k.taken(err)
+		return w.taken(k, err)
 	}
 	if !was {
 		return fault.New(fault.Retry, "the record changed in the meantime")
@@ -149,7 +149,7 @@ func (w *work) replace(k *kind, old, rec Record) error {
 func same(a, b Value) bool { return a.Kind() == b.Kind() && expr.Equal(a, b) }
 
 // taken names the fields of a unique index that refused a record.
-func (k *kind) taken(err error) error {
+func (w *work) taken(k *kind, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -161,7 +161,9 @@ func (k *kind) taken(err error) error {
 	for _, x := range k.Indexes {
 		if x.Name == e.Index {
 			for _, f := range x.Fields {
-				conflict.Fields = append(conflict.Fields, fault.Field{Pointer: pointerTo(f.Name), Code: "unique", Message: "is taken"})
+				if visible(f, w.by) || writable(f, w.by) {
+					conflict.Fields = append(conflict.Fields, fault.Field{Pointer: pointerTo(f.Name), Code: "unique", Message: "is taken"})
+				}
 			}
 			return conflict
 		}

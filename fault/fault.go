@@ -33,6 +33,9 @@ const (
 	Capability                  // this database cannot do it; Op names the capability (501)
 	Unavailable                 // busy, shutting down, or the database is away (503)
 	Full                        // the disk is full (507)
+	LongAddress                 // the path and the query string are longer than is read (414)
+	LongHeader                  // the header fields are longer than is read (431)
+	Lacking                     // this server was started without it; Op names what (501)
 
 	// The next two are spoken between an engine and package data only.
 
@@ -43,7 +46,7 @@ const (
 var kindNames = [...]string{
 	"internal", "bad request", "unauthenticated", "denied", "not found", "method", "not acceptable",
 	"conflict", "precondition", "too large", "media type", "range", "invalid", "limited",
-	"capability", "unavailable", "full", "retry", "unique",
+	"capability", "unavailable", "full", "long address", "long header", "lacking", "retry", "unique",
 }
 
 func (k Kind) String() string { return kindNames[k] }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,11 +30,12 @@ func (e *Engine) Statements(s driver.Step) []string {
 }
 
 // Apply runs a step and the catalogue's part of it in one transaction, in the queue of the writes.
+// What the catalogue says of things that others dropped is replaced, so that they can be made again.
 func (e *Engine) Apply(ctx context.Context, s driver.Step) error {
 	return e.writer.do(ctx, func(c *conn) error {
 		have, err := inspect(c)
 		if err != nil {
-			return classify("change the tables", err)
+			return unchanged(err)
 		}
 		statements, err := plan(have, s)
 		if err != nil {
@@ -41,11 +43,26 @@ func (e *Engine) Apply(ctx context.Context, s driver.Step) error {
 		}
 		for _, sql := range statements {
 			if err := c.script(sql); err != nil {
-				return classify("change the tables", err)
+				return unchanged(err)
 			}
 		}
 		return nil
 	})
+}
+
+// unchanged is the error of a step that SQLite refused, with words of ours instead of its own.
+func unchanged(err error) error {
+	err = classify("change the tables", err)
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Msg != "" {
+		return err
+	}
+	told := *f
+	told.Msg = "the tables could not be changed"
+	if told.Kind == fault.Unique {
+		told.Msg = "values are there twice that would have to be unique"
+	}
+	return &told
 }
 
 // plan writes the statements of a step, none where it is done already.
@@ -122,7 +139,7 @@ func (p *planner) alter(t driver.Table, s driver.Step) error {
 	case driver.AddColumn:
 		if !has {
 			p.add("ALTER TABLE ", q(t.Name), " ADD COLUMN ", definition(s.Column))
-			p.beside(t.Name, s.Column, nil)
+			p.beside(t.Name, s.Column)
 		}
 	case driver.DropColumn:
 		if has {
@@ -168,28 +185,33 @@ func (p *planner) createTable(t driver.Table) {
 	for i, c := range t.Columns {
 		defs[i] = definition(c)
 	}
+	p.forget(t.Name)
 	p.add("CREATE TABLE ", q(t.Name), " (", strings.Join(defs, ", "), ") STRICT")
 	for _, c := range t.Columns {
-		p.beside(t.Name, c, t.Indexes)
+		p.beside(t.Name, c)
 	}
 	for _, x := range t.Indexes {
 		p.createIndex(t, x)
 	}
 }
 
-// beside makes what comes with a column: its entry in the catalogue, the side table of a list, and
-// the index by which the records that refer to one are found, unless one of the declared begins with it.
-func (p *planner) beside(table string, c driver.Column, declared []driver.TableIndex) {
-	p.add(`INSERT INTO "_columns" VALUES (`, text(table), ", ", text(c.Name), ", ", text(c.Kind.String()), ", ", text(c.Elem.String()), ", ",
-		strconv.Itoa(c.Scale), ", ", text(c.Ref), ", ", flag(c.Side), ", ", strconv.Itoa(c.MaxLen), ")")
-	switch {
-	case c.Kind == expr.List && (c.Side || c.Ref != ""):
-		p.createSide(table, c)
-	case c.Kind == expr.Text && c.Ref != "":
-		begins := func(x driver.TableIndex) bool { return len(x.Columns) > 0 && x.Columns[0] == c.Name }
-		if !slices.ContainsFunc(declared, begins) {
-			p.add("CREATE INDEX ", q(p.free(table, c.Name, "ref")), " ON ", q(table), " (", q(c.Name), `, "id")`)
+// forget removes what the catalogue still says of a table that is not there: others dropped it.
+func (p *planner) forget(table string) {
+	for _, k := range []string{"_columns", "_indexes"} {
+		if p.have.catalogued[table] {
+			p.add("DELETE FROM ", q(k), ` WHERE "tbl" = `, text(table))
 		}
+	}
+}
+
+// beside makes what comes with a column: its entry in the catalogue, and the side table of a list. One
+// that others left behind belongs to a column that is no more.
+func (p *planner) beside(table string, c driver.Column) {
+	p.add(`INSERT OR REPLACE INTO "_columns" VALUES (`, text(table), ", ", text(c.Name), ", ", text(c.Kind.String()), ", ", text(c.Elem.String()), ", ",
+		strconv.Itoa(c.Scale), ", ", text(c.Ref), ", ", flag(c.Side), ", ", strconv.Itoa(c.MaxLen), ")")
+	p.dropSide(table, c)
+	if c.Kind == expr.List && (c.Side || c.Ref != "") {
+		p.createSide(table, c)
 	}
 }
 
@@ -214,6 +236,9 @@ func (p *planner) dropSide(table string, c driver.Column) {
 
 func (p *planner) renameSide(from, to string) {
 	if p.have.names[from] {
+		if p.have.names[to] {
+			p.add("DROP TABLE ", q(to)) // of a column that others dropped
+		}
 		delete(p.have.names, from)
 		p.have.names[to] = true
 		p.add("ALTER TABLE ", q(from), " RENAME TO ", q(to))
@@ -232,6 +257,7 @@ func (p *planner) dropTable(t driver.Table) {
 }
 
 func (p *planner) renameTable(t driver.Table, to string) {
+	p.forget(to)
 	for _, c := range t.Columns {
 		p.renameSide(sqldb.SideTable(t.Name, c.Name), sqldb.SideTable(to, c.Name))
 	}
@@ -262,7 +288,7 @@ func (p *planner) dropColumn(t driver.Table, c driver.Column) {
 func (p *planner) renameColumn(t driver.Table, c driver.Column, to string) {
 	p.renameSide(sqldb.SideTable(t.Name, c.Name), sqldb.SideTable(t.Name, to))
 	p.add("ALTER TABLE ", q(t.Name), " RENAME COLUMN ", q(c.Name), " TO ", q(to))
-	p.add(`UPDATE "_columns" SET "name" = `, text(to), ` WHERE "tbl" = `, text(t.Name), ` AND "name" = `, text(c.Name))
+	p.add(`UPDATE OR REPLACE "_columns" SET "name" = `, text(to), ` WHERE "tbl" = `, text(t.Name), ` AND "name" = `, text(c.Name))
 	for _, x := range t.Indexes {
 		if i := slices.Index(x.Columns, c.Name); i >= 0 {
 			columns := slices.Clone(x.Columns)
@@ -303,7 +329,7 @@ func (p *planner) createIndex(t driver.Table, x driver.TableIndex) {
 		}
 		p.add("CREATE ", unique, "INDEX ", q(sqlname), " ON ", q(t.Name), " (", strings.Join(columns, ", "), ")")
 	}
-	p.add(`INSERT INTO "_indexes" VALUES (`, text(t.Name), ", ", text(x.Name), ", ", text(sqlname), ", ", text(listed(x.Columns)), ", ", flag(x.Unique), ")")
+	p.add(`INSERT OR REPLACE INTO "_indexes" VALUES (`, text(t.Name), ", ", text(x.Name), ", ", text(sqlname), ", ", text(listed(x.Columns)), ", ", flag(x.Unique), ")")
 }
 
 func (p *planner) dropIndex(t driver.Table, x driver.TableIndex) {

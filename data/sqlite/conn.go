@@ -11,8 +11,12 @@ import (
 	"github.com/bluell/plinth/expr"
 )
 
-// keptStatements bounds the prepared statements of one connection.
-const keptStatements = 256
+// What a connection keeps of prepared statements is bounded: their number, and the length of each, for a
+// client can make up long ones.
+const (
+	keptStatements = 256
+	keptLength     = 4096 // bytes of SQL
+)
 
 // conn is one connection with its prepared statements. It belongs to one goroutine at a time.
 type conn struct {
@@ -72,11 +76,17 @@ func (c *conn) interruptible() { c.c.SetInterrupt(c.interrupt) }
 
 func (c *conn) close() error { return c.c.Close() }
 
-// take finds or prepares a statement; give returns it. A statement whose rows are being read is
-// prepared once more.
+// take finds or prepares a statement; give returns it. A long one, and one whose rows are being read, is
+// prepared once more and not kept.
 func (c *conn) take(sql string) (*prepared, error) {
 	p := c.kept[sql]
 	switch {
+	case len(sql) > keptLength || p != nil && p.busy:
+		st, _, err := c.c.PrepareTransient(sql)
+		if err != nil {
+			return nil, err
+		}
+		return &prepared{Stmt: st, busy: true}, nil
 	case p == nil:
 		st, err := c.c.Prepare(sql)
 		if err != nil {
@@ -85,12 +95,6 @@ func (c *conn) take(sql string) (*prepared, error) {
 		p = &prepared{Stmt: st, sql: sql}
 		c.kept[sql] = p
 		c.drop()
-	case p.busy:
-		st, _, err := c.c.PrepareTransient(sql)
-		if err != nil {
-			return nil, err
-		}
-		return &prepared{Stmt: st, busy: true}, nil
 	default:
 		p.prev.next, p.next.prev = p.next, p.prev
 	}

@@ -33,6 +33,8 @@ type schema struct {
 	names   map[string]bool        // every name in the file
 	sqlname map[[2]string]string   // of the indexes, by table and name
 	over    map[[2]string][]string // indexes in the file that have a column, by table and column
+
+	catalogued map[string]bool // tables of which the catalogue says something, there or not
 }
 
 func (s *schema) table(name string) (driver.Table, bool) {
@@ -76,13 +78,20 @@ func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
 }
 
 func inspect(c *conn) (*schema, error) {
-	s := &schema{names: map[string]bool{}, sqlname: map[[2]string]string{}, over: map[[2]string][]string{}}
+	s := &schema{names: map[string]bool{}, sqlname: map[[2]string]string{}, over: map[[2]string][]string{}, catalogued: map[string]bool{}}
 	err := c.each(`SELECT "type", "name" FROM sqlite_schema ORDER BY "name"`, func(st *sqlite.Stmt) error {
 		kind, name := st.ColumnText(0), st.ColumnText(1)
 		s.names[name] = true
 		if kind == "table" && !own[name] && !strings.HasPrefix(name, "sqlite_") && !strings.Contains(name, "$") {
 			s.tables = append(s.tables, driver.Table{Name: name})
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = c.each(`SELECT "tbl" FROM "_columns" UNION SELECT "tbl" FROM "_indexes"`, func(st *sqlite.Stmt) error {
+		s.catalogued[st.ColumnText(0)] = true
 		return nil
 	})
 	if err != nil {

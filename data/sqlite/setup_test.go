@@ -78,6 +78,7 @@ func tableOf(c *spec.Collection, indexes ...driver.TableIndex) driver.Table {
 var postIndexes = []driver.TableIndex{
 	{Name: "by_status", Columns: []string{"status", "created"}},
 	{Name: "by_title", Columns: []string{"title"}},
+	{Name: "author$ref", Columns: []string{"author", "id"}},
 	{Name: "one_day", Columns: []string{"day", "at"}, Unique: true},
 }
 

@@ -27,7 +27,7 @@ func (d *door) file(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if d.blobs == nil {
-		return &fault.Error{Kind: fault.Capability, Op: "files", Msg: "this server stores no files"}
+		return &fault.Error{Kind: fault.Lacking, Op: "files", Msg: "this server stores no files"}
 	}
 	content, err := d.blobs.Open(r.Context(), info.Blob)
 	if err != nil {

@@ -142,7 +142,7 @@ func (d *door) stream(w http.ResponseWriter, r *http.Request, id string) error {
 	if d.live == nil {
 		return noLive()
 	}
-	d.live.Stream(w, r, by, collection, id)
+	d.live.Stream(w, web.Endless(w, r), by, collection, id)
 	return nil
 }
 
@@ -157,10 +157,10 @@ func (d *door) multiplex(w http.ResponseWriter, r *http.Request) error {
 	if d.live == nil {
 		return noLive()
 	}
-	d.live.Multiplex(w, r, by)
+	d.live.Multiplex(w, web.Endless(w, r), by)
 	return nil
 }
 
 func noLive() error {
-	return &fault.Error{Kind: fault.Capability, Op: "live", Msg: "this server sends no live updates"}
+	return &fault.Error{Kind: fault.Lacking, Op: "live", Msg: "this server sends no live updates"}
 }

@@ -2,9 +2,24 @@ package web
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 )
+
+// Endless is the request without the deadline of server.limits.timeout, for an answer that goes on
+// for as long as the client listens. Only the act that gives such an answer knows that it does: no
+// header of a client asks for this.
+func Endless(w http.ResponseWriter, r *http.Request) *http.Request {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	if whole, ok := r.Context().Value(before{}).(context.Context); ok {
+		return r.WithContext(whole)
+	}
+	return r
+}
+
+// before is the key of the context that a deadline was put upon.
+type before struct{}
 
 // deadline is a context that ends at a moment. Unlike context.WithDeadline it starts a timer only
 // when somebody waits for it: most requests are answered before anybody does.
@@ -22,6 +37,13 @@ func (d *deadline) Deadline() (time.Time, bool) {
 		return at, true
 	}
 	return d.at, true
+}
+
+func (d *deadline) Value(key any) any {
+	if key == (before{}) {
+		return d.Context
+	}
+	return d.Context.Value(key)
 }
 
 func (d *deadline) waited() context.Context {

@@ -4,25 +4,30 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
 
-// Guard stands before every door. Each answer gets the security headers; requests of other
-// origins are allowed or refused as the app's CORS section says; a request that another site
-// forged with the user's cookie is refused; a panic becomes a 500; the deadline of
-// server.limits.timeout is set, but for streams; each request is logged (debug level, errors of
-// ours as errors): method, route, status, time and id, never a query, a body or a credential.
+// Guard stands before every door. Each answer gets the security headers; an address or header fields
+// that are too long are refused; requests of other origins are allowed or refused as the app's CORS
+// section says; a request that another site forged with the user's cookie is refused; a panic becomes
+// a 500; every request gets the deadline of server.limits.timeout (see Endless).
+//
+// Each request is one line of the log: what failed in us as an error, what was refused or slow as
+// info, the rest as debug. It has the method, the route, the status, the time, who asked and the id,
+// never a query, a body or a credential.
 func Guard(next http.Handler, server spec.Server, log *slog.Logger) http.Handler {
 	if log == nil {
 		log = slog.Default()
 	}
-	g := &guard{next: next, log: log, cors: newCORS(server.CORS), timeout: server.Limits.Timeout,
+	g := &guard{next: next, log: log, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
 		secure: strings.HasPrefix(server.URL, "https://"), forged: http.NewCrossOriginProtection()}
 	for _, origin := range append([]string{server.URL}, server.CORS.Origins...) {
 		// What is no origin ("*", "") is trusted by nobody: AddTrustedOrigin refuses it.
@@ -36,9 +41,17 @@ type guard struct {
 	log     *slog.Logger
 	cors    cors
 	timeout time.Duration
+	header  int // bytes; 0: as many as the server reads
 	secure  bool
 	forged  *http.CrossOriginProtection
 }
+
+// MaxAddress is how many bytes the path and the query string may have together. What is longer goes
+// into the body of POST …/query.
+const MaxAddress = 32 << 10
+
+// slow is the time from which a request is worth a line of the log although it went well.
+const slow = time.Second
 
 var (
 	nosniff     = []string{"nosniff"}
@@ -46,11 +59,11 @@ var (
 	apiPolicy   = []string{"default-src 'none'; frame-ancestors 'none'"}
 	hsts        = []string{"max-age=31536000"}
 	forgedError = fault.New(fault.Denied, "a page of another origin may not do this with your cookie")
+	longAddress = fault.New(fault.LongAddress, "the path and the query string may have at most %d KB: ask with POST and a body", MaxAddress>>10)
 )
 
 func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
-	w := &recorder{ResponseWriter: out, log: g.log}
-	start := time.Now()
+	w := &recorder{ResponseWriter: out, log: g.log, start: time.Now()}
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	h["Referrer-Policy"] = noReferrer
@@ -58,16 +71,17 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	if g.secure || r.TLS != nil {
 		h["Strict-Transport-Security"] = hsts
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			g.panicked(w, r, v)
-		}
-		if g.log.Enabled(r.Context(), slog.LevelDebug) {
-			g.log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", RequestID(w)),
-				slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Int("status", w.status),
-				slog.Int64("bytes", w.bytes), slog.Duration("time", time.Since(start)))
-		}
-	}()
+	if g.timeout > 0 {
+		w.deadline.Context, w.deadline.at = r.Context(), w.start.Add(g.timeout)
+		defer w.deadline.end()
+		r = r.WithContext(&w.deadline)
+	}
+	defer func() { g.done(w, r, recover()) }()
+	if err := g.refuse(r); err != nil {
+		h["Connection"] = []string{"close"}
+		Problem(w, r, err)
+		return
+	}
 	if g.cors.on && g.cors.answer(w, r) {
 		return
 	}
@@ -77,37 +91,98 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if g.timeout > 0 && !Names(r, "text/event-stream") {
-		ctx := &deadline{Context: r.Context(), at: start.Add(g.timeout)}
-		defer ctx.end()
-		timed := r.WithContext(ctx)
-		defer func() { r.Pattern = timed.Pattern }() // the routes write it on the request they see
-		g.next.ServeHTTP(w, timed)
-		return
-	}
 	g.next.ServeHTTP(w, r)
 }
 
-// panicked turns a panic into an answer, or ends the connection when one has begun.
-func (g *guard) panicked(w *recorder, r *http.Request, v any) {
-	if v == http.ErrAbortHandler {
-		panic(v)
+// refuse bounds what stands before the body.
+func (g *guard) refuse(r *http.Request) error {
+	if len(r.RequestURI) > MaxAddress {
+		return longAddress
 	}
-	err := &fault.Error{Kind: fault.Internal, Op: "panic", Err: fmt.Errorf("%v\n%s", v, debug.Stack())}
-	if w.status != 0 {
-		g.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("request", RequestID(w)), slog.Any("error", err))
+	if g.header <= 0 {
+		return nil
+	}
+	size := 0
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	if size > g.header {
+		return fault.New(fault.LongHeader, "the header fields may have at most %d bytes", g.header)
+	}
+	return nil
+}
+
+// done turns a panic into an answer, or ends the connection when an answer has begun, and logs the
+// request.
+func (g *guard) done(w *recorder, r *http.Request, panicked any) {
+	begun := w.status != 0
+	if panicked != nil && panicked != http.ErrAbortHandler {
+		err := &fault.Error{Kind: fault.Internal, Op: "panic", Err: fmt.Errorf("%v\n%s", panicked, debug.Stack())}
+		if !begun {
+			Problem(w, r, err)
+		}
+		w.err = err
+	}
+	g.tell(w, r)
+	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)
 	}
-	Problem(w, r, err)
+}
+
+// tell logs a request.
+func (g *guard) tell(w *recorder, r *http.Request) {
+	took := time.Since(w.start)
+	level := slog.LevelDebug
+	switch {
+	case w.err != nil:
+		level = slog.LevelError
+	case w.status >= 400 || took > slow:
+		level = slog.LevelInfo
+	}
+	if !g.log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := [8]slog.Attr{slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
+		slog.Int("status", w.status), slog.Float64("ms", math.Round(took.Seconds()*1e6)/1e3), slog.Int64("bytes", w.bytes), slog.String("caller", w.caller)}
+	n := 7
+	if w.err != nil {
+		attrs[n] = slog.Any("error", w.err)
+		n++
+	}
+	g.log.LogAttrs(r.Context(), level, "request", attrs[:n]...)
+}
+
+// Asks notes for the log what sort of caller asks: nobody, operator, or the role.
+func Asks(w http.ResponseWriter, by *data.Caller) {
+	rec := recorderOf(w)
+	if rec == nil {
+		return
+	}
+	switch {
+	case by.Operator:
+		rec.caller = "operator"
+	case by.Role != "":
+		rec.caller = by.Role
+	case by.SignedIn:
+		rec.caller = "signed in"
+	default:
+		rec.caller = "nobody"
+	}
 }
 
 // recorder remembers what became of a request.
 type recorder struct {
 	http.ResponseWriter
-	log    *slog.Logger
-	id     string
-	status int // 0: nothing is written yet
-	bytes  int64
+	log      *slog.Logger
+	start    time.Time
+	deadline deadline // here, so that it costs no allocation of its own
+	id       string
+	caller   string // "": nobody asked who it is
+	err      error  // ours
+	status   int    // 0: nothing is written yet
+	bytes    int64
 }
 
 func (w *recorder) WriteHeader(status int) {

@@ -104,7 +104,7 @@ func zeroWeight(params string) bool {
 }
 
 // Names says whether the client asks for a media type by its name, as EventSource asks for
-// text/event-stream.
+// text/event-stream and a browser that goes to a page for text/html.
 func Names(r *http.Request, mediaType string) bool {
 	for _, line := range r.Header["Accept"] {
 		for part := range strings.SplitSeq(line, ",") {

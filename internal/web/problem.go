@@ -39,11 +39,14 @@ var sorts = prepare([...]sort{
 	fault.Capability:      {status: 501, name: "capability", title: "This database cannot do that"},
 	fault.Unavailable:     {status: 503, name: "unavailable", title: "The service is not available at the moment"},
 	fault.Full:            {status: 507, name: "storage-full", title: "The storage is full"},
+	fault.LongAddress:     {status: 414, name: "address-too-long", title: "The address is too long"},
+	fault.LongHeader:      {status: 431, name: "header-too-large", title: "The header fields are too large"},
+	fault.Lacking:         {status: 501, name: "not-offered", title: "This server does not offer that"},
 	fault.Retry:           {status: 503, name: "unavailable", title: "The service is not available at the moment"},
 	fault.Unique:          {status: 409, name: "conflict", title: "The request conflicts with what is stored"},
 })
 
-func prepare(s [19]sort) [19]sort {
+func prepare(s [22]sort) [22]sort {
 	for i := range s {
 		b := doc.AppendString([]byte(`{"type":`), "/problems/"+s[i].name)
 		b = doc.AppendString(append(b, `,"title":`...), s[i].title)
@@ -110,7 +113,11 @@ func Problem(w http.ResponseWriter, r *http.Request, err error, more ...Member) 
 		}
 		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	}
-	Report(w, r, err)
+	if rec := recorderOf(w); rec == nil {
+		Report(w, r, err)
+	} else if ours(r, err) {
+		rec.err = err
+	}
 	h["Content-Type"] = problemType
 	h["Cache-Control"] = noStore
 	b := Borrow()
@@ -119,16 +126,21 @@ func Problem(w http.ResponseWriter, r *http.Request, err error, more ...Member) 
 	Write(w, r, s.status, b.B)
 }
 
-// Report logs an error that is ours, with the id that the client is told. Problem does it; it is for
-// errors that are told inside a larger answer.
+// Report logs an error that is ours, with the id that the client is told. It is for errors that are
+// told inside a larger answer: those that Problem tells are in the line of the request.
 func Report(w http.ResponseWriter, r *http.Request, err error) {
-	k := kind(err)
-	if sorts[k].status < 500 || k == fault.Capability || errors.Is(r.Context().Err(), context.Canceled) {
-		return // theirs, or nobody is there any more
+	if !ours(r, err) {
+		return
 	}
 	logOf(w).LogAttrs(r.Context(), slog.LevelError, "request failed",
 		slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
-		slog.Int("status", sorts[k].status), slog.Any("error", err))
+		slog.Int("status", Status(err)), slog.Any("error", err))
+}
+
+// ours says whether the server failed: not when the client did, or has gone.
+func ours(r *http.Request, err error) bool {
+	k := kind(err)
+	return sorts[k].status >= 500 && k != fault.Capability && k != fault.Lacking && !errors.Is(r.Context().Err(), context.Canceled)
 }
 
 var (
@@ -157,7 +169,7 @@ func AppendProblem(dst []byte, w http.ResponseWriter, r *http.Request, err error
 		}
 		dst = append(dst, ']')
 	}
-	if k == fault.Capability && e.Op != "" {
+	if (k == fault.Capability || k == fault.Lacking) && e.Op != "" {
 		dst = doc.AppendString(append(dst, `,"capability":`...), e.Op)
 	}
 	for _, m := range more {

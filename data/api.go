@@ -9,7 +9,6 @@ import (
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
-	"github.com/bluell/plinth/spec"
 )
 
 // Record is one row, by field ordinal. Value is one of its values.
@@ -155,37 +154,3 @@ type Sight struct {
 	Read, Create, Update, Delete bool
 	Readable, Writable           []bool // by field ordinal
 }
-
-/*
-The DB's methods (being written in this package):
-
-	func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB, error)
-	func (db *DB) App() *spec.App
-	func (db *DB) Close() error
-
-	// Reads append JSON to dst.
-	func (db *DB) List(ctx, by Caller, q *ListQuery, dst []byte) ([]byte, error)       // {"items":[…],"next":"…","total":n}
-	func (db *DB) Groups(ctx, by Caller, q *GroupQuery, dst []byte) ([]byte, error)    // {"groups":[…]}
-	func (db *DB) Get(ctx, by Caller, t Target, v View, dst []byte) (out []byte, rev int64, err error)
-	func (db *DB) Records(ctx, by Caller, q *ListQuery) ([]Record, string, error)     // for Go code; next cursor
-	func (db *DB) File(ctx, by Caller, collection, id, field, name string) (FileInfo, error)
-	func (db *DB) Sight(by Caller, collection string) Sight
-
-	// Allow decides what needs only the caller, before the body is read: nil, 401, 403 or (unknown collection) 404.
-	func (db *DB) Allow(by Caller, collection string, op Op) error
-	func (db *DB) Create(ctx, by Caller, collection string, body *doc.Node, o WriteOptions) (Reply, error)
-	func (db *DB) Update(ctx, by Caller, collection, id string, patch *doc.Node, o WriteOptions) (Reply, error)
-	func (db *DB) Put(ctx, by Caller, collection, id string, body *doc.Node, o WriteOptions) (Reply, error)
-	func (db *DB) Increment(ctx, by Caller, collection, id string, body *doc.Node, o WriteOptions) (Reply, error)
-	func (db *DB) Delete(ctx, by Caller, collection, id string, o WriteOptions) (Reply, error)
-	func (db *DB) Batch(ctx, by Caller, ops []Operation, atomic bool, o WriteOptions) (results []Result, replayed []byte, err error)
-	// a failing operation of an atomic batch: err is *BatchError{Operation int, Err error}
-
-	func (db *DB) Explain(ctx, by Caller, q *ListQuery) (*Explanation, error)
-	func (db *DB) Ready(ctx) (write bool, err error)
-	func (db *DB) Backup(ctx, w io.Writer, progress func(done, total int)) error
-
-	// migrate.go
-	func (db *DB) Plan / Apply: see there
-*/
-var _ *spec.App

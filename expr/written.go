@@ -6,18 +6,20 @@ import (
 	"time"
 )
 
-// Written is a tree as somebody would write it in an app file. What stands for a value that comes
-// later is a question mark; what was joined to paths (Guard) is left out.
-func Written(n *Node) string {
-	var w writing
-	w.node(n, 0)
+// Written is a part of the expression, a node of its tree, as somebody would write it in an app file.
+// What stands for a value that comes later is a question mark; what was joined to paths (Guard) is
+// left out.
+func (e *Expr) Written(part *Node) string {
+	w := writing{reads: e.Reads, vars: map[int]string{}}
+	w.node(part, bindsCond)
 	return w.String()
 }
 
-// writing is a text that grows, and the names of the variables in sight.
+// writing is a text that grows, and the names of what is in sight.
 type writing struct {
 	strings.Builder
-	vars map[int]string
+	reads []Read
+	vars  map[int]string
 }
 
 // How tightly operations bind: what binds less than its place asks for is put in parentheses.
@@ -128,14 +130,18 @@ func (w *writing) member(n *Node) {
 		w.WriteByte('.')
 	}
 	name, _, _ := strings.Cut(n.Name, "$")
+	if n.Op == OpInverse { // it has the name of the reference that it follows back
+		for _, r := range w.reads {
+			if r.Inverse && r.To == n.Type.Ref && r.Ord == n.Index {
+				name = r.Name
+			}
+		}
+	}
 	w.WriteString(name)
 }
 
 func (w *writing) quantifier(n *Node) {
 	w.node(n.Args[0], bindsDot)
-	if w.vars == nil {
-		w.vars = map[int]string{}
-	}
 	outer, shadows := w.vars[n.Bind]
 	if !shadows {
 		w.vars[n.Bind] = variable(len(w.vars))

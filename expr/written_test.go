@@ -25,7 +25,7 @@ func TestWritten(t *testing.T) {
 			t.Errorf("%s: %v", src, err)
 			continue
 		}
-		if got := Written(e.Root); got != want {
+		if got := e.Written(e.Root); got != want {
 			t.Errorf("%s is written %s, want %s", src, got, want)
 		}
 	}
@@ -33,14 +33,14 @@ func TestWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := Written(e.Root); got != `n == ?` {
+	if got := e.Written(e.Root); got != `n == ?` {
 		t.Error(got)
 	}
 	e, err = Compile(`input.n > n`, env, "posts", InUpdate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := Written(e.Root); got != `input.n > n` {
+	if got := e.Written(e.Root); got != `input.n > n` {
 		t.Error(got)
 	}
 }
@@ -54,7 +54,7 @@ func TestWrittenIsReadAgain(t *testing.T) {
 			t.Errorf("%s: %v", m.src, err)
 			continue
 		}
-		written := Written(e.Root)
+		written := e.Written(e.Root)
 		again, err := Compile(written, env, "posts", max(m.use, InWrite)) // a path that is compared may be arithmetic now
 		if err != nil {
 			t.Errorf("%s is written %s: %v", m.src, written, err)

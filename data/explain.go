@@ -75,7 +75,10 @@ func advise(k *kind, q *driver.Query) []string {
 		take(ordered[0])
 	}
 	if len(names) == 0 {
-		return nil
+		if q.Where == nil {
+			return nil
+		}
+		return []string{"no index of " + k.Name + " can find what is asked: one serves ==, in, <, <=, >, >= and startsWith on a field of its own"}
 	}
 	return []string{"add to " + k.Name + ": indexes: - [" + strings.Join(names, ", ") + "]"}
 }
@@ -160,22 +163,22 @@ func (db *DB) Why(ctx context.Context, by Caller, op Op, collection, id string) 
 			return fault.New(fault.BadRequest, "this rule looks at the record: name its id")
 		}
 		s := db.scope(&by, fetcher{db, ctx, rd}, rec, rec)
-		holds, err := v.judge(rule.Root, s, 0)
+		holds, err := v.judge(rule, rule.Root, s, 0)
 		v.Holds = holds || by.Operator
 		return err
 	})
 	return v, err
 }
 
-func (v *Verdict) judge(n *expr.Node, s *expr.Scope, depth int) (bool, error) {
+func (v *Verdict) judge(rule *expr.Expr, n *expr.Node, s *expr.Scope, depth int) (bool, error) {
 	holds, err := expr.Holds(n, s)
 	if err != nil {
 		return false, err
 	}
-	v.Parts = append(v.Parts, Part{Text: n.String(), Holds: holds, Depth: depth})
+	v.Parts = append(v.Parts, Part{Text: rule.Written(n), Holds: holds, Depth: depth})
 	if n.Op == expr.OpAnd || n.Op == expr.OpOr || n.Op == expr.OpNot {
 		for _, a := range n.Args {
-			if _, err := v.judge(a, s, depth+1); err != nil {
+			if _, err := v.judge(rule, a, s, depth+1); err != nil {
 				return false, err
 			}
 		}

@@ -138,13 +138,9 @@ func (p *problems) files(f *spec.Field, uploads []Upload) Value {
 				return Value{}
 			}
 		}
-		files[i] = u.info()
+		files[i] = FileInfo(u)
 	}
 	return storeFiles(f, files)
-}
-
-func (u Upload) info() FileInfo {
-	return FileInfo{Name: u.Name, Type: u.Type, Blob: u.Blob, Size: u.Size}
 }
 
 // keepFiles reads a file field of a patch that is neither null nor an upload: the files that stay, as

@@ -65,7 +65,7 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 // told is a failure that was printed, with its cause for the exit code.
 type told struct{ error }
 
-func (t told) Unwrap() []error { return []error{silent, t.error} }
+func (t told) Unwrap() []error { return []error{errTold, t.error} }
 
 // own counts the collections that the app file declares.
 func own(app *spec.App) int {

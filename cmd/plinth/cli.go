@@ -105,12 +105,12 @@ func exitCode(err error, began bool) int {
 	}
 }
 
-// silent is a failure that was told already.
-var silent = errors.New("told already")
+// errTold is a failure that was told already.
+var errTold = errors.New("told already")
 
 // report tells a failure: to people on stderr, and to programs as the one object.
 func (c *cli) report(err error, code int) {
-	if errors.Is(err, silent) {
+	if errors.Is(err, errTold) {
 		return
 	}
 	text := plain(err)

@@ -12,7 +12,8 @@ import (
 )
 
 // Explain reads EXPLAIN QUERY PLAN, whose lines are "SEARCH alias USING INDEX name (…)",
-// "SCAN alias" and "USE TEMP B-TREE FOR ORDER BY".
+// "SCAN alias", "SCAN alias USING INDEX name" and "USE TEMP B-TREE FOR ORDER BY". An index that is
+// scanned gives the order only: what is asked for is looked for in every row.
 func (s *stmt) Explain(ctx context.Context, _ []expr.Value) (driver.Explanation, error) {
 	var x driver.Explanation
 	err := s.e.inspecting(ctx, func(c *conn) error {
@@ -45,7 +46,9 @@ func (s *stmt) step(x *driver.Explanation, line string, names map[string]string)
 		if !slices.Contains(x.Indexes, name) {
 			x.Indexes = append(x.Indexes, name)
 		}
-		return
+		if !s.filters {
+			return
+		}
 	}
 	if words[0] != "SCAN" || len(words) < 2 {
 		return

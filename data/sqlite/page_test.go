@@ -148,3 +148,30 @@ func TestExplainScans(t *testing.T) {
 		t.Errorf("%+v, %v", x, err)
 	}
 }
+
+// An index that is read whole, because nothing in it is asked for, is a scan where there is a filter.
+func TestExplainScansOfIndexes(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	byID := []driver.Key{{Ord: spec.OrdID}}
+	asked := op(expr.OpEq, mine(postStock), param(0, expr.Int))
+	for _, c := range []struct {
+		name  string
+		q     driver.Query
+		scans []string
+	}{
+		{"in order", driver.Query{Sort: byID}, nil},
+		{"in order, some", driver.Query{Sort: byID, Where: asked}, []string{"posts"}},
+		{"by an index, some", driver.Query{Sort: []driver.Key{{Ord: postTitle}, {Ord: spec.OrdID}}, Where: asked}, []string{"posts"}},
+	} {
+		c.q.From, c.q.Limit, c.q.Cols = posts, 1, []driver.Col{{Ord: postTitle}}
+		s, err := e.Prepare(&c.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := s.Explain(t.Context(), nil)
+		if err != nil || !slices.Equal(x.Scans, c.scans) {
+			t.Errorf("%s: scans %q, want %q: %q %v", c.name, x.Scans, c.scans, x.Steps, err)
+		}
+	}
+}

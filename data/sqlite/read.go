@@ -19,7 +19,8 @@ var errArgs = errors.New("a query was given fewer arguments than it names")
 // stmt is a prepared query. Each connection prepares its text when it first meets it.
 type stmt struct {
 	*sqldb.Statement
-	e *Engine
+	e       *Engine
+	filters bool // it asks for some rows of its table only
 }
 
 func (s *stmt) Text() string { return s.SQL }
@@ -29,7 +30,7 @@ func (e *Engine) Prepare(q *driver.Query) (driver.Stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stmt{s, e}, nil
+	return &stmt{s, e, q.Where != nil}, nil
 }
 
 // readers are the connections that read, opened when all that are open are busy. Each place is

@@ -24,7 +24,7 @@ func (d *door) batch(w http.ResponseWriter, r *http.Request) error {
 	if wr.options.Idempotency, err = idempotency(r); err != nil {
 		return err
 	}
-	if wr.by, err = d.caller(r); err != nil {
+	if wr.by, err = d.who(w, r); err != nil {
 		return err
 	}
 	if err := wr.read(w, r, d.limit(), web.PlainJSON); err != nil {

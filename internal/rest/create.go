@@ -9,7 +9,7 @@ import (
 
 // create answers POST /api/{collection}.
 func (d *door) create(w http.ResponseWriter, r *http.Request) error {
-	wr, err := d.begin(r, data.Create)
+	wr, err := d.begin(w, r, data.Create)
 	if err != nil {
 		return err
 	}

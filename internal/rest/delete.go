@@ -8,7 +8,7 @@ import (
 
 // delete answers DELETE /api/{collection}/{id}.
 func (d *door) delete(w http.ResponseWriter, r *http.Request) error {
-	wr, err := d.begin(r, data.Delete)
+	wr, err := d.begin(w, r, data.Delete)
 	if err != nil {
 		return err
 	}

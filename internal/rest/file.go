@@ -18,7 +18,7 @@ func (d *door) file(w http.ResponseWriter, r *http.Request) error {
 	if err := nothing(r); err != nil {
 		return err
 	}
-	by, err := d.caller(r)
+	by, err := d.who(w, r)
 	if err != nil {
 		return err
 	}
@@ -54,9 +54,10 @@ func withCharset(t string) string {
 	return t
 }
 
-// serveContent is http.ServeContent with problems for its refusals.
+// serveContent is http.ServeContent with problems for its refusals, for as long as the client takes
+// what is sent.
 func serveContent(w http.ResponseWriter, r *http.Request, modified time.Time, content io.ReadSeeker) {
-	http.ServeContent(&refusals{ResponseWriter: w, r: r}, r, "", modified, content)
+	http.ServeContent(&refusals{ResponseWriter: web.Paced(w), r: r}, r, "", modified, content)
 }
 
 // refusals turns the plain-text errors of http.ServeContent into problems.

@@ -9,7 +9,7 @@ import (
 
 // increment answers POST /api/{collection}/{id}/increment.
 func (d *door) increment(w http.ResponseWriter, r *http.Request) error {
-	wr, err := d.begin(r, data.Update)
+	wr, err := d.begin(w, r, data.Update)
 	if err != nil {
 		return err
 	}

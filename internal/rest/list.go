@@ -26,19 +26,26 @@ func (d *door) list(w http.ResponseWriter, r *http.Request) error {
 	if err := q.fromQuery(r); err != nil {
 		return err
 	}
-	return d.answer(w, r, &q)
-}
-
-// answer asks a question of the collection in the path.
-func (d *door) answer(w http.ResponseWriter, r *http.Request, q *question) error {
-	by, err := d.caller(r)
+	by, err := d.reader(w, r)
 	if err != nil {
 		return err
 	}
-	q.list.Collection = r.PathValue("collection")
-	if err := d.store.Allow(by, q.list.Collection, data.Read); err != nil {
-		return err
+	return d.answer(w, r, by, &q)
+}
+
+// reader is the caller, when he may read the collection in the path as far as it is known without a
+// look at records.
+func (d *door) reader(w http.ResponseWriter, r *http.Request) (data.Caller, error) {
+	by, err := d.who(w, r)
+	if err != nil {
+		return by, err
 	}
+	return by, d.store.Allow(by, r.PathValue("collection"), data.Read)
+}
+
+// answer asks a question of the collection in the path.
+func (d *door) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *question) (err error) {
+	q.list.Collection = r.PathValue("collection")
 	buf := web.Borrow()
 	defer buf.Return()
 	if q.grouped {
@@ -131,18 +138,14 @@ func (q *question) settle(there func(string) bool) error {
 
 // stream hands a request for a live answer on.
 func (d *door) stream(w http.ResponseWriter, r *http.Request, id string) error {
-	by, err := d.caller(r)
+	by, err := d.reader(w, r)
 	if err != nil {
-		return err
-	}
-	collection := r.PathValue("collection")
-	if err := d.store.Allow(by, collection, data.Read); err != nil {
 		return err
 	}
 	if d.live == nil {
 		return noLive()
 	}
-	d.live.Stream(w, web.Endless(w, r), by, collection, id)
+	d.live.Stream(w, web.Endless(w, r), by, r.PathValue("collection"), id)
 	return nil
 }
 
@@ -150,7 +153,7 @@ func (d *door) multiplex(w http.ResponseWriter, r *http.Request) error {
 	if !web.Accepts(r, stream) {
 		return fault.New(fault.NotAcceptable, "the answer is %s", stream)
 	}
-	by, err := d.caller(r)
+	by, err := d.who(w, r)
 	if err != nil {
 		return err
 	}

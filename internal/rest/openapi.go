@@ -17,7 +17,7 @@ func (d *door) openapi(w http.ResponseWriter, r *http.Request) error {
 	if err := nothing(r); err != nil {
 		return err
 	}
-	by, err := d.caller(r)
+	by, err := d.who(w, r)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func Describe(app *spec.App, sight func(collection string) data.Sight, version s
 	components := object("schemas", p.schemas, "parameters", parameters(), "responses", responses())
 	prune(components, p.paths)
 	components.Set("securitySchemes", object("bearer", object("type", "http", "scheme", "bearer",
-		"description", "A session's token (POST /api/auth/login) or an API key.")))
+		"description", "An API key, which `plinth key add` makes.")))
 	title := cmp.Or(app.Name, "app")
 	license := object("name", "Proprietary", "identifier", "LicenseRef-Proprietary")
 	return object(
@@ -120,7 +120,7 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 	p.schemas.Set(name, p.record(c, s))
 	p.schemas.Set(name+".part", p.part(c, s))
 	base := "/api/" + name
-	many, one := doc.NewObject(), doc.NewObject()
+	many, asked, one := doc.NewObject(), doc.NewObject(), doc.NewObject()
 	one.Set("parameters", doc.NewArray(ref("parameters", "id")))
 	if s.Read {
 		page, groups := p.page(c), ref("schemas", "Groups")
@@ -128,10 +128,8 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 		many.Set("get", p.operation(name, "list", "List "+name, "A page of the records that the caller may read, or, with group or aggregate, what they amount to.",
 			[]string{"filter", "param", "sort", "fields", "expand", "limit", "cursor", "count", "group", "aggregate"}, nil,
 			object("200", list), 400, 401, 403, 404, 406, 501))
-		asked := doc.NewObject()
 		asked.Set("post", p.operation(name, "query", "List "+name+", asked in a body", "The same as the list, for long questions.", nil,
 			object("required", true, "content", jsonOf(ref("schemas", "Question"))), object("200", list), 400, 401, 403, 404, 406, 413, 415))
-		p.paths.Set(base+"/query", asked)
 		one.Set("get", p.operation(name, "read", "Read one of "+name, "One record. Its ETag is its revision.", []string{"fields", "expand", "ifNoneMatch"}, nil,
 			object("200", p.found(c), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412, 501))
 	}
@@ -159,6 +157,9 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 	}
 	if len(many.Keys) > 0 {
 		p.paths.Set(base, many)
+	}
+	if len(asked.Keys) > 0 {
+		p.paths.Set(base+"/query", asked)
 	}
 	if len(one.Keys) > 1 {
 		p.paths.Set(base+"/{id}", one)
@@ -279,10 +280,10 @@ func (p *description) increments(c *spec.Collection, s data.Sight) {
 			object("200", p.answer(c, s, "The record as it is now", false), "204", done()), 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 507)))
 }
 
-// lookups are the routes by unique fields.
+// lookups are the routes by unique fields. The one by id is the record's own.
 func (p *description) lookups(c *spec.Collection, s data.Sight) {
 	for _, f := range c.Fields {
-		if !f.Unique || !s.Readable[f.Ord] || f.Companion != spec.Own {
+		if f.Name == "id" || !f.Unique || !s.Readable[f.Ord] || f.Companion != spec.Own {
 			continue
 		}
 		value := object("name", "value", "in", "path", "required", true, "description", "The value of "+f.Name, "schema", object("type", "string"))

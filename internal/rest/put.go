@@ -10,7 +10,7 @@ import (
 // put answers PUT /api/{collection}/{id}. It may create, or update: which of the two, and so which
 // rule is asked, is known when the record has been looked for.
 func (d *door) put(w http.ResponseWriter, r *http.Request) error {
-	wr, err := d.begin(r, data.Update)
+	wr, err := d.begin(w, r, data.Update)
 	if wr == nil || err != nil && d.store.Allow(wr.by, wr.collection, data.Create) != nil {
 		return err
 	}

@@ -16,6 +16,10 @@ func (d *door) query(w http.ResponseWriter, r *http.Request) error {
 	if err := nothing(r); err != nil {
 		return err
 	}
+	by, err := d.reader(w, r)
+	if err != nil {
+		return err
+	}
 	body, err := web.ReadJSON(w, r, d.limit(), web.PlainJSON)
 	if err != nil {
 		return err
@@ -24,7 +28,7 @@ func (d *door) query(w http.ResponseWriter, r *http.Request) error {
 	if err := q.fromBody(body.Node); err != nil {
 		return err
 	}
-	return d.answer(w, r, &q)
+	return d.answer(w, r, by, &q)
 }
 
 func (q *question) fromBody(n *doc.Node) error {

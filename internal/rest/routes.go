@@ -55,7 +55,13 @@ type Options struct {
 func New(store Store, caller func(*http.Request) (data.Caller, error), o Options) http.Handler {
 	d := &door{store: store, caller: caller, live: o.Live, blobs: o.Blobs, version: o.Version}
 	mux := http.NewServeMux()
-	route := func(pattern string, m methods) { mux.Handle(pattern, m.handler()) }
+	route := func(pattern string, m methods) {
+		h := m.handler()
+		if strings.HasPrefix(pattern, "/api/{collection}") {
+			h = collections(h)
+		}
+		mux.Handle(pattern, h)
+	}
 	route("/api/{collection}", methods{http.MethodGet: d.list, http.MethodPost: d.create})
 	route("/api/{collection}/query", methods{http.MethodPost: d.query})
 	route("/api/{collection}/{id}", methods{http.MethodGet: d.read, http.MethodPatch: d.update, http.MethodPut: d.put, http.MethodDelete: d.delete})
@@ -78,6 +84,19 @@ func New(store Store, caller func(*http.Request) (data.Caller, error), o Options
 	return clean{mux}
 }
 
+// collections keeps the routes of collections from names that no collection can have (see the app
+// file): what is under /api/auth or /api/live has routes of its own, or none.
+func collections(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.PathValue("collection") {
+		case "auth", "batch", "live", "docs", "changes", "files", "openapi", "openapi.json":
+			web.Problem(w, r, noRoute)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
 var noRoute = fault.New(fault.NotFound, "there is no such route")
 
 // door is what every act needs.
@@ -87,6 +106,15 @@ type door struct {
 	live    Live
 	blobs   data.Blobs
 	version string
+}
+
+// who asks, told to the log too.
+func (d *door) who(w http.ResponseWriter, r *http.Request) (data.Caller, error) {
+	by, err := d.caller(r)
+	if err == nil {
+		web.Asks(w, &by)
+	}
+	return by, err
 }
 
 // act answers one method of a route. Its error leaves by web.Problem.

@@ -11,7 +11,7 @@ import (
 
 // update answers PATCH /api/{collection}/{id}.
 func (d *door) update(w http.ResponseWriter, r *http.Request) error {
-	wr, err := d.begin(r, data.Update)
+	wr, err := d.begin(w, r, data.Update)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type write struct {
 }
 
 // begin reads what needs no body: parameters, headers, the caller, and what he may do at all.
-func (d *door) begin(r *http.Request, op data.Op) (*write, error) {
+func (d *door) begin(w http.ResponseWriter, r *http.Request, op data.Op) (*write, error) {
 	if err := nothing(r); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (d *door) begin(r *http.Request, op data.Op) (*write, error) {
 	if wr.options.Idempotency, err = idempotency(r); err != nil {
 		return nil, err
 	}
-	if wr.by, err = d.caller(r); err != nil {
+	if wr.by, err = d.who(w, r); err != nil {
 		return nil, err
 	}
 	return wr, d.store.Allow(wr.by, wr.collection, op)

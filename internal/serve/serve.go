@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -57,6 +56,8 @@ func Run(ctx context.Context, h http.Handler, o Options) error {
 	return end(srv, timeout(o)+slack)
 }
 
+// newServer reads more before the body than an app allows: web.Guard refuses what is too long with a
+// problem. Only what is far too long gets the plain 431 of net/http.
 func newServer(h http.Handler, o Options) *http.Server {
 	t := timeout(o)
 	return &http.Server{
@@ -64,7 +65,7 @@ func newServer(h http.Handler, o Options) *http.Server {
 		ReadHeaderTimeout:            readHeader,
 		WriteTimeout:                 t + slack,
 		IdleTimeout:                  idle,
-		MaxHeaderBytes:               o.Limits.Header,
+		MaxHeaderBytes:               web.MaxAddress + 2*o.Limits.Header,
 		DisableGeneralOptionsHandler: true, // OPTIONS * has the answer of our own router
 		ErrorLog:                     slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
@@ -88,19 +89,16 @@ func end(srv *http.Server, wait time.Duration) error {
 	return nil
 }
 
-// patient sets the deadlines that depend on the request: a body must arrive within the time of a
-// request, and what is meant to take long (streams, files) may.
+// patient gives a body the time of a request to arrive in. What is meant to take long (files, streams)
+// moves or lifts the deadline of its answer itself: a route may, a client may not.
 type patient struct {
 	next http.Handler
 	time time.Duration
 }
 
 func (p patient) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.ContentLength != 0:
+	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.time))
-	case web.Names(r, "text/event-stream"), !strings.HasPrefix(r.URL.Path, "/api/"), strings.HasPrefix(r.URL.Path, "/api/files/"):
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	}
 	p.next.ServeHTTP(w, r)
 }

@@ -125,6 +125,9 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 		}
 		w.err = err
 	}
+	if panicked == nil && !begun {
+		w.status = http.StatusOK // what net/http says for a handler that says nothing
+	}
 	g.tell(w, r)
 	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)

@@ -16,19 +16,16 @@ type Params struct {
 
 type param struct{ name, value string }
 
-// Bounds of a query string; what is longer goes into the body of POST …/query.
-const (
-	maxQuery  = 32 << 10
-	maxParams = 1100
-)
+// maxParams bounds the number of parameters; MaxAddress bounds their length.
+const maxParams = 1100
 
 // Query reads the query string. Every parameter must be one of names, and there once; a name
 // that ends with * stands for all that begin so, a name that ends with + may be repeated.
 func (p *Params) Query(r *http.Request, names ...string) error {
 	p.list = p.few[:0]
 	raw := r.URL.RawQuery
-	if len(raw) > maxQuery {
-		return fault.New(fault.BadRequest, "the query string is longer than 32 KB: ask with POST and a body")
+	if len(raw) > MaxAddress {
+		return longAddress
 	}
 	var seen map[string]bool // once there are many
 	for raw != "" {

@@ -12,7 +12,7 @@ function el(name, attributes = {}, ...children) {
     if (k.startsWith("on")) node.addEventListener(k.slice(2), v);
     else if (v !== undefined && v !== false) node.setAttribute(k, v === true ? "" : v);
   }
-  node.append(...children.filter((c) => c !== null && c !== undefined));
+  node.append(...children.filter((c) => c !== null && c !== undefined && c !== ""));
   return node;
 }
 
@@ -23,6 +23,14 @@ function resolve(node) {
   }
   return node ?? {};
 }
+
+// prose is text in which `such` is code.
+function prose(text = "") {
+  return text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
+}
+
+// free says whether a parameter stands for several whose names the client chooses.
+const free = (parameter) => resolve(parameter.schema).type === "object";
 
 function operations() {
   const list = [];
@@ -74,7 +82,8 @@ function example(schema, depth = 0) {
         case "email": return "name@example.com";
         case "uri": return "https://example.com/";
       }
-      return schema.pattern?.startsWith("^-?[0-9]") ? "0" : "";
+      if (schema.pattern?.startsWith("^-?[0-9]")) return "0";
+      return schema.minLength > 1 ? "some text ".repeat(Math.ceil(schema.minLength / 10)).slice(0, schema.maxLength).trim() : "";
   }
   return null;
 }
@@ -82,23 +91,19 @@ function example(schema, depth = 0) {
 function showOperation(op) {
   const fields = op.parameters.map((p) => {
     const id = "parameter-" + p.in + "-" + p.name;
-    const input = el("input", { id, required: p.required, "data-name": p.name, "data-in": p.in, autocomplete: "off" });
-    return el("div", { class: "field" }, el("label", { for: id }, p.name + (p.required ? " *" : "")), input, el("small", {}, p.description ?? ""));
+    const input = el("input", { id, required: p.required, "data-name": p.name, "data-in": free(p) ? "free" : p.in,
+      placeholder: free(p) ? `${p.name}.name=value&${p.name}.other=value` : undefined, "aria-describedby": id + "-about", autocomplete: "off", spellcheck: "false" });
+    return el("div", { class: "field" }, el("label", { for: id }, p.name + (p.required ? " *" : "")), input, el("small", { id: id + "-about" }, ...prose(p.description)));
   });
-  let extra = null;
-  if (op.method === "GET" && op.operationId.endsWith(".list")) {
-    extra = el("div", { class: "field" }, el("label", { for: "more" }, "more"),
-      el("input", { id: "more", placeholder: "param.name=value", autocomplete: "off" }), el("small", {}, "Further parameters, as they stand in the address."));
-  }
   const content = op.requestBody?.content ?? {};
   const type = Object.keys(content).find((t) => t.includes("json"));
   const body = type ? el("textarea", { id: "body", "aria-label": "Body", spellcheck: "false" }) : null;
   if (body) body.value = JSON.stringify(example(content[type].schema), null, 2);
   const answer = el("section", { "aria-live": "polite" });
   const form = el("form", { onsubmit: (e) => { e.preventDefault(); send(op, form, type, answer); } },
-    ...fields, extra, body ? el("h3", {}, "Body (" + type + ")") : null, body, el("p", {}, el("button", {}, "Send")));
+    ...fields, body ? el("h3", {}, "Body (" + type + ")") : null, body, el("p", {}, el("button", {}, "Send")));
   at("operation").replaceChildren(el("h2", {}, op.summary ?? op.operationId),
-    el("p", {}, el("span", { class: "method" }, op.method + " "), el("code", {}, op.path)), el("p", {}, op.description ?? ""), form, answer);
+    el("p", {}, el("span", { class: "method" }, op.method + " "), el("code", {}, op.path)), el("p", {}, ...prose(op.description)), form, answer);
 }
 
 async function send(op, form, type, answer) {
@@ -110,10 +115,10 @@ async function send(op, form, type, answer) {
     if (input.value === "") continue;
     if (where === "path") path = path.replace("{" + name + "}", () => encodeURIComponent(input.value));
     else if (where === "query") query.set(name, input.value);
+    else if (where === "free") for (const [k, v] of new URLSearchParams(input.value)) query.set(k, v);
     else headers[name] = input.value;
   }
-  const more = form.querySelector("#more")?.value;
-  const search = [query.toString(), more].filter(Boolean).join("&");
+  const search = query.toString();
   if (op.operationId.includes(".file.")) headers.Accept = "*/*";
   if (type) headers["Content-Type"] = type;
   if (key) headers.Authorization = "Bearer " + key;
@@ -122,18 +127,24 @@ async function send(op, form, type, answer) {
   const start = performance.now();
   try {
     const response = await fetch(address, { method: op.method, headers, body: type ? form.querySelector("#body").value : undefined, cache: "no-store" });
-    const text = await response.text();
+    const text = await shownBody(response);
     const took = Math.round(performance.now() - start);
     const shown = [...response.headers].map(([k, v]) => k + ": " + v).join("\n");
-    answer.replaceChildren(el("h3", {}, "Answer"),
+    answer.replaceChildren(...[el("h3", {}, "Answer"),
       el("p", {}, el("span", { class: "status" }, response.status + " " + response.statusText), " in " + took + " ms"),
-      el("pre", {}, op.method + " " + address), el("pre", {}, shown), el("pre", {}, pretty(text)));
+      el("pre", {}, op.method + " " + address), el("pre", {}, shown), text === "" ? null : el("pre", { class: "body", tabindex: "0", "aria-label": "Body of the answer" }, text)].filter(Boolean));
+    answer.scrollIntoView({ block: "nearest" });
   } catch (e) {
     answer.replaceChildren(el("h3", {}, "Answer"), el("p", { role: "alert" }, String(e)));
   }
 }
 
-function pretty(text) {
+// shownBody is the body of an answer as people read it; of what is no text, how much there is.
+async function shownBody(response) {
+  const type = response.headers.get("Content-Type") ?? "";
+  const body = await response.blob();
+  if (body.size > 0 && !/^text\/|json|xml/.test(type)) return `${body.size} bytes of ${type}`;
+  const text = await body.text();
   try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
 }
 
@@ -143,17 +154,23 @@ function route() {
   for (const a of document.querySelectorAll("nav a")) {
     if (a.hash === location.hash) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
   }
-  if (op) showOperation(op);
+  if (!op) return;
+  showOperation(op);
+  if (at("operation").getBoundingClientRect().top > innerHeight / 2) at("operation").scrollIntoView(); // one column: it is below the list
 }
 
 async function load() {
   at("notice").textContent = "";
+  at("notice").classList.remove("bad");
   const response = await fetch("/api/openapi.json", { headers: key ? { Authorization: "Bearer " + key } : {}, cache: "no-store" });
   const answer = await response.json();
   if (!response.ok) {
-    at("notice").textContent = answer.detail ?? "The description could not be read.";
+    at("notice").textContent = "This key was refused: " + (answer.detail ?? response.statusText);
+    at("notice").classList.add("bad");
+    key = "";
     return;
   }
+  at("notice").textContent = key ? "With this key, these are the operations." : "";
   api = answer;
   document.title = at("title").textContent = api.info.title;
   showList(operations());

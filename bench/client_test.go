@@ -44,7 +44,8 @@ func TestAskReadsEveryKindOfBody(t *testing.T) {
 }
 
 func TestSeedIsTheSameEachTime(t *testing.T) {
-	if seedPost(10, "a") != seedPost(10, "a") || seedPost(10, "a") == seedPost(11, "a") {
+	first, again, next := seedPost(10, "a"), seedPost(10, "a"), seedPost(11, "a")
+	if first != again || first == next {
 		t.Error("a post must depend on its number alone")
 	}
 }

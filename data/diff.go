@@ -52,6 +52,8 @@ func (d *differ) emit(a action, lossy bool, format string, args ...any) {
 		if from := t.column(a.Fill.From); from != nil {
 			s.column = from.origin
 		}
+	case a.Change.Kind == driver.AddColumn:
+		s.table = d.cur.table(a.Change.Table).origin
 	case a.Change.Kind == driver.DropTable:
 		s.table = d.cur.table(a.Change.Table).origin
 	case a.Change.Kind == driver.DropColumn:
@@ -263,7 +265,7 @@ func (d *differ) fill(t, w *tableShape) {
 // named and left alone.
 func drift(s *shape, tables []driver.Table) []string {
 	var out []string
-	report := func(format string, args ...any) { out = append(out, fmt.Sprintf("drift: "+format, args...)) }
+	report := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	found := map[string]driver.Table{}
 	for _, t := range tables {
 		found[t.Name] = t

@@ -60,6 +60,9 @@ func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*M
 		}
 		j.catchUp(tables)
 		m, err := plan(ctx, app, eng, key, j.shape, tables)
+		if err == nil {
+			m.tell(eng)
+		}
 		if err == nil || !moved(ctx, eng, j.rev) {
 			return m, err
 		}
@@ -103,15 +106,30 @@ func plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte, now
 	if err := sv.survey(ctx, m.Steps); err != nil {
 		return nil, err
 	}
-	for i := range m.Steps {
-		if c := m.Steps[i].do.Change; c != nil {
-			m.Steps[i].SQL = eng.Statements(*c)
-		}
-		if m.Steps[i].SQL == nil {
-			m.Steps[i].SQL = []string{}
+	return m, nil
+}
+
+// tell adds what the database is told.
+func (m *Migration) tell(eng driver.Engine) {
+	var changes []driver.Step
+	for _, s := range m.Steps {
+		if s.do.Change != nil {
+			changes = append(changes, *s.do.Change)
 		}
 	}
-	return m, nil
+	var told [][]string
+	if len(changes) > 0 {
+		told = eng.Statements(changes...)
+	}
+	for i := range m.Steps {
+		s := &m.Steps[i]
+		if s.do.Change != nil {
+			s.SQL, told = told[0], told[1:]
+		}
+		if s.SQL == nil {
+			s.SQL = []string{}
+		}
+	}
 }
 
 func keyring(key []byte) (*Keyring, error) {

@@ -302,6 +302,55 @@ func openSQLite(t testing.TB) driver.Engine {
 	return eng
 }
 
+// A required field that is added says how many records will have none, and every step says what the
+// database is told, also behind the rename of its collection.
+func TestPlanTellsOfRequiredFieldsAndSQL(t *testing.T) {
+	t.Parallel()
+	old := appOf(t, `
+  people: {fields: {name: {type: text, max: 9}, age: {type: text, max: 9}}}
+  empty: {fields: {name: {type: text, max: 9}}}
+`)
+	eng := openSQLite(t)
+	migrate(t, old, eng, ApplyOptions{})
+	put(t, old, eng, "people", map[string]Value{"name": expr.TextOf("a")}, map[string]Value{"name": expr.TextOf("b")})
+	m, err := Plan(t.Context(), appOf(t, `
+  persons:
+    was: people
+    fields:
+      title: {type: text, max: 9, was: name}
+      age: {type: text, max: 9}
+      mail: {type: email, required: true}
+      kind: {type: text, required: true, default: x}
+      seen: {type: time, required: true, set: now}
+      boss: {type: ref, to: persons}
+    indexes: [[title]]
+  empty: {fields: {name: {type: text, max: 9}, more: {type: text, required: true}}}
+`), eng, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`rename collection people to persons`,
+		`rename field "name" of persons to "title"`,
+		`add field "mail" (email) to persons: 2 records have none: a change of one will be refused until it is given`,
+		`add field "kind" (text) to persons`,
+		`set field "kind" to its default in the persons that are there`,
+		`add field "seen" (time) to persons`,
+		`add field "boss" (ref) to persons`,
+		`add index "title_index" to persons`,
+		`add index "boss$ref" to persons`,
+		`add field "more" (text) to empty`,
+	}
+	if diff := cmp.Diff(want, texts(m)); diff != "" {
+		t.Error(diff)
+	}
+	for _, s := range m.Steps {
+		if (s.do.Change != nil) != (len(s.SQL) > 0) {
+			t.Errorf("%s: %q", s.Text, s.SQL)
+		}
+	}
+}
+
 // errPulled stands for a crash.
 var errPulled = errors.New("the plug was pulled")
 
@@ -607,11 +656,11 @@ func TestDriftIsNamedAndMended(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`drift: collection topics was dropped outside Plinth`,
-		`drift: column "price" of posts was dropped outside Plinth`,
-		`drift: column "x" of posts was added outside Plinth`,
-		`drift: index "one_open" of posts was dropped outside Plinth`,
-		`drift: table "theirs" was made outside Plinth`,
+		`collection topics was dropped outside Plinth`,
+		`column "price" of posts was dropped outside Plinth`,
+		`column "x" of posts was added outside Plinth`,
+		`index "one_open" of posts was dropped outside Plinth`,
+		`table "theirs" was made outside Plinth`,
 	}
 	slices.Sort(m.Drift)
 	if diff := cmp.Diff(want, m.Drift); diff != "" {

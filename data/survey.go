@@ -31,6 +31,8 @@ func (sv *surveyor) survey(ctx context.Context, steps []Step) error {
 		case s.do.Change == nil:
 		case s.Lossy && s.table != "":
 			err = sv.loss(ctx, s)
+		case s.do.Change.Kind == driver.AddColumn && s.table != "":
+			err = sv.required(ctx, s)
 		case s.do.Change.Kind == driver.CreateIndex && s.do.Change.Index.Unique:
 			err = sv.newUnique(ctx, steps, s.do.Change)
 		}
@@ -64,6 +66,28 @@ func (sv *surveyor) loss(ctx context.Context, s *Step) error {
 			return nil
 		})
 	})
+}
+
+// required says in the step that adds a required field how many records will have none.
+func (sv *surveyor) required(ctx context.Context, s *Step) error {
+	c, ok := sv.app.Collection(s.do.Change.Table)
+	if !ok {
+		return nil
+	}
+	f, ok := c.Field(s.do.Change.Column.Name)
+	if !ok || !f.Required || f.Default != nil || f.Set != nil {
+		return nil
+	}
+	n, err := countRows(ctx, sv.eng, collectionOf(sv.now.table(s.table)))
+	if err != nil || n == 0 {
+		return err
+	}
+	have := " have"
+	if n == 1 {
+		have = " has"
+	}
+	s.Text += ": " + plural(n, "record") + have + " none: a change of one will be refused until it is given"
+	return nil
 }
 
 func notNull(f *spec.Field) *expr.Node {

@@ -55,7 +55,7 @@ func stepsOf(m *plinth.Migration) steps {
 
 func (c *cli) show(m *plinth.Migration) {
 	for _, d := range m.Drift {
-		c.say("changed outside Plinth: %s", d)
+		c.say("drift: %s", d)
 	}
 	if len(m.Steps) == 0 {
 		c.say("the database has the schema of the app file")

@@ -49,8 +49,9 @@ type Engine interface {
 	// not among them.
 	Inspect(ctx context.Context) ([]Table, error)
 
-	// Statements are what Apply would run for a step, for people to read.
-	Statements(s Step) []string
+	// Statements are what Apply would run for each of these steps, one after the other, for people to
+	// read. Nothing is changed.
+	Statements(steps ...Step) [][]string
 
 	// Apply runs one step. A step that is already done is done again without harm.
 	Apply(ctx context.Context, s Step) error

@@ -22,7 +22,7 @@ func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
 }
 
 // Statements is empty: there is no language between this engine and its tables.
-func (e *Engine) Statements(driver.Step) []string { return nil }
+func (e *Engine) Statements(steps ...driver.Step) [][]string { return make([][]string, len(steps)) }
 
 func (e *Engine) Apply(ctx context.Context, s driver.Step) error {
 	return e.change(ctx, func(next *state) error { return next.apply(s) })

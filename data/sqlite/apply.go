@@ -13,22 +13,6 @@ import (
 	"github.com/bluell/plinth/fault"
 )
 
-// Statements are what Apply would run now; nothing where the step is done already.
-func (e *Engine) Statements(s driver.Step) []string {
-	var out []string
-	err := e.inspecting(context.Background(), func(c *conn) error {
-		have, err := inspect(c)
-		if err == nil {
-			out, err = plan(have, s)
-		}
-		return err
-	})
-	if err != nil {
-		return nil
-	}
-	return out
-}
-
 // Apply runs a step and the catalogue's part of it in one transaction, in the queue of the writes.
 // What the catalogue says of things that others dropped is replaced, so that they can be made again.
 func (e *Engine) Apply(ctx context.Context, s driver.Step) error {

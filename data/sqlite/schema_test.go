@@ -58,13 +58,17 @@ func TestSteps(t *testing.T) {
 		{Kind: driver.CreateTable, New: tableOf(posts, postIndexes...)}, // its names are still in use by indexes of entries
 		{Kind: driver.DropIndex, Table: "entries", Index: driver.TableIndex{Name: "by_label"}},
 	}
+	together := e.Statements(steps...)
 	for i, s := range steps {
-		planned := e.Statements(s)
+		planned := e.Statements(s)[0]
 		if err := e.Apply(t.Context(), s); err != nil {
 			t.Fatalf("step %d: %v\n%q", i, err, planned)
 		}
 		if len(planned) == 0 {
 			t.Errorf("step %d tells no statements", i)
+		}
+		if d := cmp.Diff(planned, together[i]); d != "" {
+			t.Errorf("step %d, told with those before it:\n%s", i, d)
 		}
 		before := inspected(t, e)
 		if s.Kind == driver.RenameTable { // done again it must not take another table along
@@ -77,7 +81,7 @@ func TestSteps(t *testing.T) {
 		if d := cmp.Diff(before, inspected(t, e)); d != "" {
 			t.Errorf("step %d again changed:\n%s", i, d)
 		}
-		if again := e.Statements(s); len(again) > 0 {
+		if again := e.Statements(s)[0]; len(again) > 0 {
 			t.Errorf("step %d, done, would run %q", i, again)
 		}
 	}

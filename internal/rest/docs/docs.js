@@ -83,7 +83,7 @@ function example(schema, depth = 0) {
         case "uri": return "https://example.com/";
       }
       if (schema.pattern?.startsWith("^-?[0-9]")) return "0";
-      return schema.minLength > 1 ? "some text ".repeat(Math.ceil(schema.minLength / 10)).slice(0, schema.maxLength).trim() : "";
+      return schema.minLength > 1 ? "some text.".repeat(Math.ceil(schema.minLength / 10)).slice(0, schema.maxLength) : "";
   }
   return null;
 }

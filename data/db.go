@@ -41,6 +41,7 @@ type kind struct {
 	byUnique  map[string]driver.Stmt // every field, by the value of a unique field
 	prefix    [][]byte               // by ordinal: `"name":`
 	sealed    bool                   // it has encrypted fields
+	others    bool                   // whether a record or a field may be read depends on other records
 	walks     bool                   // init, set or validate looks at other records: they run inside the transaction
 }
 
@@ -87,6 +88,7 @@ func (db *DB) prepareKind(k *kind) error {
 	if k.lock, err = db.eng.Prepare(equalTo(k, spec.OrdID, true)); err != nil {
 		return err
 	}
+	k.others = leaves(k.Access.Read)
 	exists := equalTo(k, spec.OrdID, true)
 	exists.Cols = exists.Cols[:1]
 	if k.exists, err = db.eng.Prepare(exists); err != nil {
@@ -101,6 +103,7 @@ func (db *DB) prepareKind(k *kind) error {
 		}
 		k.prefix = append(k.prefix, append(doc.AppendString(nil, f.Name), ':'))
 		k.sealed = k.sealed || f.Encrypted
+		k.others = k.others || leaves(f.Read)
 	}
 	for _, from := range db.kinds {
 		for _, f := range from.Fields {
@@ -167,18 +170,7 @@ func walks(c *spec.Collection) bool {
 }
 
 // leaves says whether an expression looks at other records than its own.
-func leaves(e *expr.Expr) bool {
-	found := false
-	if e != nil {
-		expr.Walk(e.Root, func(n *expr.Node) bool {
-			if n.Op == expr.OpDeref || n.Op == expr.OpInverse || (n.Op == expr.OpExists || n.Op == expr.OpAll) && n.Args[0].Type.Ref != "" {
-				found = true
-			}
-			return !found
-		})
-	}
-	return found
-}
+func leaves(e *expr.Expr) bool { return e != nil && e.Walks }
 
 // App is the app that the database serves.
 func (db *DB) App() *spec.App { return db.app }

@@ -95,7 +95,11 @@ func (w *work) fetch() expr.Fetcher {
 
 // holds asks a rule inside the transaction.
 func (w *work) holds(rule *expr.Expr, rows ...[]Value) (bool, error) {
-	return w.db.holds(rule, w.by, w.fetch(), rows...)
+	var fetch expr.Fetcher
+	if leaves(rule) {
+		fetch = w.fetch()
+	}
+	return w.db.holds(rule, w.by, fetch, rows...)
 }
 
 // insert stores a finished record.
@@ -176,7 +180,11 @@ func (w *work) taken(k *kind, err error) error {
 func (w *work) reply(status int, k *kind, rec Record) (Reply, error) {
 	r := Reply{Status: status, ID: rec[spec.OrdID].Text(), Rev: rec[spec.OrdRev].Int()}
 	var err error
-	r.Body, err = w.db.appendRecord(make([]byte, 0, room(rec)), w.by, k, rec, w.fetch())
+	var fetch expr.Fetcher
+	if k.others {
+		fetch = w.fetch()
+	}
+	r.Body, err = w.db.appendRecord(make([]byte, 0, room(rec)), w.by, k, rec, fetch)
 	return r, err
 }
 

@@ -118,7 +118,7 @@ func (c *compiler) finish(root *Node) (*Expr, error) {
 		return nil, failed
 	}
 	return &Expr{
-		Source: c.source.src, Root: root, Input: c.input, Record: c.record,
+		Source: c.source.src, Root: root, Input: c.input, Record: c.record, Walks: walks(root),
 		Params: c.params, Reads: c.reads, Want: c.want,
 	}, nil
 }
@@ -474,4 +474,14 @@ func isNull(e ast.Expr) bool {
 
 func (c *compiler) ambiguous(e ast.Expr) error {
 	return c.mistyped(c.source.at(e), "nothing says what type this has: compare it with a field")
+}
+
+// walks says whether a tree looks at other records than those in its row variables.
+func walks(root *Node) bool {
+	found := false
+	Walk(root, func(n *Node) bool {
+		found = found || n.Op == OpDeref || n.Op == OpInverse
+		return !found
+	})
+	return found
 }

@@ -127,6 +127,7 @@ type Expr struct {
 	Source string
 	Root   *Node
 	Input  bool // it names input
+	Walks  bool // it looks at other records
 	Record bool // it looks at the record (false: auth and now alone decide)
 
 	// Params, for a filter: how argument i is made from what the request carries.

@@ -258,15 +258,29 @@ func (w *writer) commit() {
 		return
 	}
 	if err := w.c.run("COMMIT"); err != nil {
-		err = classify("commit", err)
-		if !fault.Is(err, fault.Full) {
-			err = &fault.Error{Kind: fault.Unavailable, Op: "commit", Msg: "the database is away", Err: err}
-		}
-		w.abandon(err)
+		w.abandon(w.undone(err))
 		return
 	}
 	w.answer(nil)
 	w.logs.wrote()
+}
+
+// undone is the error of a COMMIT that failed. Its rows may lie in the log, whole but not known to be on
+// disk: SQLite passes over them, but after a crash it would find and apply them, and what was answered
+// as failed would be there. Another commit writes over their beginning, and with it the sums of all
+// that lies behind no longer fit. Where that fails too nobody knows, and that is what is said.
+func (w *writer) undone(cause error) error {
+	f := &fault.Error{Kind: fault.Unavailable, Op: "commit", Msg: "the database is away", Err: cause}
+	if fault.Is(classify("commit", cause), fault.Full) {
+		f.Kind, f.Msg = fault.Full, "the disk is full"
+	}
+	if !w.c.c.AutocommitEnabled() {
+		w.c.run("ROLLBACK")
+	}
+	if !w.c.c.AutocommitEnabled() || w.c.beat() != nil {
+		f.Msg += ": what was to be written may or may not be stored"
+	}
+	return f
 }
 
 // abandon rolls back and answers everybody with err. A connection that cannot be brought

@@ -351,3 +351,39 @@ func TestUseAfterEnd(t *testing.T) {
 		t.Errorf("a read after Close: %v", err)
 	}
 }
+
+// A COMMIT that fails is followed by one that writes over what it may have left in the log; where that
+// fails too, the answer says that nobody knows.
+func TestFailedCommit(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	script := func(sql string) error {
+		return e.writer.do(t.Context(), func(c *conn) error { return c.script(sql) })
+	}
+	if err := script(`CREATE TABLE "later" ("id" TEXT REFERENCES "users" ("id") DEFERRABLE INITIALLY DEFERRED)`); err != nil {
+		t.Fatal(err)
+	}
+	refused := func() *fault.Error { // only COMMIT finds that the reference leads nowhere
+		f, ok := script(`INSERT INTO "later" VALUES ('nobody')`).(*fault.Error)
+		if !ok || f.Kind != fault.Unavailable {
+			t.Fatalf("%v", f)
+		}
+		return f
+	}
+	if f := refused(); strings.Contains(f.Msg, "may or may not") {
+		t.Error(f)
+	}
+	if n := count(t, e, `SELECT count(*) FROM "_health"`); n != 1 {
+		t.Error("the log was not written over")
+	}
+	if err := script(`ALTER TABLE "_health" RENAME TO "_gone"`); err != nil {
+		t.Fatal(err)
+	}
+	if f := refused(); !strings.Contains(f.Msg, "may or may not be stored") {
+		t.Error(f)
+	}
+	if n := count(t, e, `SELECT count(*) FROM "later"`); n != 0 {
+		t.Errorf("%d rows of what failed", n)
+	}
+	insert(t, e, users, blank(users, 1)) // goes on
+}

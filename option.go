@@ -19,6 +19,8 @@ type options struct {
 	log   *slog.Logger
 	env   func(string) (string, bool)
 	tell  func(string)
+
+	orphans bool
 }
 
 func choose(opts []Option) options {
@@ -63,6 +65,10 @@ func WithEnv(env func(string) (string, bool)) Option { return func(o *options) {
 
 // Telling replaces the log as the place for what a developer should read: what a reload found, hints.
 func Telling(tell func(text string)) Option { return func(o *options) { o.tell = tell } }
+
+// RemovingOrphans lets Run remove uploads that no record has named for a day. It is for the one database
+// that the uploads of the folder belong to: another knows nothing of their records.
+func RemovingOrphans() Option { return func(o *options) { o.orphans = true } }
 
 // Dev is for the machine of a developer: a key is made when there is none, safe schema steps are
 // applied, an empty database gets the records of seed/, and Run follows the app file.

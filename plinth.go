@@ -67,11 +67,11 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 }
 
 func (p *Plinth) start(ctx context.Context, app *spec.App) error {
-	m, fresh, err := plan(ctx, app, p.eng, p.secret)
+	m, err := data.Plan(ctx, app, p.eng, p.secret)
 	if err != nil {
 		return err
 	}
-	p.fresh = fresh
+	p.fresh = m.Fresh
 	if err := p.settle(ctx, m); err != nil {
 		return err
 	}

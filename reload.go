@@ -2,6 +2,8 @@ package plinth
 
 import (
 	"context"
+
+	"github.com/bluell/plinth/data"
 )
 
 // Reload reads the app file again and serves it: it is compiled, the steps of its schema that lose
@@ -12,7 +14,7 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m, _, err := plan(ctx, app, p.eng, p.secret)
+	m, err := data.Plan(ctx, app, p.eng, p.secret)
 	if err != nil {
 		return nil, err
 	}

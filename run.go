@@ -34,6 +34,9 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { p.sweeping(ctx) })
+	if p.o.orphans {
+		beside.Go(func() { p.removingOrphans(ctx) })
+	}
 	if p.o.dev {
 		beside.Go(func() { serve.Watch(ctx, p.dir, func() { p.follow(ctx) }) })
 	}
@@ -55,6 +58,22 @@ func (p *Plinth) sweeping(ctx context.Context) {
 			if err := p.DB().Sweep(ctx); err != nil && ctx.Err() == nil {
 				p.o.log.Warn("what has expired could not be removed", "error", err)
 			}
+		}
+	}
+}
+
+// removingOrphans looks for uploads that no record names, at the start and from time to time.
+func (p *Plinth) removingOrphans(ctx context.Context) {
+	tick := time.NewTicker(orphansEvery)
+	defer tick.Stop()
+	for {
+		if err := p.removeOrphans(ctx); err != nil && ctx.Err() == nil {
+			p.o.log.Warn("uploads that no record names could not be removed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

@@ -19,7 +19,7 @@ type (
 // Plan finds the steps from the database as it is to the schema of the app file. It changes nothing.
 func Plan(ctx context.Context, dir string, opts ...Option) (m *Migration, err error) {
 	err = withEngine(dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
-		m, _, err = plan(ctx, app, eng, key)
+		m, err = data.Plan(ctx, app, eng, key)
 		return err
 	})
 	return m, err
@@ -28,7 +28,7 @@ func Plan(ctx context.Context, dir string, opts ...Option) (m *Migration, err er
 // Apply runs the steps of Plan and returns them.
 func Apply(ctx context.Context, dir string, a ApplyOptions, opts ...Option) (m *Migration, err error) {
 	err = withEngine(dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
-		if m, _, err = plan(ctx, app, eng, key); err != nil {
+		if m, err = data.Plan(ctx, app, eng, key); err != nil {
 			return err
 		}
 		return m.Apply(ctx, eng, a)
@@ -66,20 +66,11 @@ func seals(app *spec.App) bool {
 	})
 }
 
-// plan is data.Plan; fresh says that nobody has used the database yet.
-func plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (m *Migration, fresh bool, err error) {
-	tables, err := eng.Inspect(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	m, err = data.Plan(ctx, app, eng, key)
-	return m, len(tables) == 0, err
-}
-
-// settle brings the schema to that of the app, as far as nobody need be asked.
+// settle brings the schema to that of the app, as far as nobody need be asked, and sees to it that the
+// database knows its key.
 func (p *Plinth) settle(ctx context.Context, m *Migration) error {
 	if len(m.Steps) == 0 {
-		return nil
+		return m.KeepKey(ctx, p.eng)
 	}
 	if !p.fresh {
 		if err := p.mayApply(m); err != nil {

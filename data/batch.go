@@ -119,7 +119,7 @@ func (db *DB) plan(by *Caller, op Operation) (func(*work) (Reply, error), error)
 		}
 		return u.apply, nil
 	case "delete":
-		d, err := db.planDelete(by, op.Collection, op.ID, op.IfMatch)
+		d, err := db.planDelete(by, op.Collection, op.ID, WriteOptions{IfMatch: op.IfMatch})
 		if err != nil {
 			return nil, err
 		}

@@ -97,7 +97,7 @@ func (db *DB) prepareKind(k *kind) error {
 	k.byUnique = map[string]driver.Stmt{}
 	for _, f := range k.Fields {
 		if f.Unique {
-			if k.byUnique[f.Name], err = db.eng.Prepare(equalTo(k, lookupOrd(f), true)); err != nil {
+			if k.byUnique[f.Name], err = db.eng.Prepare(equalTo(k, comparedBy(f), true)); err != nil {
 				return err
 			}
 		}

@@ -10,25 +10,27 @@ import (
 
 // Delete removes a record and what its references say goes with it.
 func (db *DB) Delete(ctx context.Context, by Caller, collection, id string, o WriteOptions) (Reply, error) {
-	d, err := db.planDelete(&by, collection, id, o.IfMatch)
+	d, err := db.planDelete(&by, collection, id, o)
 	if err != nil {
 		return Reply{}, err
 	}
 	return db.once(ctx, &by, o, d.apply)
 }
 
-func (db *DB) planDelete(by *Caller, collection, id string, match *Match) (*deletion, error) {
+func (db *DB) planDelete(by *Caller, collection, id string, o WriteOptions) (*deletion, error) {
 	if err := db.Allow(*by, collection, Delete); err != nil {
 		return nil, err
 	}
 	k, err := db.collection(*by, collection)
-	return &deletion{k: k, id: id, match: match}, err
+	return &deletion{k: k, id: id, match: o.IfMatch, noneMatch: o.IfNoneMatch}, err
 }
 
 type deletion struct {
 	k     *kind
 	id    string
-	match *Match
+	match *Match // If-Match
+
+	noneMatch *Match // If-None-Match
 }
 
 func (d *deletion) apply(w *work) (Reply, error) {
@@ -40,6 +42,9 @@ func (d *deletion) apply(w *work) (Reply, error) {
 		return Reply{}, err
 	}
 	if err := matches(d.match, rec); err != nil {
+		return Reply{}, err
+	}
+	if err := differs(d.noneMatch, rec); err != nil {
 		return Reply{}, err
 	}
 	return Reply{Status: 204, ID: d.id}, w.remove(d.k, rec)

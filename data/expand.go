@@ -94,10 +94,10 @@ func (a *asker) expansion(k *kind, w expandWord) (*expansion, error) {
 	}
 	d := &draft{k: to, where: access(to, a.by, nil), first: 2}
 	var err error
-	if d.sort, err = a.sort(to.Collection, "expand", w.sort); err != nil {
+	if d.sort, err = a.sort(to.Collection, "expand", w.sortAt, w.sort); err != nil {
 		return nil, err
 	}
-	fields, err := a.fields(to.Collection, "expand", w.fields)
+	fields, err := a.fields(to.Collection, "expand", w.fieldsAt, w.fields)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +123,8 @@ type expandWord struct {
 	at           int
 	limit        int
 	sort, fields string
+	sortAt       int // where their texts begin
+	fieldsAt     int
 	more         []expandWord
 }
 
@@ -179,8 +181,10 @@ func (p *expandParser) options(w *expandWord, depth int) error {
 			}
 			w.limit = n
 		case "sort":
+			w.sortAt = p.at
 			w.sort = p.value()
 		case "fields":
+			w.fieldsAt = p.at
 			w.fields = p.value()
 		case "expand":
 			var err error

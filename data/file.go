@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -31,7 +32,7 @@ func appendFile(dst []byte, c *spec.Collection, f *spec.Field, id, stored string
 		dst = append(dst, `,"type":`...)
 		dst = doc.AppendString(dst, file.Type)
 		dst = append(dst, `,"size":`...)
-		dst = AppendJSON(dst, intValue(file.Size))
+		dst = AppendJSON(dst, expr.IntOf(file.Size))
 		dst = append(dst, `,"url":`...)
 		dst = doc.AppendString(dst, "/api/files/"+c.Name+"/"+id+"/"+f.Name+"/"+url.PathEscape(file.Name))
 		dst = append(dst, '}')
@@ -60,7 +61,7 @@ func storedFiles(stored string) ([]FileInfo, error) {
 			}
 			return ""
 		}
-		files[i] = FileInfo{Name: text("name"), Type: text("type"), Blob: text("blob"), Size: parseSize(text("size"))}
+		files[i] = FileInfo{Name: text("name"), Type: text("type"), Blob: text("blob"), Size: wholeOrZero(text("size"))}
 	}
 	return files, nil
 }
@@ -77,15 +78,15 @@ func storeFiles(f *spec.Field, files []FileInfo) Value {
 		dst = append(dst, `,"name":`...)
 		dst = doc.AppendString(dst, file.Name)
 		dst = append(dst, `,"size":`...)
-		dst = AppendJSON(dst, intValue(file.Size))
+		dst = AppendJSON(dst, expr.IntOf(file.Size))
 		dst = append(dst, `,"type":`...)
 		dst = doc.AppendString(dst, file.Type)
 		dst = append(dst, '}')
 	}
 	if f.MaxFiles > 1 {
-		return jsonValue("[" + string(dst) + "]")
+		return expr.JSONOf("[" + string(dst) + "]")
 	}
-	return jsonValue(string(dst))
+	return expr.JSONOf(string(dst))
 }
 
 // File finds a stored file by the address that its record shows. It obeys the read rules of the

@@ -223,7 +223,7 @@ func (d *draft) appendGroup(db *DB, dst []byte, cols driver.Columns) []byte {
 
 // appendAverage prints sum/n with avgPlaces more places than the field has, rounded half to even.
 func appendAverage(dst []byte, sum, n int64, scale int) []byte {
-	q := new(big.Int).Mul(big.NewInt(sum), big.NewInt(10000))
+	q := new(big.Int).Mul(big.NewInt(sum), new(big.Int).Exp(big.NewInt(10), big.NewInt(avgPlaces), nil))
 	negative := q.Sign() < 0
 	q.Abs(q)
 	r := new(big.Int)

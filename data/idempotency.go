@@ -72,7 +72,7 @@ func (db *DB) answer(ctx context.Context, rd driver.Reader, by *Caller, i *Idemp
 		if !ok {
 			return 0
 		}
-		return parseSize(m.Text)
+		return wholeOrZero(m.Text)
 	}
 	r := Reply{Replayed: true, Status: int(number("status")), Rev: number("rev")}
 	if id, ok := n.Get("id"); ok {

@@ -23,9 +23,6 @@ const maxProblems = 100
 // maxItemsOfList bounds a list whose field has no max.
 const maxItemsOfList = 1000
 
-// maxURL bounds a url field, in bytes.
-const maxURL = 2048
-
 // problems collects everything that is wrong with a body, so that a form can show it at once.
 type problems []fault.Field
 
@@ -154,7 +151,7 @@ func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, at spot)
 			p.add(at.pointer(), "max", "must have at most 64 KiB")
 			return Value{}
 		}
-		return jsonValue(string(text))
+		return expr.JSONOf(string(text))
 	default: // a file comes as a part of a multipart body
 		p.add(at.pointer(), "type", "is a file: send it as a part of multipart/form-data")
 		return Value{}
@@ -168,14 +165,14 @@ func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, at spot)
 			p.add(at.pointer(), "type", "must be an e-mail address")
 			return Value{}
 		}
-		return expr.TextOf(s)
+		return p.short(f, s, at)
 	case spec.URL:
 		s := expr.NFC(n.Text)
 		if !validURL(s) {
 			p.add(at.pointer(), "type", "must be an http or https address")
 			return Value{}
 		}
-		return expr.TextOf(s)
+		return p.short(f, s, at)
 	case spec.Enum:
 		for _, v := range f.Values {
 			if v.Value == n.Text {
@@ -248,6 +245,15 @@ func (p *problems) text(f *spec.Field, s string, at spot, inList bool) Value {
 	}
 	if f.Pattern != nil && !f.Pattern.MatchString(s) {
 		p.add(at.pointer(), "pattern", "does not have the form that is asked for")
+		return Value{}
+	}
+	return expr.TextOf(s)
+}
+
+// short checks the length of an address.
+func (p *problems) short(f *spec.Field, s string, at spot) Value {
+	if f.MaxLen > 0 && utf8.RuneCountInString(s) > f.MaxLen {
+		p.add(at.pointer(), "max", "must have at most "+strconv.Itoa(f.MaxLen)+" characters")
 		return Value{}
 	}
 	return expr.TextOf(s)
@@ -353,17 +359,14 @@ func validEmail(s string) bool {
 }
 
 func validURL(s string) bool {
-	if len(s) > maxURL || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return false
 	}
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
 
-func intValue(n int64) Value   { return expr.IntOf(n) }
-func jsonValue(s string) Value { return expr.JSONOf(s) }
-
-func parseSize(s string) int64 {
+func wholeOrZero(s string) int64 {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
 		return 0

@@ -59,6 +59,7 @@ type journal struct {
 
 	rev    int64
 	shape  *shape
+	check  string // of the key (checkOf); "" when none was noted
 	plan   []Step
 	done   int
 	cursor string
@@ -98,9 +99,11 @@ func (j *journal) load(row Record) error {
 	j.rev, j.done = row[spec.OrdRev].Int(), int(row[ordDone].Int())
 	j.cursor, j.filled = row[ordCursor].Text(), int(row[ordFilled].Int())
 	j.held, j.until = row[ordHolder].Text(), row[ordUntil].Int()
-	if err := json.Unmarshal([]byte(row[ordShape].Text()), j.shape); err != nil {
+	var kept journaledShape
+	if err := json.Unmarshal([]byte(row[ordShape].Text()), &kept); err != nil {
 		return fault.Wrap(fault.Internal, "read the migration journal", err)
 	}
+	*j.shape, j.check = kept.shape, kept.Key
 	if row[ordPlan].IsNull() {
 		return nil
 	}
@@ -112,6 +115,12 @@ func (j *journal) load(row Record) error {
 		j.plan = append(j.plan, Step{Text: s.Text, Lossy: s.Lossy, do: s.Do})
 	}
 	return nil
+}
+
+// journaledShape is the shape as the journal keeps it, with the check of the key.
+type journaledShape struct {
+	shape
+	Key string `json:",omitempty"`
 }
 
 // journaled is a step as the journal keeps it.
@@ -238,7 +247,7 @@ func (j *journal) begin(ctx context.Context) error {
 func (j *journal) row() (Record, error) {
 	row := make(Record, len(journalCollection.Fields))
 	now := j.clock()
-	text, err := json.Marshal(j.shape)
+	text, err := json.Marshal(journaledShape{*j.shape, j.check})
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "write the migration journal", err)
 	}

@@ -198,10 +198,10 @@ func (db *DB) makeList(k *kind, by *Caller, q *ListQuery) (*draft, error) {
 		}
 		d.heavy = quantifiers(filter) > 0
 	}
-	if d.sort, err = a.sort(k.Collection, "sort", q.Sort); err != nil {
+	if d.sort, err = a.sort(k.Collection, "sort", 0, q.Sort); err != nil {
 		return nil, err
 	}
-	fields, err := a.fields(k.Collection, "fields", q.Fields)
+	fields, err := a.fields(k.Collection, "fields", 0, q.Fields)
 	if err != nil {
 		return nil, err
 	}
@@ -274,11 +274,12 @@ func paramValue(n *doc.Node, t expr.Type) (Value, error) {
 		if len(n.Items) > expr.MaxItems {
 			return Value{}, fault.New(fault.BadRequest, "must have at most %d items", expr.MaxItems)
 		}
+		if t.Kind != expr.List {
+			return Value{}, fault.New(fault.BadRequest, "must not be a list")
+		}
 		items := make([]Value, len(n.Items))
-		item := t
-		item.Kind = t.Elem
 		for i := range n.Items {
-			v, err := paramValue(&n.Items[i], item)
+			v, err := paramValue(&n.Items[i], t.Item())
 			if err != nil {
 				return Value{}, err
 			}
@@ -368,13 +369,22 @@ func (db *DB) count(ctx context.Context, rd driver.Reader, d *draft, s *expr.Sco
 	return n, err
 }
 
-// Records reads a page as records, for Go code. Fields the caller may not read are null. The second answer
-// is the cursor of the next page, "" at the end.
+// Records reads a page as records, for Go code: plain, encrypted fields opened. Fields that the caller may
+// not read, or did not ask for, are null. The second answer is the cursor of the next page, "" at the end.
+// Expand and Count are for List.
 func (db *DB) Records(ctx context.Context, by Caller, q *ListQuery) ([]Record, string, error) {
+	if q.Expand != "" || q.Count {
+		return nil, "", fault.New(fault.BadRequest, "records are read without expand and count")
+	}
 	p, err := db.page(ctx, &by, q)
 	if err != nil || p.v.none {
 		return nil, "", err
 	}
+	ctx, done, err := db.patience(ctx, &by, p.draft)
+	if err != nil {
+		return nil, "", err
+	}
+	defer done()
 	var records []Record
 	err = db.eng.Read(ctx, func(rd driver.Reader) error {
 		return rd.Rows(ctx, p.v.stmt, p.args, func(cols driver.Columns) error {
@@ -387,6 +397,10 @@ func (db *DB) Records(ctx context.Context, by Caller, q *ListQuery) ([]Record, s
 				if o.test < 0 || cols.Int(o.test) != 0 {
 					r[o.field.Ord] = cols.Value(o.at)
 				}
+			}
+			r[spec.OrdID] = cols.Value(p.v.id)
+			if err := db.keys.open(p.draft.k.Collection, r); err != nil {
+				return err
 			}
 			records = append(records, r)
 			p.took(len(records), 0, cols)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -26,10 +27,12 @@ type Step struct {
 // no steps.
 type Migration struct {
 	Steps []Step
+	Fresh bool     // the database has no tables at all: nobody has used it yet
 	Drift []string // what was changed outside Plinth, for people; what was added there is left alone
 
-	app *spec.App
-	key []byte
+	app   *spec.App
+	key   []byte
+	keyed bool // the database knows its key
 }
 
 // Lossy says whether something is lost.
@@ -42,7 +45,8 @@ func (m *Migration) Lossy() bool {
 // index are found here, the latter as an error of kind Conflict.
 //
 // A plan that was interrupted is found too: what is left of it is part of the plan, as far as the app
-// still wants it. key is the app's secret; it may be nil when the app has no encrypted fields.
+// still wants it. key is the app's secret; it may be nil when the app has no encrypted fields. One that
+// is not the key of the database is refused.
 func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*Migration, error) {
 	for {
 		tables, err := eng.Inspect(ctx)
@@ -58,10 +62,14 @@ func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*M
 				return nil, err
 			}
 		}
+		if err := j.suits(key); err != nil {
+			return nil, err
+		}
 		j.catchUp(tables)
 		m, err := plan(ctx, app, eng, key, j.shape, tables)
 		if err == nil {
 			m.tell(eng)
+			m.keyed, m.Fresh = j.check != "", len(tables) == 0
 		}
 		if err == nil || !moved(ctx, eng, j.rev) {
 			return m, err
@@ -205,6 +213,9 @@ type run struct {
 }
 
 func (r *run) all(ctx context.Context) error {
+	if err := r.j.keepKey(ctx, r.m.key); err != nil {
+		return err
+	}
 	tables, err := r.eng.Inspect(ctx)
 	if err != nil {
 		return err
@@ -382,7 +393,7 @@ func countRows(ctx context.Context, eng driver.Engine, c *spec.Collection) (int,
 
 // plural is "1 value" or "3 values".
 func plural(n int, what string) string {
-	s := plain(intValue(int64(n))) + " " + what
+	s := plain(expr.IntOf(int64(n))) + " " + what
 	if n != 1 {
 		s += "s"
 	}

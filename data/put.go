@@ -31,8 +31,8 @@ func (db *DB) Put(ctx context.Context, by Caller, collection, id string, body *d
 			return Reply{}, err
 		}
 		if !there {
-			if create != nil {
-				return Reply{}, create
+			if create != nil { // as for one that he may not read: which of the two it is, is not told
+				return Reply{}, noRecord(k)
 			}
 			if o.IfMatch != nil {
 				return Reply{}, fault.New(fault.Precondition, "there is no such record")

@@ -81,13 +81,13 @@ func (a *asker) field(c *spec.Collection, param string, at int, name string, who
 	return nil, unknown(param, at, name)
 }
 
-// sight is the app's names as far as the caller may know them.
-type sight struct {
+// namesFor is the app's names as far as the caller may know them.
+type namesFor struct {
 	expr.Env
 	a *asker
 }
 
-func (s sight) Member(collection, name string) (expr.Member, bool) {
+func (s namesFor) Member(collection, name string) (expr.Member, bool) {
 	m, ok := s.Env.Member(collection, name)
 	if !ok || !s.known(collection, name) {
 		return expr.Member{}, false
@@ -95,7 +95,7 @@ func (s sight) Member(collection, name string) (expr.Member, bool) {
 	return m, true
 }
 
-func (s sight) Members(collection string) []string {
+func (s namesFor) Members(collection string) []string {
 	var names []string
 	for _, name := range s.Env.Members(collection) {
 		if s.known(collection, name) {
@@ -105,7 +105,7 @@ func (s sight) Members(collection string) []string {
 	return names
 }
 
-func (s sight) known(collection, name string) bool {
+func (s namesFor) known(collection, name string) bool {
 	c, ok := s.a.db.app.Collection(collection)
 	if !ok {
 		return false
@@ -117,10 +117,10 @@ func (s sight) known(collection, name string) bool {
 	return ok && s.a.knows(c, f, true)
 }
 
-// sort reads "-created,title". What comes out is complete: it ends with id.
-func (a *asker) sort(c *spec.Collection, param, text string) ([]driver.Key, error) {
+// sort reads "-created,title", which stands at a position of param. What comes out is complete: it ends
+// with id.
+func (a *asker) sort(c *spec.Collection, param string, at int, text string) ([]driver.Key, error) {
 	var keys []driver.Key
-	at := 0
 	for _, word := range split(text) {
 		name, desc := strings.CutPrefix(word, "-")
 		f, err := a.field(c, param, at, name, true)
@@ -162,7 +162,7 @@ func orderBy(f *spec.Field, param string, at int) (int, error) {
 }
 
 // fields reads "a,b": the fields of an answer, id always among them. "" is all of them.
-func (a *asker) fields(c *spec.Collection, param, text string) ([]*spec.Field, error) {
+func (a *asker) fields(c *spec.Collection, param string, at int, text string) ([]*spec.Field, error) {
 	if text == "" {
 		var all []*spec.Field
 		for _, f := range c.Fields {
@@ -173,7 +173,7 @@ func (a *asker) fields(c *spec.Collection, param, text string) ([]*spec.Field, e
 		return all, nil
 	}
 	picked := []*spec.Field{c.Fields[spec.OrdID]}
-	at, named := 0, false
+	named := false
 words:
 	for _, word := range split(text) {
 		f, err := a.field(c, param, at, word, false)
@@ -208,7 +208,7 @@ const maxQuantifiers = 2
 
 // filter compiles a filter for this caller: paths go only through what he may read.
 func (a *asker) filter(c *spec.Collection, src string) (*expr.Expr, *expr.Node, error) {
-	e, err := expr.Compile(src, sight{a.db.app.Env(), a}, c.Name, expr.InFilter)
+	e, err := expr.Compile(src, namesFor{a.db.app.Env(), a}, c.Name, expr.InFilter)
 	if err != nil {
 		return nil, nil, filterError(err)
 	}

@@ -138,9 +138,9 @@ func (db *DB) makeGet(k *kind, by *Caller, field string, view View) (*draft, err
 		if err != nil || !f.Unique {
 			return nil, fault.New(fault.NotFound, "there is no unique field %q in %s", field, k.Name)
 		}
-		ord = lookupOrd(f)
+		ord = comparedBy(f)
 	}
-	fields, err := a.fields(k.Collection, "fields", view.Fields)
+	fields, err := a.fields(k.Collection, "fields", 0, view.Fields)
 	if err != nil {
 		return nil, err
 	}
@@ -157,17 +157,6 @@ func (db *DB) makeGet(k *kind, by *Caller, field string, view View) (*draft, err
 	d.gates = a.gates
 	d.sort = []driver.Key{{Ord: spec.OrdID}}
 	return d.ready(), nil
-}
-
-// lookupOrd is the ordinal by which a field is asked for equality.
-func lookupOrd(f *spec.Field) int {
-	switch {
-	case f.KeyOrd >= 0:
-		return f.KeyOrd
-	case f.FoldOrd >= 0:
-		return f.FoldOrd
-	}
-	return f.Ord
 }
 
 // targetValue is the value by which a target is asked.

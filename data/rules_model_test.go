@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"pgregory.net/rapid"
-
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
@@ -153,6 +151,7 @@ func (e eyes) print(c *spec.Collection, r *row, fields string) string {
 
 // query is a question with all that the model must know of it.
 type query struct {
+	of          *spec.Collection
 	filter      string
 	params      map[string]*doc.Node
 	named       []mention
@@ -234,15 +233,15 @@ func value(f *spec.Field, r *row) expr.Value {
 // ask makes a random question about a collection.
 func (w *world) ask(c *randomCollection) *query {
 	t, sc := w.t, w.spec(c)
-	q := &query{params: map[string]*doc.Node{}, count: rapid.Bool().Draw(t, "count")}
+	q := &query{of: sc, params: map[string]*doc.Node{}, count: often(t, 50)}
 	if often(t, 75) {
 		q.named = []mention{}
-		q.filter = w.condition([]*randomCollection{c}, []string{""}, 3, &q.named)
+		q.filter = w.condition([]*randomCollection{c}, []string{""}, 1+upTo(t, 3), &q.named)
 		if strings.Contains(q.filter, "param.t") {
 			q.params["t"] = doc.NewString(one(t, []string{"a", "b", ann.ID}))
 		}
 		if strings.Contains(q.filter, "param.n") {
-			q.params["n"] = doc.NewInt(int64(rapid.IntRange(-1, 7).Draw(t, "n")))
+			q.params["n"] = doc.NewInt(int64(upTo(t, 9) - 1))
 		}
 	}
 	q.sort = w.order(sc)
@@ -254,10 +253,11 @@ func (w *world) ask(c *randomCollection) *query {
 		}
 	}
 	if often(t, 60) {
+		w.names = 0
 		q.expand = w.more(c, 2)
 	}
 	groups := sortable(sc)
-	for range rapid.IntRange(0, 2).Draw(t, "groups") {
+	for range upTo(t, 3) {
 		if f := one(t, groups); !slices.Contains(q.group, f.Name) {
 			q.group = append(q.group, f.Name)
 		}
@@ -280,18 +280,27 @@ func (w *world) spec(c *randomCollection) *spec.Collection {
 }
 
 func (w *world) order(c *spec.Collection) (keys []order) {
-	for range rapid.IntRange(0, 2).Draw(w.t, "keys") {
+	for range upTo(w.t, 3) {
 		f := one(w.t, sortable(c))
 		if !slices.ContainsFunc(keys, func(k order) bool { return k.f == f }) {
-			keys = append(keys, order{f, rapid.Bool().Draw(w.t, "desc")})
+			keys = append(keys, order{f, often(w.t, 50)})
 		}
 	}
 	return keys
 }
 
+// room says whether one more name is expanded: one question may have 20.
+func (w *world) room() bool {
+	if w.names == 20 || often(w.t, 50) {
+		return false
+	}
+	w.names++
+	return true
+}
+
 func (w *world) more(c *randomCollection, depth int) (all []*more) {
 	for _, f := range c.fields {
-		if f.to != nil && often(w.t, 50) {
+		if f.to != nil && w.room() {
 			ref, _ := w.spec(c).Field(f.name)
 			m := &more{name: f.name, to: w.spec(f.to), ref: ref}
 			if depth > 1 {
@@ -301,9 +310,9 @@ func (w *world) more(c *randomCollection, depth int) (all []*more) {
 		}
 	}
 	for _, i := range c.inverses {
-		if often(w.t, 50) {
+		if w.room() {
 			ref, _ := w.spec(i.of).Field(i.by.name)
-			m := &more{name: i.name, to: w.spec(i.of), ref: ref, inv: true, limit: rapid.IntRange(0, 3).Draw(w.t, "limit"), sort: w.order(w.spec(i.of))}
+			m := &more{name: i.name, to: w.spec(i.of), ref: ref, inv: true, limit: upTo(w.t, 4), sort: w.order(w.spec(i.of))}
 			if depth > 1 {
 				m.more = w.more(i.of, depth-1)
 			}
@@ -316,12 +325,13 @@ func (w *world) more(c *randomCollection, depth int) (all []*more) {
 // interrogate asks everything as every caller.
 func (w *world) interrogate() {
 	for _, c := range w.cols {
-		questions := []*query{{count: true, aggs: []string{"count"}}}
+		questions := []*query{{of: w.spec(c), count: true, aggs: []string{"count"}}}
 		for range 3 {
 			questions = append(questions, w.ask(c))
 		}
-		for _, by := range w.callers {
-			e := eyes{w, by}
+		first := upTo(w.t, len(w.callers)) // what is compiled for one caller serves the others
+		for i := range w.callers {
+			e := eyes{w, w.callers[(first+i)%len(w.callers)]}
 			for _, q := range questions {
 				e.list(c, q)
 				e.groups(c, q)
@@ -378,17 +388,29 @@ func (e eyes) closed(c *spec.Collection) (fault.Kind, bool) {
 // mayFilter says whether he may name all that a filter names.
 func (e eyes) mayFilter(q *query) bool {
 	for _, m := range q.named {
-		f, _ := e.spec(m.c).Field(m.f.name)
-		if !e.names(f, true) {
+		f, _ := e.spec(m.of).Field(m.f.name)
+		if !e.enters(q.of, e.spec(m.in)) || !e.names(f, true) {
 			return false
 		}
 	}
 	return true
 }
 
+// enters says whether he may use the names of a collection: not of one that a path reaches and that is
+// closed to him, whatever its records.
+func (e eyes) enters(root, c *spec.Collection) bool {
+	switch {
+	case c == root || e.by.Operator:
+		return true
+	case c.Access.Read == nil:
+		return false
+	}
+	return c.Access.Read.Record || e.holds(c.Access.Read, nil)
+}
+
 // may says whether he may ask a list.
 func (e eyes) may(c *spec.Collection, q *query) bool {
-	ok := e.mayFilter(q) && e.mayExpand(q.expand) && e.maySort(q.sort)
+	ok := e.mayFilter(q) && e.mayExpand(q.of, q.of, q.expand) && e.maySort(q.of, q.of, q.sort)
 	for _, name := range q.fields {
 		f, _ := c.Field(name)
 		ok = ok && e.names(f, false)
@@ -396,18 +418,18 @@ func (e eyes) may(c *spec.Collection, q *query) bool {
 	return ok
 }
 
-func (e eyes) maySort(keys []order) bool {
+func (e eyes) maySort(root, c *spec.Collection, keys []order) bool {
 	for _, k := range keys {
-		if !e.names(k.f, true) {
+		if !e.enters(root, c) || !e.names(k.f, true) {
 			return false
 		}
 	}
 	return true
 }
 
-func (e eyes) mayExpand(all []*more) bool {
+func (e eyes) mayExpand(root, c *spec.Collection, all []*more) bool {
 	for _, m := range all {
-		if !e.names(m.ref, true) || !e.maySort(m.sort) || !e.mayExpand(m.more) {
+		if !e.enters(root, c) || !e.names(m.ref, true) || !e.maySort(root, m.to, m.sort) || !e.mayExpand(root, m.to, m.more) {
 			return false
 		}
 	}
@@ -564,7 +586,7 @@ func (e eyes) one(rc *randomCollection, r *row, q *query) {
 	kind, refuse := e.closed(c)
 	switch {
 	case refuse:
-	case !e.may(c, &query{fields: q.fields, expand: q.expand}):
+	case !e.may(c, &query{of: c, fields: q.fields, expand: q.expand}):
 		kind, refuse = fault.BadRequest, true
 	case !e.sees(c.Name, r):
 		kind, refuse = fault.NotFound, true

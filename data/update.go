@@ -29,7 +29,7 @@ func (db *DB) planUpdate(by *Caller, collection, id string, patch *doc.Node, o W
 	if patch == nil || patch.Kind != doc.Object {
 		return nil, fault.New(fault.BadRequest, "the body must be a JSON object")
 	}
-	return &update{k: k, id: id, match: o.IfMatch, edit: func(w *work, old, rec Record, p *problems) error {
+	return &update{k: k, id: id, match: o.IfMatch, noneMatch: o.IfNoneMatch, edit: func(w *work, old, rec Record, p *problems) error {
 		return w.edit(k, old, rec, patch, o.Uploads, p, false)
 	}}, nil
 }
@@ -75,8 +75,8 @@ func (u *update) applyTo(w *work, old Record) (Reply, error) {
 	if err := matches(u.match, old); err != nil {
 		return Reply{}, err
 	}
-	if m := u.noneMatch; m != nil && matches(m, old) == nil {
-		return Reply{}, fault.New(fault.Precondition, "the record exists")
+	if err := differs(u.noneMatch, old); err != nil {
+		return Reply{}, err
 	}
 	if len(p) == 0 && unchanged(k, old, rec) {
 		return w.reply(200, k, old)
@@ -144,6 +144,14 @@ func matches(m *Match, rec Record) error {
 		}
 	}
 	return fault.New(fault.Precondition, "the record has changed: it is at revision %d", rec[spec.OrdRev].Int())
+}
+
+// differs checks If-None-Match against a record that is there.
+func differs(m *Match, rec Record) error {
+	if m != nil && matches(m, rec) == nil {
+		return fault.New(fault.Precondition, "the record exists")
+	}
+	return nil
 }
 
 // unchanged says whether the app's own fields are the same.

@@ -5,7 +5,7 @@
 // SQL or pipelines, and all of them must agree. It is two-valued: every boolean is true or
 // false, never unknown (CONTRACT, "Rules and filters").
 //
-// Order to read in: value.go (values), ir.go (the tree), api.go (what evaluating may know),
+// Order to read in: value.go (values), ir.go (the tree), scope.go (what evaluating may know),
 // shape.go (the tokens of a filter, with literals lifted), compile.go (CEL to IR, types),
 // eval.go (its meaning), bind.go (literals and parameters become arguments), slots.go (what is
 // known of the caller is put in before an engine sees it).

@@ -44,9 +44,11 @@ const (
 )
 
 var kindNames = [...]string{
-	"internal", "bad request", "unauthenticated", "denied", "not found", "method", "not acceptable",
-	"conflict", "precondition", "too large", "media type", "range", "invalid", "limited",
-	"capability", "unavailable", "full", "long address", "long header", "lacking", "retry", "unique",
+	Internal: "internal", BadRequest: "bad request", Unauthenticated: "unauthenticated", Denied: "denied",
+	NotFound: "not found", Method: "method", NotAcceptable: "not acceptable", Conflict: "conflict",
+	Precondition: "precondition", TooLarge: "too large", MediaType: "media type", Range: "range",
+	Invalid: "invalid", Limited: "limited", Capability: "capability", Unavailable: "unavailable",
+	Full: "full", Retry: "retry", Unique: "unique",
 }
 
 func (k Kind) String() string { return kindNames[k] }

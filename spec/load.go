@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -13,14 +14,17 @@ import (
 // FileName is the app file's name within its folder.
 const FileName = "plinth.yaml"
 
+// ErrNoFolder is the error of Load where there is nothing, or a file.
+var ErrNoFolder = errors.New("there is no such folder")
+
 // Load reads the app in a folder. env looks up environment variables. All that is wrong with
 // the file comes back at once, as *Problems; any other error means the folder could not be read.
 func Load(dir string, env func(string) (string, bool)) (*App, error) {
 	root, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &Problems{[]Problem{{FileName, 1, 1, "missing", "there is no such folder", ""}}}
-	}
 	if err != nil {
+		if info, e := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || e == nil && !info.IsDir() {
+			err = fmt.Errorf("%s: %w", dir, ErrNoFolder)
+		}
 		return nil, err
 	}
 	defer root.Close()

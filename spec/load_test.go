@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,8 +120,15 @@ users: email verified role email$fold
 func TestFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := Load(filepath.Join(dir, "none"), testEnv); err == nil || err.Error() != "plinth.yaml:1:1: there is no such folder" {
+	if _, err := Load(filepath.Join(dir, "none"), testEnv); !errors.Is(err, ErrNoFolder) {
 		t.Errorf("no folder: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), FileName)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file, testEnv); !errors.Is(err, ErrNoFolder) {
+		t.Errorf("a file: %v", err)
 	}
 	if _, err := Load(dir, testEnv); err == nil || err.Error() != "plinth.yaml:1:1: there is no plinth.yaml in this folder" {
 		t.Errorf("no file: %v", err)

@@ -106,6 +106,7 @@ type Collection struct {
 	Was      string // renamed from
 	System   bool   // kept by Plinth: unreachable by rules and HTTP
 	Users    bool   // where users live, and people can sign in
+	Made     bool   // added by Plinth for the users, not declared
 	Fields   []*Field
 	Inverses []*Inverse
 	Indexes  []*Index

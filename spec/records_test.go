@@ -28,4 +28,3 @@ func FuzzReadYAML(f *testing.F) {
 		}
 	})
 }
-

@@ -44,7 +44,7 @@ func (l *loader) users() {
 		if l.auth.node != nil {
 			at = l.auth.pos()
 		}
-		c = &Collection{Name: a.Collection, Label: "email", Pos: at, byName: map[string]*Field{}}
+		c = &Collection{Name: a.Collection, Label: "email", Made: true, Pos: at, byName: map[string]*Field{}}
 		d = &draft{c: c}
 		addBase(c)
 		l.app.Collections = append(l.app.Collections, c)

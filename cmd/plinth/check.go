@@ -71,7 +71,7 @@ func (t told) Unwrap() []error { return []error{errTold, t.error} }
 func own(app *spec.App) int {
 	n := 0
 	for _, col := range app.Collections {
-		if !col.System {
+		if !col.System && !col.Made {
 			n++
 		}
 	}

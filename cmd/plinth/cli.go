@@ -98,7 +98,7 @@ func exitCode(err error, began bool) int {
 	switch {
 	case errors.As(err, &wrong):
 		return exitAppFile
-	case !began, errors.As(err, &u):
+	case !began, errors.As(err, &u), errors.Is(err, spec.ErrNoFolder):
 		return exitUsage
 	default:
 		return exitFailure

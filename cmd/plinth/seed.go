@@ -27,6 +27,9 @@ twice changes nothing. Rules of access are not asked, all else that makes a reco
 					c.print(s)
 					return nil
 				}
+				for _, file := range s.SkippedFiles {
+					c.note("seed/%s was skipped: nothing in it says which records are there already (an id, or a unique field that each has), and its collection is not empty", file)
+				}
 				c.say("%s: %d created, %d updated, %d as they were", counted(s.Records, "record"), s.Created, s.Updated, s.Same)
 				return nil
 			})

@@ -41,6 +41,9 @@ an app file with errors is told and changes nothing.`,
 			if dev {
 				opts = append(opts, plinth.Dev())
 			}
+			if c.db == "" { // the uploads in the folder belong to the database in the folder
+				opts = append(opts, plinth.RemovingOrphans())
+			}
 			return c.run(cmd.Context(), dir, listen, dev, opts)
 		},
 	}

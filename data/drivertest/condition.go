@@ -8,11 +8,11 @@ import (
 )
 
 // condition draws a filter over a collection. prefix is "" for the record's own names, or "x1." inside a
-// macro.
-func (m *model) condition(t *rapid.T, c *modelCollection, prefix string, depth int) string {
+// macro; inside counts the macros around it, of which a filter may have two.
+func (m *model) condition(t *rapid.T, c *modelCollection, prefix string, depth, inside int) string {
 	roll := rapid.IntRange(0, 9).Draw(t, "shape")
 	if depth < 3 {
-		sub := func() string { return m.condition(t, c, prefix, depth+1) }
+		sub := func() string { return m.condition(t, c, prefix, depth+1, inside) }
 		switch roll {
 		case 0:
 			return "(" + sub() + " && " + sub() + ")"
@@ -23,14 +23,16 @@ func (m *model) condition(t *rapid.T, c *modelCollection, prefix string, depth i
 		case 3:
 			return "(" + sub() + " ? " + sub() + " : " + sub() + ")"
 		case 4:
-			return m.macro(t, c, prefix, depth)
+			if inside < 2 {
+				return m.macro(t, c, prefix, depth, inside)
+			}
 		}
 	}
 	return m.leaf(t, c, prefix)
 }
 
 // macro draws exists, all or size over an inverse or a list.
-func (m *model) macro(t *rapid.T, c *modelCollection, prefix string, depth int) string {
+func (m *model) macro(t *rapid.T, c *modelCollection, prefix string, depth, inside int) string {
 	var over []modelField
 	for _, f := range c.fields {
 		if f.kind == "refs" || f.kind == "texts" || f.kind == "ints" {
@@ -55,7 +57,7 @@ func (m *model) macro(t *rapid.T, c *modelCollection, prefix string, depth int) 
 	case "ints":
 		body = compared(t, x, "int")
 	default:
-		body = m.condition(t, m.collections[f.to], x+".", depth+1)
+		body = m.condition(t, m.collections[f.to], x+".", depth+1, inside+1)
 	}
 	return fmt.Sprintf("%s.%s(%s, %s)", name, macro, x, body)
 }

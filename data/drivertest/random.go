@@ -256,7 +256,7 @@ func (m *model) question(t *rapid.T, p *pair) {
 	c := rapid.SampledFrom(m.collections).Draw(t, "collection")
 	q := data.ListQuery{Collection: c.name, Limit: 500, Count: true}
 	if rapid.IntRange(0, 9).Draw(t, "filtered") > 0 {
-		q.Filter = m.condition(t, c, "", 0)
+		q.Filter = m.condition(t, c, "", 0, 0)
 	}
 	q.Sort = m.order(t, c)
 	if rapid.IntRange(0, 4).Draw(t, "expanded") == 0 {
@@ -334,7 +334,7 @@ func (m *model) grouping(t *rapid.T, p *pair) {
 				}
 			}
 		}
-		filter := m.condition(t, c, "", 1)
+		filter := m.condition(t, c, "", 1, 0)
 		if _, err := p.group(c.name, filter, strings.Join(group, ","), strings.Join(aggregates, ",")); err != nil {
 			t.Fatalf("%s filter %s group %s aggregate %s: %v", c.name, filter, group, aggregates, err)
 		}

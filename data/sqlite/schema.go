@@ -97,21 +97,29 @@ func inspect(c *conn) (*schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	at := make(map[string]*driver.Table, len(s.tables))
 	for i := range s.tables {
-		if err := s.columns(c, &s.tables[i]); err != nil {
-			return nil, err
-		}
-		if err := s.indexes(c, &s.tables[i]); err != nil {
-			return nil, err
-		}
+		at[s.tables[i].Name] = &s.tables[i]
+	}
+	if err := columnsOf(c, at); err != nil {
+		return nil, err
+	}
+	if err := s.indexes(c, at); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(s.tables, func(a, b driver.Table) int { return cmp.Compare(a.Name, b.Name) })
 	return s, nil
 }
 
-func (s *schema) columns(c *conn, t *driver.Table) error {
-	return c.each(`SELECT p."name", p."type", k."kind", k."elem", k."scale", k."ref", k."side", k."maxlen" FROM pragma_table_info(?1) p
-		LEFT JOIN "_columns" k ON k."tbl" = ?1 AND k."name" = p."name" ORDER BY p."cid"`, func(st *sqlite.Stmt) error {
+// columnsOf finds the columns of all tables with one statement: there is a start behind it.
+func columnsOf(c *conn, at map[string]*driver.Table) error {
+	return c.each(`SELECT p."name", p."type", k."kind", k."elem", k."scale", k."ref", k."side", k."maxlen", m."name"
+		FROM sqlite_schema m CROSS JOIN pragma_table_info(m."name") p LEFT JOIN "_columns" k ON k."tbl" = m."name" AND k."name" = p."name"
+		WHERE m."type" = 'table' ORDER BY m."name", p."cid"`, func(st *sqlite.Stmt) error {
+		t := at[st.ColumnText(8)]
+		if t == nil {
+			return nil
+		}
 		col := driver.Column{Name: st.ColumnText(0)}
 		if st.ColumnType(2) == sqlite.TypeNull { // not made by Plinth
 			col.Kind = kindOf[st.ColumnText(1)]
@@ -122,11 +130,15 @@ func (s *schema) columns(c *conn, t *driver.Table) error {
 		}
 		t.Columns = append(t.Columns, col)
 		return nil
-	}, expr.TextOf(t.Name))
+	})
 }
 
-func (s *schema) indexes(c *conn, t *driver.Table) error {
-	err := c.each(`SELECT "name", "sqlname", "columns", "unique" FROM "_indexes" WHERE "tbl" = ?1 ORDER BY rowid`, func(st *sqlite.Stmt) error {
+func (s *schema) indexes(c *conn, at map[string]*driver.Table) error {
+	err := c.each(`SELECT "name", "sqlname", "columns", "unique", "tbl" FROM "_indexes" ORDER BY rowid`, func(st *sqlite.Stmt) error {
+		t := at[st.ColumnText(4)]
+		if t == nil {
+			return nil
+		}
 		columns, err := sqldb.ReadList([]byte(st.ColumnText(2)), expr.Text)
 		if err != nil {
 			return err
@@ -140,15 +152,15 @@ func (s *schema) indexes(c *conn, t *driver.Table) error {
 			t.Indexes = append(t.Indexes, x)
 		}
 		return nil
-	}, expr.TextOf(t.Name))
+	})
 	if err != nil {
 		return err
 	}
-	return c.each(`SELECT l."name", i."name" FROM pragma_index_list(?1) l, pragma_index_info(l."name") i WHERE l."origin" = 'c'`, func(st *sqlite.Stmt) error {
-		at := [2]string{t.Name, st.ColumnText(1)}
-		s.over[at] = append(s.over[at], st.ColumnText(0))
+	return c.each(`SELECT m."name", i."name", m."tbl_name" FROM sqlite_schema m CROSS JOIN pragma_index_info(m."name") i WHERE m."type" = 'index' AND m."sql" IS NOT NULL`, func(st *sqlite.Stmt) error {
+		column := [2]string{st.ColumnText(2), st.ColumnText(1)}
+		s.over[column] = append(s.over[column], st.ColumnText(0))
 		return nil
-	}, expr.TextOf(t.Name))
+	})
 }
 
 // declared is how a column of a kind is declared. Strict tables refuse values of another type.

@@ -82,6 +82,16 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("%s", b)
 	}
 
+	// what there is not is not told, and nothing twice
+	for _, absent := range []string{"/by/id/", "/api/auth", "session", "cookie"} {
+		if strings.Contains(all.body, absent) {
+			t.Errorf("%s is described", absent)
+		}
+	}
+	if !strings.Contains(all.body, "/api/posts/by/slug/{value}") {
+		t.Error("the route by a unique field is missing")
+	}
+
 	// what a caller may not see is not there
 	nobody := s.ask("GET /api/openapi.json", "", "").want(200)
 	for _, hidden := range []string{"vault", "locked", `"secret"`, "_answers", "people.create", "posts.delete"} {

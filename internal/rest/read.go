@@ -66,7 +66,7 @@ func (d *door) record(w http.ResponseWriter, r *http.Request, t data.Target) err
 		web.JSON(w, r, http.StatusOK, buf.B)
 		return nil
 	}
-	w.Header()["Etag"] = []string{web.ETag(rev)}
+	web.Tag(w.Header(), rev)
 	if match != nil && !web.Matches(match, rev) {
 		return fault.New(fault.Precondition, "the record is at another revision than If-Match names")
 	}

@@ -111,10 +111,12 @@ type door struct {
 // who asks, told to the log too.
 func (d *door) who(w http.ResponseWriter, r *http.Request) (data.Caller, error) {
 	by, err := d.caller(r)
-	if err == nil {
-		web.Asks(w, &by)
+	if err != nil {
+		web.Asks(w, nil)
+		return by, err
 	}
-	return by, err
+	web.Asks(w, &by)
+	return by, nil
 }
 
 // act answers one method of a route. Its error leaves by web.Problem.

@@ -3,10 +3,13 @@ package rest_test
 import (
 	"compress/gzip"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func public(t *testing.T) string {
@@ -107,4 +110,30 @@ func TestStaticApp(t *testing.T) {
 	s.ask("GET /missing.js", "", "").want(404)
 	s.ask("GET /john.doe", "Accept: text/html,*/*", "").want(200)
 	s.ask("GET /api/nope/x/y/z/u/v", "Accept: text/html", "").want(404)
+}
+
+// TestLongDownload: a file may take longer than an answer may, as long as it is taken.
+func TestLongDownload(t *testing.T) {
+	t.Parallel()
+	dir := public(t)
+	const size = 64 << 20
+	if err := os.WriteFile(filepath.Join(dir, "film.mp4"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, "film.mp4"), size); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(open(t, agency, dir).http)
+	server.Config.WriteTimeout = 50 * time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	resp, err := http.Get(server.URL + "/film.mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	<-time.After(4 * server.Config.WriteTimeout) // more is sent than the system keeps
+	if n, err := io.Copy(io.Discard, resp.Body); n != size || err != nil {
+		t.Errorf("%d of %d bytes: %v", n, size, err)
+	}
 }

@@ -82,7 +82,7 @@ func (wr *write) reply(w http.ResponseWriter, r *http.Request, reply data.Reply)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	h["Etag"] = []string{web.ETag(reply.Rev)}
+	web.Tag(h, reply.Rev)
 	if reply.Status == http.StatusCreated {
 		h["Location"] = []string{"/api/" + wr.collection + "/" + reply.ID}
 	}

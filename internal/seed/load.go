@@ -21,6 +21,8 @@ type Result struct {
 	Updated int `json:"updated"`
 	Same    int `json:"same"`    // they were as the files say
 	Skipped int `json:"skipped"` // of files without a key to find records by, whose collection has records already
+
+	SkippedFiles []string `json:"skippedFiles,omitempty"` // their names
 }
 
 // Progress is called in long work: records done of all of a file, and the file.

@@ -6,9 +6,11 @@ import (
 	"encoding/csv"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -49,7 +51,7 @@ func (l *loader) read(name string) (*set, error) {
 		}
 		return l.form(name, n)
 	default:
-		n, err := parseYAML(b)
+		n, err := spec.ReadYAML(b)
 		if err != nil {
 			return nil, err
 		}
@@ -197,6 +199,13 @@ func (l *loader) table(name string, b []byte) (*set, error) {
 	if len(rows) == 0 {
 		return l.plain(name, nil)
 	}
+	of, err := l.collection(collectionName(name))
+	if err != nil {
+		return nil, err
+	}
+	if err := l.header(of, rows[0]); err != nil {
+		return nil, err
+	}
 	items := make([]doc.Node, 0, len(rows)-1)
 	for _, row := range rows[1:] {
 		n := doc.NewObject()
@@ -216,6 +225,52 @@ func (l *loader) table(name string, b []byte) (*set, error) {
 		items = append(items, *n)
 	}
 	return l.plain(name, items)
+}
+
+// header refuses columns that name no field: all their cells would be lost, or be refused one by one.
+func (l *loader) header(of *spec.Collection, columns []string) error {
+	seen := map[string]bool{}
+	for _, column := range columns {
+		column = strings.TrimSpace(column)
+		name, by, refers := strings.Cut(column, ".")
+		f, err := field(of, name)
+		if err != nil {
+			return err
+		}
+		if seen[f.Name] {
+			return fault.New(fault.Invalid, "the column %q stands there twice", name)
+		}
+		seen[f.Name] = true
+		if !refers {
+			continue
+		}
+		to, ok := l.db.App().Collection(f.To)
+		if !ok || f.Type != spec.Ref {
+			return fault.New(fault.Invalid, "the column %q: %s is not a reference", column, name)
+		}
+		if err := findable(to, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// field finds a field by the name of a column.
+func field(of *spec.Collection, name string) (*spec.Field, error) {
+	if f, ok := of.Field(name); ok && f.Companion == spec.Own {
+		return f, nil
+	}
+	var names []string
+	for _, f := range of.Fields {
+		if f.Companion == spec.Own {
+			names = append(names, f.Name)
+		}
+	}
+	text := "the first line names fields: " + of.Name + " has no field " + strconv.Quote(name)
+	if near := expr.Nearest(name, names); near != "" {
+		text += "; did you mean " + strconv.Quote(near) + "?"
+	}
+	return nil, fault.New(fault.Invalid, "%s", text)
 }
 
 func (l *loader) collection(name string) (*spec.Collection, error) {

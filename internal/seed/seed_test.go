@@ -50,7 +50,7 @@ func TestTemplate(t *testing.T) {
 
 func TestSuit(t *testing.T) {
 	t.Parallel()
-	n, err := parseYAML([]byte("[01234, 12.50, true, ~, '5', \"true\", 1815-12-10, 0x10, [a, b], 'a; b', '[\"a\"]']"))
+	n, err := spec.ReadYAML([]byte("[01234, 12.50, true, ~, '5', \"true\", 1815-12-10, 0x10, [a, b], 'a; b', '[\"a\"]']"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,17 +82,6 @@ func TestCollectionName(t *testing.T) {
 			t.Errorf("%s: %s, want %s", file, got, want)
 		}
 	}
-}
-
-func FuzzYAML(f *testing.F) {
-	f.Add([]byte("collection: a\nrecords: [{a: 1}]\n"))
-	f.Add([]byte("a: &x [1]\nb: *x\n"))
-	f.Add([]byte("a: 1\na: 2\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if n, err := parseYAML(b); (n == nil) == (err == nil) {
-			t.Fatalf("%v %v", n, err)
-		}
-	})
 }
 
 func FuzzTemplate(f *testing.F) {

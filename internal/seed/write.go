@@ -15,7 +15,10 @@ import (
 func (l *loader) write(ctx context.Context, s *set) error {
 	if s.by == "" {
 		if some, err := l.holds(ctx, s.of); err != nil || some {
-			l.result.Skipped += len(s.records)
+			if some && len(s.records) > 0 {
+				l.result.Skipped += len(s.records)
+				l.result.SkippedFiles = append(l.result.SkippedFiles, s.file)
+			}
 			return err
 		}
 	}

@@ -100,6 +100,12 @@ func (p patient) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.time))
 	}
+	if len(r.TransferEncoding) > 0 {
+		// There may have been a length beside the chunks: net/http takes it away and tells nobody. Such
+		// a connection must end (RFC 9112, 6.1), or a proxy that believed the length could be led to
+		// take the answer to one request for that to another.
+		w.Header()["Connection"] = []string{"close"}
+	}
 	p.next.ServeHTTP(w, r)
 }
 

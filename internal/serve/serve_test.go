@@ -98,7 +98,7 @@ func TestHeaderLimit(t *testing.T) {
 	t.Parallel()
 	url, _, _ := running(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), spec.Limits{Header: 1 << 10})
 	r, _ := http.NewRequest(http.MethodGet, url, nil)
-	r.Header.Set("X-Long", strings.Repeat("x", 16<<10))
+	r.Header.Set("X-Long", strings.Repeat("x", 64<<10))
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -147,23 +147,27 @@ func (g *guard) tell(w *recorder, r *http.Request) {
 	if !g.log.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := [8]slog.Attr{slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
-		slog.Int("status", w.status), slog.Float64("ms", math.Round(took.Seconds()*1e6)/1e3), slog.Int64("bytes", w.bytes), slog.String("caller", w.caller)}
-	n := 7
-	if w.err != nil {
-		attrs[n] = slog.Any("error", w.err)
-		n++
+	attrs := append(make([]slog.Attr, 0, 8), slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
+		slog.Int("status", w.status), slog.Float64("ms", math.Round(took.Seconds()*1e6)/1e3), slog.Int64("bytes", w.bytes))
+	if w.caller != "" {
+		attrs = append(attrs, slog.String("caller", w.caller))
 	}
-	g.log.LogAttrs(r.Context(), level, "request", attrs[:n]...)
+	if w.err != nil {
+		attrs = append(attrs, slog.Any("error", w.err))
+	}
+	g.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// Asks notes for the log what sort of caller asks: nobody, operator, or the role.
+// Asks notes for the log what sort of caller asks: nobody, operator, or the role; refused when the
+// credential was not good, for which by is nil.
 func Asks(w http.ResponseWriter, by *data.Caller) {
 	rec := recorderOf(w)
 	if rec == nil {
 		return
 	}
 	switch {
+	case by == nil:
+		rec.caller = "refused"
 	case by.Operator:
 		rec.caller = "operator"
 	case by.Role != "":
@@ -182,7 +186,7 @@ type recorder struct {
 	start    time.Time
 	deadline deadline // here, so that it costs no allocation of its own
 	id       string
-	caller   string // "": nobody asked who it is
+	caller   string // "": it did not matter who it is
 	err      error  // ours
 	status   int    // 0: nothing is written yet
 	bytes    int64

@@ -8,19 +8,21 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestProblem(t *testing.T) {
@@ -377,4 +379,174 @@ func TestIDsSort(t *testing.T) {
 		}
 		seen[id] = true
 	}
+}
+
+// guarded asks a handler behind the guard and gives the answer and what was logged at a level.
+func guarded(server spec.Server, level slog.Level, h http.HandlerFunc, r *http.Request) (*httptest.ResponseRecorder, string) {
+	var log bytes.Buffer
+	w := httptest.NewRecorder()
+	Guard(h, server, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))).ServeHTTP(w, r)
+	return w, log.String()
+}
+
+// TestDeadline: no header takes the deadline off a request; only an act that streams does.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	server := spec.Server{Limits: spec.Limits{Timeout: time.Minute}}
+	for _, accept := range []string{"", "text/event-stream", "application/json, text/event-stream", "*/*"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept", accept)
+		guarded(server, slog.LevelInfo, func(w http.ResponseWriter, r *http.Request) {
+			if at, ok := r.Context().Deadline(); !ok || time.Until(at) > time.Minute {
+				t.Errorf("Accept: %q: the deadline is %v, %v", accept, at, ok)
+			}
+			whole := Endless(w, r)
+			if _, ok := whole.Context().Deadline(); ok {
+				t.Error("a stream has a deadline")
+			}
+		}, r)
+	}
+	type key struct{}
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "kept"))
+	guarded(server, slog.LevelInfo, func(w http.ResponseWriter, r *http.Request) {
+		whole := Endless(w, r).Context()
+		cancel()
+		if whole.Value(key{}) != "kept" || r.Context().Value(key{}) != "kept" || whole.Err() == nil {
+			t.Errorf("%v %v", whole.Value(key{}), whole.Err())
+		}
+	}, httptest.NewRequest("GET", "/", nil).WithContext(ctx))
+}
+
+func TestLongHeads(t *testing.T) {
+	t.Parallel()
+	server := spec.Server{Limits: spec.Limits{Header: 1 << 10}}
+	reached := false
+	ask := func(target, header string) int {
+		r := httptest.NewRequest("GET", target, nil)
+		r.Header["X-A"] = []string{header, "b"}
+		w, _ := guarded(server, slog.LevelError, func(http.ResponseWriter, *http.Request) { reached = true }, r)
+		if w.Code >= 400 && (w.Header().Get("Content-Type") != "application/problem+json" || w.Header().Get("Connection") != "close") {
+			t.Errorf("%d: %v", w.Code, w.Header())
+		}
+		return w.Code
+	}
+	if got := ask("/?"+strings.Repeat("x", MaxAddress-2), strings.Repeat("x", 1000)); got != 200 || !reached {
+		t.Errorf("what is allowed: %d", got)
+	}
+	reached = false
+	if got := ask("/?"+strings.Repeat("x", MaxAddress-1), "a"); got != 414 || reached {
+		t.Errorf("a long address: %d", got)
+	}
+	if got := ask("/", strings.Repeat("x", 1<<10)); got != 431 || reached {
+		t.Errorf("a long header: %d", got)
+	}
+}
+
+// TestRequestLog: one line for a request, at the level that it is worth.
+func TestRequestLog(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		level slog.Level
+		do    http.HandlerFunc
+		want  string // "": no line
+	}{
+		{"well", slog.LevelInfo, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) }, ""},
+		{"well, debug", slog.LevelDebug, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) }, "level=DEBUG msg=request .* method=GET route=\"\" status=204 ms=[0-9.]+ bytes=0\n"},
+		{"silent, debug", slog.LevelDebug, func(w http.ResponseWriter, r *http.Request) {}, "status=200"},
+		{"refused", slog.LevelInfo, func(w http.ResponseWriter, r *http.Request) {
+			Asks(w, &data.Caller{})
+			Problem(w, r, fault.New(fault.NotFound, "hush"))
+		}, "level=INFO msg=request .*status=404 .*caller=nobody\n"},
+		{"refused, errors only", slog.LevelError, func(w http.ResponseWriter, r *http.Request) { Problem(w, r, fault.New(fault.NotFound, "x")) }, ""},
+		{"lacking", slog.LevelInfo, func(w http.ResponseWriter, r *http.Request) {
+			Problem(w, r, &fault.Error{Kind: fault.Lacking, Op: "live"})
+		}, "level=INFO .*status=501"},
+		{"failed", slog.LevelError, func(w http.ResponseWriter, r *http.Request) {
+			Asks(w, &data.Caller{SignedIn: true, Role: "staff"})
+			Problem(w, r, errors.New("the cause"))
+		}, "level=ERROR msg=request .*status=500 .*caller=staff error=\"the cause\"\n"},
+		{"panicked", slog.LevelError, func(w http.ResponseWriter, r *http.Request) { panic("the cause") }, "level=ERROR msg=request .*status=500 .*the cause"},
+		{"slow", slog.LevelInfo, func(w http.ResponseWriter, r *http.Request) { recorderOf(w).start = time.Now().Add(-2 * time.Second) }, "level=INFO .*status=200 ms=20[0-9][0-9]"},
+	} {
+		_, log := guarded(spec.Server{}, c.level, c.do, httptest.NewRequest("GET", "/", nil))
+		if c.want == "" && log != "" || !regexp.MustCompile(c.want).MatchString(log) || strings.Count(log, "\n") > 1 || strings.Contains(log, "hush") {
+			t.Errorf("%s: %q", c.name, log)
+		}
+	}
+}
+
+// TestBrokenAnswerIsLogged: a panic after the answer began ends the connection, and is told.
+func TestBrokenAnswerIsLogged(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		panic("the cause")
+	}), spec.Server{}, slog.New(slog.NewTextHandler(&log, nil)))
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler || !strings.Contains(log.String(), "the cause") {
+			t.Errorf("%v %s", v, &log)
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+}
+
+// endless is a body without an end.
+type endless struct{}
+
+func (*endless) Read(b []byte) (int, error) { return len(b), nil }
+
+// TestPaced: one who does not read is cut off; one who reads on gets a long answer, although the whole
+// of it takes longer than a piece may.
+func TestPaced(t *testing.T) {
+	t.Parallel()
+	const pause, pieces = 40 * time.Millisecond, 12
+	failed := make(chan error, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := &paced{ResponseWriter: w, piece: 4 << 10, time: 5 * pause}
+		var err error
+		switch r.URL.Path {
+		case "/slow":
+			_, err = io.Copy(p, io.LimitReader(&slowly{pause}, pieces*4<<10))
+		case "/write":
+			for err == nil {
+				_, err = p.Write(make([]byte, 1<<20))
+			}
+		default:
+			_, err = io.Copy(p, io.LimitReader(&endless{}, 1<<40))
+		}
+		failed <- err
+	}))
+	s.Config.WriteTimeout = 5 * pause
+	s.Start()
+	t.Cleanup(s.Close)
+	resp, err := http.Get(s.URL + "/slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if e := <-failed; err != nil || e != nil || len(b) != pieces*4<<10 {
+		t.Errorf("one who reads got %d bytes: %v, %v", len(b), err, e)
+	}
+	for _, path := range []string{"/copy", "/write"} {
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: one who does not read: %v", path, err)
+		}
+	}
+}
+
+// slowly is a body that comes 4 KB at a time, with a pause before each.
+type slowly struct{ pause time.Duration }
+
+func (s *slowly) Read(b []byte) (int, error) {
+	<-time.After(s.pause)
+	return min(len(b), 4<<10), nil
 }

@@ -1,0 +1,37 @@
+package plinth
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	orphanAge    = 24 * time.Hour // no request takes so long: what it stored is named by then
+	orphansEvery = time.Hour
+)
+
+// removeOrphans removes uploads that no record names: a crash between the storing of a file and the
+// commit of its record, or after a deletion, leaves them. It looks for the old files first and asks then
+// which are in use; when anything cannot be read, nothing is removed.
+func (p *Plinth) removeOrphans(ctx context.Context) error {
+	orphans := map[string]bool{}
+	err := p.files.Older(ctx, time.Now().Add(-orphanAge), func(key string) error {
+		orphans[key] = true
+		return nil
+	})
+	if err != nil || len(orphans) == 0 {
+		return err
+	}
+	if err := p.DB().BlobsInUse(ctx, func(blob string) { delete(orphans, blob) }); err != nil {
+		return err
+	}
+	for key := range orphans {
+		if err := p.files.Delete(ctx, key); err != nil {
+			return err
+		}
+	}
+	if n := len(orphans); n > 0 {
+		p.o.log.Info("uploads that no record names were removed", "files", n)
+	}
+	return nil
+}

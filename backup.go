@@ -159,7 +159,8 @@ func uploaded(dir string) ([]string, error) {
 			return err
 		}
 		name, err := filepath.Rel(dir, path)
-		if err == nil && e.Type().IsRegular() && strings.Count(filepath.ToSlash(name), "/") == 2 {
+		// What is no upload (some systems put files of their own into folders) stays out: restore takes no others.
+		if err == nil && e.Type().IsRegular() && uploadName.MatchString(entryFiles+filepath.ToSlash(name)) {
 			names = append(names, filepath.ToSlash(name))
 		}
 		return err

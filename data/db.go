@@ -183,9 +183,11 @@ func (db *DB) Close() error { return db.eng.Close() }
 
 // Ready says whether the database can be read (err is nil) and written.
 func (db *DB) Ready(ctx context.Context) (write bool, err error) {
-	if err := db.eng.Check(ctx); err == nil {
+	err = db.eng.Check(ctx)
+	if err == nil {
 		return true, nil
 	}
+	db.log.Error("the database cannot be written", "error", err)
 	return false, db.eng.Read(ctx, func(driver.Reader) error { return nil })
 }
 

@@ -21,6 +21,7 @@ type work struct {
 	tx    driver.Tx
 	now   time.Time
 	after []func(context.Context)
+	bare  bool         // nobody wants the record back, now or with a repeated key
 	finds expr.Fetcher // made when a rule first looks at other records
 }
 
@@ -69,6 +70,7 @@ func (db *DB) once(ctx context.Context, by *Caller, o WriteOptions, do func(*wor
 				return err
 			}
 		}
+		w.bare = o.Minimal && o.Idempotency == nil
 		if reply, err = do(w); err != nil {
 			return err
 		}
@@ -179,6 +181,9 @@ func (w *work) taken(k *kind, err error) error {
 // reply shows a record as the caller may read it: at least id, created, updated and rev.
 func (w *work) reply(status int, k *kind, rec Record) (Reply, error) {
 	r := Reply{Status: status, ID: rec[spec.OrdID].Text(), Rev: rec[spec.OrdRev].Int()}
+	if w.bare {
+		return r, nil
+	}
 	var err error
 	var fetch expr.Fetcher
 	if k.others {

@@ -3,7 +3,7 @@
 //
 // The IR is what everything else works on: Eval runs it in Go, the engines turn it into
 // SQL or pipelines, and all of them must agree. It is two-valued: every boolean is true or
-// false, never unknown (CONTRACT, "Rules and filters").
+// false, never unknown (docs/rules.md).
 //
 // Order to read in: value.go (values), ir.go (the tree), scope.go (what evaluating may know),
 // shape.go (the tokens of a filter, with literals lifted), compile.go (CEL to IR, types),

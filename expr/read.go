@@ -265,6 +265,8 @@ func parseList(t Type, s string) (Value, error) {
 		case 'n':
 			items = append(items, Value{})
 			continue
+		case '[', '{':
+			return Value{}, mistyped("a list holds single values")
 		case '"':
 			if err := json.Unmarshal(r, &item); err != nil {
 				return Value{}, mistyped(`must be a list like ["a","b"]`)

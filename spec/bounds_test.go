@@ -161,12 +161,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			return
 		}
-		// What loads is whole: its snapshot comes back, and every companion belongs to something.
-		text := Snapshot(app)
-		back, err := Restore(text)
-		if err != nil || string(Snapshot(back)) != string(text) {
-			t.Fatalf("%v\n%s\n%s", err, text, Snapshot(back))
-		}
+		// What loads is whole: every companion belongs to something.
 		for _, c := range app.Collections {
 			for i, x := range c.Fields {
 				if x.Ord != i || x.Companion == Own && x.Of != nil || x.Companion != Own && x.Of == nil && x.Index == nil {

@@ -1,4 +1,4 @@
-// Package spec is the app file: read with positions, checked, printed, compared.
+// Package spec is the app file: read with positions, checked, and described as a JSON Schema.
 //
 // It is pure: it reads files of the app's folder and nothing else. What it makes is an *App
 // in which every name is resolved and every expression compiled; nothing after it asks
@@ -10,7 +10,7 @@
 // server.go, rule.go (last, when everything has its place). quote.go finds expressions that YAML
 // cut or changed, source.go the column of a byte inside a scalar.
 //
-// What the contract leaves open is decided so:
+// What docs/app-file.md leaves open is decided so:
 //
 //   - An included file holds sections of the app file, each of which stands in one file only, and
 //     collections, which add up; or, where no key is a section's, a map of collections. It includes

@@ -22,7 +22,7 @@ type App struct {
 	byName map[string]*Collection
 }
 
-// Auth is the auth section (CONTRACT section 5). Collection is "" where there are no users.
+// Auth is the auth section (docs/app-file.md). Collection is "" where there are no users.
 type Auth struct {
 	On         bool   // people can sign in: there is an auth section, or a reference to users that nobody declared
 	Collection string // where users live
@@ -44,7 +44,7 @@ type Provider struct {
 	ClientID, ClientSecret string
 }
 
-// Server is the server section (CONTRACT section 8).
+// Server is the server section (docs/app-file.md).
 type Server struct {
 	URL            string
 	Domains        []string // certificates by ACME

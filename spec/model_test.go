@@ -344,45 +344,6 @@ collections:
 	}
 }
 
-func TestSnapshot(t *testing.T) {
-	t.Parallel()
-	for _, file := range []string{contract, everything, "name: a"} {
-		app := mustLoad(t, file)
-		if err := app.Extend("x", []byte("_x: {fields: {a: {type: int, unique: true}}}")); err != nil {
-			t.Fatal(err)
-		}
-		text := Snapshot(app)
-		if d := cmp.Diff(string(text), string(Snapshot(mustExtend(t, file)))); d != "" {
-			t.Errorf("two readings differ: %s", d)
-		}
-		back, err := Restore(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(text), string(Snapshot(back))); d != "" {
-			t.Errorf("restored: %s", d)
-		}
-		for _, c := range app.Collections {
-			o, ok := back.Collection(c.Name)
-			if !ok || len(o.Inverses) != len(c.Inverses) {
-				t.Fatalf("%s: %+v", c.Name, o)
-			}
-			for i, f := range c.Fields {
-				g := o.Fields[i]
-				if f.Kind() != g.Kind() || f.FoldOrd != g.FoldOrd || f.KeyOrd != g.KeyOrd || (f.Of == nil) != (g.Of == nil) || (f.Index == nil) != (g.Index == nil) {
-					t.Errorf("%s.%s: %+v\n%+v", c.Name, f.Name, f, g)
-				}
-			}
-		}
-	}
-	if _, err := Restore([]byte(`{"version":2}`)); err == nil {
-		t.Error("a snapshot of another version is read")
-	}
-	if _, err := Restore([]byte(`{"version":1,"collections":[{"name":"a","fields":[{"name":"x","type":"y"}]}]}`)); err == nil {
-		t.Error("a damaged snapshot is read")
-	}
-}
-
 func mustExtend(t *testing.T, file string) *App {
 	t.Helper()
 	app := mustLoad(t, file)

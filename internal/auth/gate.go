@@ -168,7 +168,9 @@ func (g *Gate) lookUp(ctx context.Context, t token) (*pass, error) {
 	if v := rec[c.expires]; !v.IsNull() {
 		p.expires = time.UnixMilli(v.Int())
 	}
-	g.noteUse(t.keyID(), rec[c.used])
+	if p.expires.IsZero() || g.clock().Before(p.expires) {
+		g.noteUse(t.keyID(), rec[c.used])
+	}
 	return p, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -23,7 +24,7 @@ type house struct {
 	*data.DB
 	t   *testing.T
 	ctx context.Context
-	now time.Time
+	now atomic.Int64 // ms: each look at the clock is a moment later
 }
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
@@ -68,10 +69,10 @@ func openOn(t *testing.T, yaml string, eng driver.Engine) *house {
 	if err := plan.Apply(ctx, eng, data.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, ctx: ctx, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	h := &house{t: t, ctx: ctx}
+	h.now.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixMilli())
 	h.DB, err = data.Open(ctx, app, eng, data.Options{Key: secret, Clock: func() time.Time {
-		h.now = h.now.Add(time.Millisecond)
-		return h.now
+		return time.UnixMilli(h.now.Add(1)).UTC()
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package data
 
 import (
-	"math"
 	"strconv"
 	"time"
 
@@ -61,7 +60,7 @@ func (db *DB) appendRow(dst []byte, c *spec.Collection, v *variant, cols driver.
 		case spec.Bool:
 			dst = strconv.AppendBool(dst, cols.Int(o.at) != 0)
 		case spec.Float:
-			dst = appendFloat(dst, cols.Float(o.at))
+			dst = doc.AppendFloat(dst, cols.Float(o.at))
 		case spec.Decimal:
 			dst = append(dst, '"')
 			dst = appendDecimal(dst, cols.Int(o.at), o.field.Scale)
@@ -109,7 +108,7 @@ func AppendJSON(dst []byte, v Value) []byte {
 	case expr.Int:
 		return strconv.AppendInt(dst, v.Int(), 10)
 	case expr.Float:
-		return appendFloat(dst, v.Float())
+		return doc.AppendFloat(dst, v.Float())
 	case expr.JSON:
 		return append(dst, v.Text()...)
 	case expr.Bigint:
@@ -133,22 +132,6 @@ func AppendJSON(dst []byte, v Value) []byte {
 	default:
 		return doc.AppendString(dst, v.Text())
 	}
-}
-
-// appendFloat prints a float as ECMAScript does, so that every client reads the same digits back.
-func appendFloat(dst []byte, f float64) []byte {
-	format := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		format = 'e'
-	}
-	dst = strconv.AppendFloat(dst, f, format, -1, 64)
-	if format == 'e' { // e-09 is printed e-9
-		if n := len(dst); n >= 4 && dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' {
-			dst[n-2] = dst[n-1]
-			dst = dst[:n-1]
-		}
-	}
-	return dst
 }
 
 // appendDecimal prints unscaled × 10^−scale with all its places.

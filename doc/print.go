@@ -2,8 +2,10 @@ package doc
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -137,4 +139,17 @@ func special(s []byte) int {
 		}
 	}
 	return i
+}
+
+// AppendFloat prints a float as ECMAScript does, so that every client reads the same digits back.
+func AppendFloat(dst []byte, f float64) []byte {
+	if abs := math.Abs(f); abs == 0 || abs >= 1e-6 && abs < 1e21 {
+		return strconv.AppendFloat(dst, f, 'f', -1, 64)
+	}
+	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
+	if n := len(dst); n >= 4 && dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' {
+		dst[n-2] = dst[n-1] // e-09 is printed e-9
+		dst = dst[:n-1]
+	}
+	return dst
 }

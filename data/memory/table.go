@@ -117,9 +117,6 @@ func (t *table) del(id string) (*table, bool) {
 func (t *table) key(x driver.TableIndex, row []expr.Value) (key string, ok bool) {
 	var b strings.Builder
 	for _, name := range x.Columns {
-		if name == "id" && x.Columns[0] != "id" {
-			continue // the id that ends an index is no part of what is unique
-		}
 		v := row[t.column(name)]
 		if v.IsNull() {
 			return "", false

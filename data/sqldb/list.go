@@ -2,9 +2,9 @@ package sqldb
 
 import (
 	"encoding/json"
-	"math"
 	"strconv"
 
+	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
 )
 
@@ -20,7 +20,7 @@ func AppendList(dst []byte, items []expr.Value) []byte {
 		case expr.Null:
 			dst = append(dst, "null"...)
 		case expr.Float:
-			dst = appendFloat(dst, v.Float())
+			dst = doc.AppendFloat(dst, v.Float())
 		case expr.Text, expr.Date, expr.JSON, expr.Bytes:
 			dst = appendText(dst, v.Text())
 		case expr.List:
@@ -30,14 +30,6 @@ func AppendList(dst []byte, items []expr.Value) []byte {
 		}
 	}
 	return append(dst, ']')
-}
-
-// appendFloat writes the shortest digits that read back the same, as ECMAScript does.
-func appendFloat(dst []byte, f float64) []byte {
-	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
-		return strconv.AppendFloat(dst, f, 'e', -1, 64)
-	}
-	return strconv.AppendFloat(dst, f, 'f', -1, 64)
 }
 
 func appendText(dst []byte, s string) []byte {

@@ -159,7 +159,9 @@ func (db *DB) Why(ctx context.Context, by Caller, op Op, collection, id string) 
 			if err := db.keys.open(k.Collection, rec); err != nil {
 				return err
 			}
-		} else if rule.Record && op != Create {
+		} else if rule.Record && op == Create {
+			return fault.New(fault.BadRequest, "it depends on the record that would be made: %s", rule.Source)
+		} else if rule.Record {
 			return fault.New(fault.BadRequest, "this rule looks at the record: name its id")
 		}
 		s := db.scope(&by, fetcher{db, ctx, rd}, rec, rec)

@@ -107,6 +107,9 @@ func (p *problems) list(f *spec.Field, n *doc.Node) Value {
 			continue
 		}
 		v := p.scalar(f, f.Elem, &n.Items[i], at)
+		if v.IsNull() {
+			continue // what was wrong with it is told
+		}
 		if f.Elem == spec.Ref && contains(items, v) {
 			p.add(at.pointer(), "unique", "is in the list twice")
 			continue

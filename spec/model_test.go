@@ -343,12 +343,3 @@ collections:
 		t.Error(d)
 	}
 }
-
-func mustExtend(t *testing.T, file string) *App {
-	t.Helper()
-	app := mustLoad(t, file)
-	if err := app.Extend("x", []byte("_x: {fields: {a: {type: int, unique: true}}}")); err != nil {
-		t.Fatal(err)
-	}
-	return app
-}

@@ -111,8 +111,8 @@ func TestReadAllocations(t *testing.T) {
 		for range 50 {
 			r.once()
 		}
-		if testing.Short() {
-			c.most *= 2 // the race detector, under which short tests run, empties pools
+		if raced {
+			c.most *= 2
 		}
 		if n := testing.AllocsPerRun(500, r.once); n > c.most {
 			t.Errorf("%s: a read allocates %.0f times, at most %.0f were meant", name, n, c.most)

@@ -111,11 +111,7 @@ func (db *DB) readCursor(ctx context.Context, key []byte, args []Value, q *ListQ
 func (db *DB) cursorKeys(ctx context.Context, body []byte, d *draft) ([]Value, error) {
 	keys := make([]Value, 0, len(d.sort))
 	if body[0] == cursorOfID {
-		var rec Record
-		err := db.eng.Read(ctx, func(rd driver.Reader) (err error) {
-			rec, err = d.k.record(ctx, rd, d.k.whole, string(body[1:]))
-			return err
-		})
+		rec, err := d.k.record(ctx, db.eng, d.k.whole, string(body[1:]))
 		if err != nil || rec == nil {
 			return nil, err
 		}

@@ -77,15 +77,13 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 		return dst, err
 	}
 	defer done()
-	err = db.eng.Read(ctx, func(rd driver.Reader) error {
-		return rd.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
-			if n > 0 {
-				dst = append(dst, ',')
-			}
-			n++
-			dst = d.appendGroup(db, dst, cols)
-			return nil
-		})
+	err = db.eng.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		n++
+		dst = d.appendGroup(db, dst, cols)
+		return nil
 	})
 	return append(dst, "]}"...), err
 }

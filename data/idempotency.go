@@ -39,12 +39,8 @@ func answerKey(by *Caller, i *Idempotency) string {
 }
 
 // replay looks for an answer that was given before, outside of a transaction.
-func (db *DB) replay(ctx context.Context, by *Caller, i *Idempotency) (r Reply, err error) {
-	err = db.eng.Read(ctx, func(rd driver.Reader) error {
-		r, err = db.answer(ctx, rd, by, i)
-		return err
-	})
-	return r, err
+func (db *DB) replay(ctx context.Context, by *Caller, i *Idempotency) (Reply, error) {
+	return db.answer(ctx, db.eng, by, i)
 }
 
 func (w *work) replay(i *Idempotency) (Reply, error) { return w.db.answer(w.ctx, w.tx, w.by, i) }

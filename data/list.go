@@ -32,7 +32,7 @@ func (db *DB) List(ctx context.Context, by Caller, q *ListQuery, dst []byte) ([]
 		return dst, err
 	}
 	defer done()
-	err = db.eng.Read(ctx, func(rd driver.Reader) error {
+	answer := func(rd driver.Reader) error {
 		dst = append(dst, `{"items":[`...)
 		if dst, err = db.appendItems(ctx, rd, p, dst); err != nil {
 			return err
@@ -52,7 +52,12 @@ func (db *DB) List(ctx context.Context, by Caller, q *ListQuery, dst []byte) ([]
 		}
 		dst = append(dst, '}')
 		return nil
-	})
+	}
+	if len(p.draft.more) == 0 && !q.Count { // one query, which needs no transaction
+		err = answer(db.eng)
+	} else {
+		err = db.eng.Read(ctx, answer)
+	}
 	return dst, err
 }
 
@@ -386,26 +391,24 @@ func (db *DB) Records(ctx context.Context, by Caller, q *ListQuery) ([]Record, s
 	}
 	defer done()
 	var records []Record
-	err = db.eng.Read(ctx, func(rd driver.Reader) error {
-		return rd.Rows(ctx, p.v.stmt, p.args, func(cols driver.Columns) error {
-			if p.full {
-				p.more = true
-				return errEnough
+	err = db.eng.Rows(ctx, p.v.stmt, p.args, func(cols driver.Columns) error {
+		if p.full {
+			p.more = true
+			return errEnough
+		}
+		r := make(Record, len(p.draft.k.Fields))
+		for _, o := range p.v.outs {
+			if o.test < 0 || cols.Int(o.test) != 0 {
+				r[o.field.Ord] = cols.Value(o.at)
 			}
-			r := make(Record, len(p.draft.k.Fields))
-			for _, o := range p.v.outs {
-				if o.test < 0 || cols.Int(o.test) != 0 {
-					r[o.field.Ord] = cols.Value(o.at)
-				}
-			}
-			r[spec.OrdID] = cols.Value(p.v.id)
-			if err := db.keys.open(p.draft.k.Collection, r); err != nil {
-				return err
-			}
-			records = append(records, r)
-			p.took(len(records), 0, cols)
-			return nil
-		})
+		}
+		r[spec.OrdID] = cols.Value(p.v.id)
+		if err := db.keys.open(p.draft.k.Collection, r); err != nil {
+			return err
+		}
+		records = append(records, r)
+		p.took(len(records), 0, cols)
+		return nil
 	})
 	if err == errEnough {
 		err = nil

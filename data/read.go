@@ -45,7 +45,11 @@ func (db *DB) Get(ctx context.Context, by Caller, t Target, view View, dst []byt
 	if g.v.none {
 		return dst, 0, noRecord(k)
 	}
-	err = db.eng.Read(ctx, g.read)
+	if len(g.d.more) == 0 {
+		err = db.eng.Rows(ctx, g.v.stmt, g.args, g.row)
+	} else {
+		err = db.eng.Read(ctx, g.expand)
+	}
 	if err == nil && !g.found {
 		err = noRecord(k)
 	}
@@ -71,25 +75,22 @@ type getting struct {
 	argBuf [4]Value
 	key    [32]byte
 
-	read func(driver.Reader) error  // ask, bound once
-	row  func(driver.Columns) error // print, bound once
+	row func(driver.Columns) error // print, bound once
 }
 
 var gettings = sync.Pool{New: func() any {
 	g := &getting{}
-	g.read, g.row = g.ask, g.print
+	g.row = g.print
 	return g
 }}
 
 func (g *getting) end() {
-	*g = getting{read: g.read, row: g.row}
+	*g = getting{row: g.row}
 	gettings.Put(g)
 }
 
-func (g *getting) ask(rd driver.Reader) error {
-	if len(g.d.more) == 0 {
-		return rd.Rows(g.ctx, g.v.stmt, g.args, g.row)
-	}
+// expand reads the record with what is expanded in it.
+func (g *getting) expand(rd driver.Reader) error {
 	rows, err := g.db.fetch(g.ctx, rd, g.d, g.v, &g.scope, g.args, nil)
 	if err == nil && len(rows.rows) > 0 {
 		g.found = true

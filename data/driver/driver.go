@@ -42,6 +42,9 @@ type Engine interface {
 	// fault.Unique with Index set: the index's name, "id" for a record's own.
 	Write(ctx context.Context, fn func(Tx) error) error
 
+	// Rows answers one query on a snapshot of its own. It costs no transaction.
+	Reader
+
 	// Read runs fn on one snapshot.
 	Read(ctx context.Context, fn func(Reader) error) error
 
@@ -69,7 +72,7 @@ type Engine interface {
 	Close() error
 }
 
-// Reader answers prepared queries on one snapshot. It must not be kept.
+// Reader answers prepared queries. The one that Read gives must not be kept.
 type Reader interface {
 	// Rows calls yield for each row, in order. Columns are valid until yield returns; an error
 	// of yield ends the reading and is returned as it is.

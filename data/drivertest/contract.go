@@ -168,6 +168,10 @@ func (p *prepared) Explain(ctx context.Context, args []expr.Value) (driver.Expla
 	return p.Stmt.Explain(ctx, args)
 }
 
+func (c *contract) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+	return (&guarded{c: c, r: c.Engine}).Rows(ctx, s, args, yield)
+}
+
 func (c *contract) Read(ctx context.Context, fn func(driver.Reader) error) error {
 	var fnErr error
 	ran := false

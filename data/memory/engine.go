@@ -81,6 +81,10 @@ func (e *Engine) Read(ctx context.Context, fn func(driver.Reader) error) error {
 	return fn(&view{state: e.state.Load(), app: e.app.Load()})
 }
 
+func (e *Engine) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+	return e.Read(ctx, func(r driver.Reader) error { return r.Rows(ctx, s, args, yield) })
+}
+
 func (e *Engine) Check(ctx context.Context) error {
 	return e.change(ctx, func(*state) error { return nil })
 }

@@ -37,8 +37,7 @@ type prepared struct {
 }
 
 // settings hold for every connection. With 16 MiB of cached pages a list takes 34 µs instead of 45 µs
-// with SQLite's own 2 MiB (20,000 posts); 64 MiB and mmap gain nothing more. mmap is off because a
-// fault of the disk in it ends the process instead of being an error. SQLite's defensive mode is
+// with SQLite's own 2 MiB (20,000 posts); 64 MiB gain nothing more. SQLite's defensive mode is
 // not set: SetDefensive of zombiezen.com/go/sqlite v1.4.2 passes one of the two arguments that
 // sqlite3_db_config reads, so SQLite writes through whatever lies behind it (seen: a crash). No SQL
 // but ours ever reaches a connection.
@@ -46,12 +45,17 @@ const settings = `
 PRAGMA foreign_keys = ON;
 PRAGMA synchronous = FULL;
 PRAGMA cache_size = -16384;
-PRAGMA mmap_size = 0;
+PRAGMA mmap_size = 0; -- but see mapped
 PRAGMA temp_store = MEMORY;
 PRAGMA journal_size_limit = 67108864;
 PRAGMA trusted_schema = OFF;
-PRAGMA cell_size_check = ON;
 `
+
+// mapped lets a connection that only reads see the file through memory, as far as SQLite can: the pages
+// are shared by all of them and with the system, and are not copied (reading one of 20,000 posts over
+// HTTP: 31 µs of processor time without, 26 µs with it). A fault of the disk is then a fault of memory;
+// see guarded.
+const mapped = "PRAGMA mmap_size = 2147418112"
 
 // backstop is the length of the log, in pages, at which the writer itself finishes a checkpoint.
 const backstop = 4000

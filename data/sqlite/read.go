@@ -3,7 +3,9 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -92,6 +94,11 @@ func (p *readers) pop() (*conn, error) {
 		p.free <- struct{}{}
 		return nil, err
 	}
+	if err := c.script(mapped); err != nil {
+		c.close()
+		p.free <- struct{}{}
+		return nil, classify("open the database", err)
+	}
 	c.interruptible()
 	return c, nil
 }
@@ -108,6 +115,9 @@ func (p *readers) give(c *conn) {
 	p.free <- struct{}{}
 }
 
+// lose gives up a connection that ended in the middle of SQLite: nothing of it may be touched again.
+func (p *readers) lose() { p.free <- struct{}{} }
+
 // close waits for the readers under way.
 func (p *readers) close() {
 	close(p.closed)
@@ -120,41 +130,26 @@ func (p *readers) close() {
 }
 
 // Rows reads without BEGIN and COMMIT: a statement is a snapshot of its own.
-func (e *Engine) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+func (e *Engine) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) (err error) {
 	r, err := e.reader(ctx)
 	if err != nil {
 		return err
 	}
-	defer e.end(&r)
+	defer e.end(&r, &err)
 	return r.Rows(ctx, s, args, yield)
 }
 
 // Read runs fn on one snapshot, which begins with its first statement.
-func (e *Engine) Read(ctx context.Context, fn func(driver.Reader) error) error {
+func (e *Engine) Read(ctx context.Context, fn func(driver.Reader) error) (err error) {
 	r, err := e.reader(ctx)
 	if err != nil {
 		return err
 	}
-	c := r.c
-	ended := false
-	defer func() {
-		if !ended { // fn panicked
-			r.disarm()
-			_ = c.run("ROLLBACK")
-		}
-		e.end(&r)
-	}()
-	if err := c.run("BEGIN"); err != nil {
-		ended = true
+	defer e.end(&r, &err)
+	if err := r.c.run("BEGIN"); err != nil {
 		return during(ctx, "read", err)
 	}
-	err = fn(&r)
-	ended = true
-	if end := c.run("COMMIT"); end != nil { // interrupted, maybe
-		r.disarm()
-		_ = c.run("ROLLBACK")
-	}
-	return err
+	return fn(&r)
 }
 
 func (e *Engine) reader(ctx context.Context) (reader, error) {
@@ -162,13 +157,34 @@ func (e *Engine) reader(ctx context.Context) (reader, error) {
 		return reader{}, fault.Wrap(fault.Unavailable, "read", err)
 	}
 	c, err := e.readers.take(ctx)
-	return reader{c: c}, err
+	if err != nil {
+		return reader{}, err
+	}
+	return reader{c: c, faults: debug.SetPanicOnFault(true)}, nil
 }
 
-func (e *Engine) end(r *reader) {
-	r.disarm()
+// end ends what a reader has open and gives its connection back. It is to be deferred: a fault of
+// memory becomes the error that the disk has caused.
+func (e *Engine) end(r *reader, err *error) {
 	c := r.c
+	debug.SetPanicOnFault(r.faults)
+	if v := recover(); v != nil {
+		if at, ok := v.(interface{ Addr() uintptr }); ok {
+			*err = &fault.Error{Kind: fault.Unavailable, Op: "read", Msg: "the database file cannot be read",
+				Err: fmt.Errorf("a fault in its mapping at %#x: the disk failed, or the file was cut", at.Addr())}
+			r.c = nil
+			e.readers.lose()
+			return
+		}
+		defer panic(v)
+	}
+	r.disarm()
 	r.c = nil
+	if !c.c.AutocommitEnabled() {
+		if c.run("COMMIT") != nil { // interrupted, maybe
+			_ = c.run("ROLLBACK")
+		}
+	}
 	e.readers.give(c)
 }
 
@@ -181,8 +197,9 @@ func during(ctx context.Context, op string, err error) error {
 }
 
 type reader struct {
-	c     *conn
-	armed func() // ends the watch over ctx; nil: nobody watches
+	c      *conn
+	faults bool   // what the goroutine did of faults of memory before
+	armed  func() // ends the watch over ctx; nil: nobody watches
 }
 
 func (r *reader) disarm() {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -261,5 +263,58 @@ func TestOlder(t *testing.T) {
 		if older(v, oldest) != want {
 			t.Errorf("%s older than %s: %v", v, oldest, !want)
 		}
+	}
+}
+
+// TestFileIsCut: what a reader sees of the file through memory may go away. That is an error of the
+// one who reads, not the end of the process, and others read on when the file is whole again.
+func TestFileIsCut(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	long := strings.Repeat("x", 2000)
+	for n := range 200 {
+		r := blank(users, n)
+		r[userName] = expr.TextOf(long)
+		insert(t, e, users, r)
+	}
+	other, err := connect(e.path, sqlite.OpenReadWrite, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	if err := other.run("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := e.Prepare(all(users, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func() (n int, err error) {
+		err = e.Rows(t.Context(), s, nil, func(driver.Columns) error { n++; return nil })
+		return n, err
+	}
+	if n, err := read(); n != 200 || err != nil {
+		t.Fatalf("%d rows, %v", n, err)
+	}
+	whole, err := os.ReadFile(e.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(e.path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("a file that was cut: %v", err)
+	}
+	f, err := os.OpenFile(e.path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(whole); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if n, err := read(); n != 200 || err != nil {
+		t.Errorf("the file is whole again: %d rows, %v", n, err)
 	}
 }

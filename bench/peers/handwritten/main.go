@@ -46,6 +46,8 @@ func run(listen, path string) error {
 	srv := &http.Server{
 		Handler:           (&api{readers: readers, writer: writer}).routes(),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      40 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}

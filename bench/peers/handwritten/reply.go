@@ -15,7 +15,17 @@ var (
 	isProblem = []string{"application/problem+json"}
 	noCache   = []string{"private, no-cache"}
 	vary      = []string{"Authorization, Cookie"}
+	nosniff   = []string{"nosniff"}
+	referrer  = []string{"no-referrer"}
+	policy    = []string{"default-src 'none'; frame-ancestors 'none'"}
 )
+
+// secure sets what every answer of an API should say to browsers, as Plinth's do.
+func secure(h http.Header) {
+	h["X-Content-Type-Options"] = nosniff
+	h["Referrer-Policy"] = referrer
+	h["Content-Security-Policy"] = policy
+}
 
 func quotedRev(rev int64) string {
 	return `"` + strconv.FormatInt(rev, 10) + `"`
@@ -30,6 +40,7 @@ func replyList(w http.ResponseWriter, body []byte) { reply(w, http.StatusOK, bod
 
 func reply(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
+	secure(h)
 	h["Content-Type"] = isJSON
 	h["Cache-Control"] = noCache
 	h["Vary"] = vary
@@ -75,6 +86,7 @@ func replyError(w http.ResponseWriter, err error) {
 		body = fmt.Appendf(nil, `{"status":%d}`, f.Status)
 	}
 	h := w.Header()
+	secure(h)
 	h["Content-Type"] = isProblem
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(f.Status)

@@ -13,7 +13,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 )
@@ -22,6 +24,9 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "address to listen on")
 	db := flag.String("db", "handwritten.db", "path of the SQLite file")
 	flag.Parse()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300) // as Plinth does: both leave as much garbage lie
+	}
 	if err := run(*listen, *db); err != nil {
 		log.Fatal(err)
 	}

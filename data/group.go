@@ -255,3 +255,4 @@ func (nothing) Int(int) int64     { return 0 }
 func (nothing) Float(int) float64 { return 0 }
 func (nothing) Text(int) []byte   { return nil }
 func (nothing) Value(int) Value   { return Value{} }
+func (nothing) Record(Record)     {}

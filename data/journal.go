@@ -83,9 +83,7 @@ func readJournal(ctx context.Context, eng driver.Engine, tables []driver.Table) 
 	err = eng.Read(ctx, func(r driver.Reader) error {
 		return r.Rows(ctx, s, nil, func(cols driver.Columns) error {
 			row = make(Record, len(journalCollection.Fields))
-			for i := range row {
-				row[i] = cols.Value(i)
-			}
+			cols.Record(row)
 			return nil
 		})
 	})

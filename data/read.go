@@ -196,9 +196,7 @@ func (k *kind) record(ctx context.Context, rd driver.Reader, stmt driver.Stmt, i
 // copy keeps a whole row.
 func (k *kind) copy(cols driver.Columns) Record {
 	rec := make(Record, len(k.Fields))
-	for i := range rec {
-		rec[i] = cols.Value(i)
-	}
+	cols.Record(rec)
 	return rec
 }
 

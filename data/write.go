@@ -21,8 +21,8 @@ type work struct {
 	tx    driver.Tx
 	now   time.Time
 	after []func(context.Context)
-	bare  bool         // nobody wants the record back, now or with a repeated key
-	finds expr.Fetcher // made when a rule first looks at other records
+	bare  bool    // nobody wants the record back, now or with a repeated key
+	finds fetcher // of the records that a rule looks at
 }
 
 // commit runs do in a transaction, again after conflicts until ctx ends, and then what do has left to
@@ -32,7 +32,7 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 	for try := 0; ; try++ {
 		w := &work{db: db, ctx: inside, by: by}
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
-			w.tx, w.now, w.after, w.finds = tx, db.now(), nil, nil
+			w.tx, w.now, w.after, w.finds = tx, db.now(), nil, fetcher{db, inside, tx}
 			return do(w)
 		})
 		if err == nil {
@@ -88,12 +88,7 @@ func (db *DB) once(ctx context.Context, by *Caller, o WriteOptions, do func(*wor
 	return reply, nil
 }
 
-func (w *work) fetch() expr.Fetcher {
-	if w.finds == nil {
-		w.finds = fetcher{w.db, w.ctx, w.tx}
-	}
-	return w.finds
-}
+func (w *work) fetch() expr.Fetcher { return &w.finds }
 
 // holds asks a rule inside the transaction.
 func (w *work) holds(rule *expr.Expr, rows ...[]Value) (bool, error) {

@@ -36,8 +36,8 @@ func hashed(v Value, keyed string, hash func(keyed, text string) (string, error)
 		h, err := hash(keyed, v.s)
 		return TextOf(h), err
 	case List:
-		items := make([]Value, len(v.list))
-		for i, item := range v.list {
+		items := make([]Value, len(v.List()))
+		for i, item := range v.List() {
 			h, err := hashed(item, keyed, hash)
 			if err != nil {
 				return Value{}, err

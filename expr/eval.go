@@ -263,7 +263,7 @@ func size(n *Node, s *Scope) (Value, error) {
 	case err != nil || v.IsNull():
 		return IntOf(0), err
 	case v.kind == List:
-		return IntOf(int64(len(v.list))), nil
+		return IntOf(int64(len(v.List()))), nil
 	}
 	return IntOf(codePoints(v.s)), nil
 }
@@ -322,7 +322,7 @@ func member(n *Node, s *Scope) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, v := range list.list {
+	for _, v := range list.List() {
 		if Equal(item, v) {
 			return true, nil
 		}

@@ -77,8 +77,8 @@ func ParseValue(t Type, v Value) (Value, error) {
 	case v.kind == Int && (t.Kind == Bigint || t.Kind == Float || t.Kind == Decimal):
 		return As(t, v)
 	case v.kind == List && t.Kind == List:
-		items := make([]Value, len(v.list))
-		for i, item := range v.list {
+		items := make([]Value, len(v.List()))
+		for i, item := range v.List() {
 			made, err := ParseValue(t.Item(), item)
 			if err != nil {
 				return Value{}, err

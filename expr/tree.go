@@ -329,7 +329,7 @@ func (v Value) print(b *strings.Builder) {
 		b.WriteString(FormatDecimal(v.n, v.scale))
 	case List:
 		b.WriteByte('[')
-		for i, item := range v.list {
+		for i, item := range v.List() {
 			if i > 0 {
 				b.WriteByte(' ')
 			}

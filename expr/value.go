@@ -37,7 +37,7 @@ type Value struct {
 	scale uint8
 	n     int64
 	s     string
-	list  []Value
+	list  *[]Value // a pointer, for most values are no lists and all are copied
 }
 
 func BoolOf(b bool) Value {
@@ -54,7 +54,7 @@ func TimeOf(ms int64) Value    { return Value{kind: Time, n: ms} }
 func JSONOf(s string) Value    { return Value{kind: JSON, s: s} }
 func BytesOf(b string) Value   { return Value{kind: Bytes, s: b} }
 func DurationOf(m int64) Value { return Value{kind: Duration, n: m} }
-func ListOf(v ...Value) Value  { return Value{kind: List, list: v} }
+func ListOf(v ...Value) Value  { return Value{kind: List, list: &v} }
 
 // FloatOf makes a float; −0 becomes 0.
 func FloatOf(f float64) Value {
@@ -76,7 +76,14 @@ func (v Value) Int() int64     { return v.n } // Int, Bigint, Time and Duration 
 func (v Value) Scale() uint8   { return v.scale }
 func (v Value) Text() string   { return v.s } // Text, Date, JSON, Bytes
 func (v Value) Float() float64 { return math.Float64frombits(uint64(v.n)) }
-func (v Value) List() []Value  { return v.list }
+
+// List is the items of a List, else nil.
+func (v Value) List() []Value {
+	if v.list == nil {
+		return nil
+	}
+	return *v.list
+}
 
 // Compare orders two values of one kind; null is smallest. Text and dates order by
 // code point (which bytewise order of UTF-8 is), lists by their items, false before true.
@@ -91,15 +98,16 @@ func Compare(a, b Value) int {
 	case isNumber(a.kind) && isNumber(b.kind):
 		return compareNumbers(a, b)
 	case a.kind == List && b.kind == List:
-		for i := range a.list {
-			if i >= len(b.list) {
+		x, y := a.List(), b.List()
+		for i := range x {
+			if i >= len(y) {
 				return 1
 			}
-			if c := Compare(a.list[i], b.list[i]); c != 0 {
+			if c := Compare(x[i], y[i]); c != 0 {
 				return c
 			}
 		}
-		return cmp.Compare(len(a.list), len(b.list))
+		return cmp.Compare(len(x), len(y))
 	case a.kind == Bool || a.kind == Time || a.kind == Duration:
 		return cmp.Compare(a.n, b.n)
 	default:

@@ -98,6 +98,7 @@ type Columns interface {
 	Float(i int) float64    // Float
 	Text(i int) []byte      // Text, Date, JSON, Bytes; a List as a JSON array. Valid until the next call or row
 	Value(i int) expr.Value // any kind, copied: may be kept
+	Record(dst Record)      // the first outputs, as many as dst takes, copied: may be kept
 }
 
 // Stmt is a prepared query.

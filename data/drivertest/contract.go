@@ -414,3 +414,14 @@ func (r *rowColumns) Text(i int) []byte {
 	return r.cols.Text(i)
 }
 func (r *rowColumns) Value(i int) expr.Value { r.asked(i); return r.cols.Value(i) }
+func (r *rowColumns) Record(dst driver.Record) {
+	for i := range dst {
+		r.asked(i)
+	}
+	r.cols.Record(dst)
+	for i, v := range dst {
+		if one := r.cols.Value(i); v.Kind() != one.Kind() || !expr.Equal(v, one) {
+			r.c.breach("Record says %v of output %d, Value %v", v, i, one)
+		}
+	}
+}

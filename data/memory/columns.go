@@ -5,16 +5,18 @@ import (
 	"encoding/json"
 	"strconv"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 )
 
 // columns is one row of answers.
 type columns []expr.Value
 
-func (c columns) Null(i int) bool        { return c[i].IsNull() }
-func (c columns) Int(i int) int64        { return c[i].Int() }
-func (c columns) Float(i int) float64    { return c[i].Float() }
-func (c columns) Value(i int) expr.Value { return c[i] }
+func (c columns) Null(i int) bool          { return c[i].IsNull() }
+func (c columns) Int(i int) int64          { return c[i].Int() }
+func (c columns) Float(i int) float64      { return c[i].Float() }
+func (c columns) Value(i int) expr.Value   { return c[i] }
+func (c columns) Record(dst driver.Record) { copy(dst, c) }
 
 func (c columns) Text(i int) []byte {
 	if c[i].Kind() == expr.List {

@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"slices"
+
 	"zombiezen.com/go/sqlite"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
 )
@@ -12,6 +15,7 @@ type columns struct {
 	st   *sqlite.Stmt
 	out  []sqldb.Output
 	buf  []byte
+	ends []int // of the texts in buf, for Record
 	busy bool
 }
 
@@ -33,6 +37,45 @@ func (c *columns) Value(i int) expr.Value {
 	if c.Null(i) {
 		return expr.Value{}
 	}
+	if c.written(i) {
+		return c.value(i, string(c.Text(i)))
+	}
+	return c.value(i, "")
+}
+
+// Record keeps all texts of a row in one string.
+func (c *columns) Record(dst driver.Record) {
+	c.buf, c.ends = c.buf[:0], c.ends[:0]
+	for i := range dst {
+		end := len(c.buf)
+		if c.written(i) && !c.Null(i) {
+			end += c.st.ColumnLen(i)
+			c.buf = slices.Grow(c.buf, end-len(c.buf))[:end]
+			c.st.ColumnBytes(i, c.buf[len(c.buf)-c.st.ColumnLen(i):])
+		}
+		c.ends = append(c.ends, end)
+	}
+	texts, from := string(c.buf), 0
+	for i, end := range c.ends {
+		dst[i] = expr.Value{}
+		if end > from || !c.Null(i) {
+			dst[i] = c.value(i, texts[from:end])
+		}
+		from = end
+	}
+}
+
+// written says whether an output is stored as text or bytes.
+func (c *columns) written(i int) bool {
+	switch c.out[i].Kind {
+	case expr.Text, expr.Date, expr.JSON, expr.Bytes, expr.List:
+		return true
+	}
+	return false
+}
+
+// value is an output that is not null; text is what is written there.
+func (c *columns) value(i int, text string) expr.Value {
 	switch o := c.out[i]; o.Kind {
 	case expr.Bool:
 		return expr.BoolOf(c.Int(i) != 0)
@@ -47,18 +90,18 @@ func (c *columns) Value(i int) expr.Value {
 	case expr.Float:
 		return expr.FloatOf(c.Float(i))
 	case expr.Date:
-		return expr.DateOf(string(c.Text(i)))
+		return expr.DateOf(text)
 	case expr.JSON:
-		return expr.JSONOf(string(c.Text(i)))
+		return expr.JSONOf(text)
 	case expr.Bytes:
-		return expr.BytesOf(string(c.Text(i)))
+		return expr.BytesOf(text)
 	case expr.List:
-		list, err := sqldb.ReadList(c.Text(i), o.Elem)
+		list, err := sqldb.ReadList([]byte(text), o.Elem)
 		if err != nil {
 			return expr.Value{} // only this engine writes the column, by AppendList
 		}
 		return list
 	default:
-		return expr.TextOf(string(c.Text(i)))
+		return expr.TextOf(text)
 	}
 }

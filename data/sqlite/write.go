@@ -41,6 +41,16 @@ type request struct {
 	err   error      // the answer, kept until the commit
 }
 
+// requests are used again, but for those that the writer may still find in its queue.
+var requests = sync.Pool{New: func() any { return &request{done: make(chan error, 1)} }}
+
+// again gives an answered request back.
+func (r *request) again() {
+	r.ctx, r.fn, r.err = nil, nil, nil
+	r.state.Store(waiting)
+	requests.Put(r)
+}
+
 // writer is the one goroutine that writes, and its queue.
 type writer struct {
 	queue  chan *request
@@ -78,7 +88,8 @@ func (w *writer) do(ctx context.Context, fn func(c *conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, "write", err)
 	}
-	r := &request{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	r := requests.Get().(*request)
+	r.ctx, r.fn = ctx, fn
 	select {
 	case <-w.stop:
 		return errClosed()
@@ -99,6 +110,7 @@ func (w *writer) do(ctx context.Context, fn func(c *conn) error) error {
 		case queue <- r:
 			queue = nil
 		case err := <-r.done:
+			r.again()
 			return err
 		case <-patience.C:
 			if goroutine() == w.id.Load() && r.state.CompareAndSwap(waiting, left) {

@@ -28,7 +28,7 @@ func (db *DB) Create(ctx context.Context, by Caller, collection string, body *do
 	}
 	c, err := db.planCreate(&by, k, body, o.Uploads, "")
 	if err != nil {
-		return Reply{}, err
+		return Reply{}, db.refersAlso(ctx, &by, c, err)
 	}
 	return db.once(ctx, &by, o, c.apply)
 }
@@ -274,7 +274,11 @@ func (c *creation) apply(w *work) (Reply, error) {
 	if err := c.guard(w, rec); err != nil {
 		return Reply{}, err
 	}
-	if err := w.refer(c.k, nil, rec); err != nil {
+	var p problems
+	if err := w.refer(c.k, nil, rec, &p); err != nil {
+		return Reply{}, err
+	}
+	if err := p.err(); err != nil {
 		return Reply{}, err
 	}
 	if err := w.insert(c.k, rec); err != nil {

@@ -41,6 +41,7 @@ type kind struct {
 	byUnique  map[string]driver.Stmt // every field, by the value of a unique field
 	prefix    [][]byte               // by ordinal: `"name":`
 	sealed    bool                   // it has encrypted fields
+	files     bool                   // it has file fields
 	others    bool                   // whether a record or a field may be read depends on other records
 	walks     bool                   // init, set or validate looks at other records: they run inside the transaction
 }
@@ -50,6 +51,7 @@ type referrer struct {
 	from  *kind
 	field *spec.Field
 	stmt  driver.Stmt // every field of the records that refer to argument 0, locked
+	ids   driver.Stmt // their ids alone, locked
 }
 
 // Open makes the database of an app on an engine whose schema is up to date (see Plan).
@@ -103,6 +105,7 @@ func (db *DB) prepareKind(k *kind) error {
 		}
 		k.prefix = append(k.prefix, append(doc.AppendString(nil, f.Name), ':'))
 		k.sealed = k.sealed || f.Encrypted
+		k.files = k.files || f.Type == spec.File
 		k.others = k.others || leaves(f.Read)
 	}
 	for _, from := range db.kinds {
@@ -114,7 +117,13 @@ func (db *DB) prepareKind(k *kind) error {
 			if err != nil {
 				return err
 			}
-			k.referrers = append(k.referrers, referrer{from: from, field: f, stmt: stmt})
+			ids := equalTo(from, f.Ord, true)
+			ids.Cols = ids.Cols[:1]
+			r := referrer{from: from, field: f, stmt: stmt}
+			if r.ids, err = db.eng.Prepare(ids); err != nil {
+				return err
+			}
+			k.referrers = append(k.referrers, r)
 		}
 	}
 	return nil

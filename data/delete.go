@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
@@ -50,66 +51,64 @@ func (d *deletion) apply(w *work) (Reply, error) {
 	return Reply{Status: 204, ID: d.id}, w.remove(d.k, rec)
 }
 
-// doomed is a record that goes.
-type doomed struct {
-	k   *kind
-	rec Record
+// link is a record by its name.
+type link struct {
+	k  *kind
+	id string
 }
 
-// batchSize is how many records one statement removes.
-const batchSize = 500
+// loose is a record that refers to one that goes, and stays.
+type loose struct {
+	link
+	field *spec.Field
+	to    string // the id it refers to
+}
+
+const (
+	batchSize = 500     // records that one statement removes
+	mostTaken = 100_000 // records that may go with one, or lose a reference: they are written in one transaction
+)
 
 // remove deletes a record, those that refer to it with onDelete: cascade, and those that refer to them;
 // it takes the references of onDelete: clear away. Rules are not asked: the reference is the rule.
 func (w *work) remove(k *kind, rec Record) error {
-	list := []doomed{{k, rec}}
-	gone := map[string]bool{k.Name + "/" + rec[spec.OrdID].Text(): true}
-	type loose struct {
-		doomed
-		field *spec.Field
-		id    string
-	}
+	list := []link{{k, rec[spec.OrdID].Text()}}
+	gone := map[link]bool{list[0]: true}
 	var clear, kept []loose
 	for i := 0; i < len(list); i++ {
-		id := list[i].rec[spec.OrdID].Text()
 		for _, r := range list[i].k.referrers {
-			records, err := r.records(w.ctx, w.tx, id)
+			err := w.tx.Rows(w.ctx, r.ids, []Value{expr.TextOf(list[i].id)}, func(cols driver.Columns) error {
+				from := link{r.from, string(cols.Text(0))}
+				switch {
+				case gone[from]:
+				case r.field.OnDelete == spec.Cascade:
+					gone[from] = true
+					list = append(list, from)
+				case r.field.OnDelete == spec.Clear:
+					clear = append(clear, loose{from, r.field, list[i].id})
+				default:
+					kept = append(kept, loose{from, r.field, list[i].id})
+				}
+				if len(list)+len(clear)+len(kept) > mostTaken {
+					return fault.New(fault.Conflict, "more than %d records refer to the record, or to one that would go with it: delete or change them first", mostTaken)
+				}
+				return nil
+			})
 			if err != nil {
 				return err
-			}
-			for _, other := range records {
-				key := r.from.Name + "/" + other[spec.OrdID].Text()
-				if gone[key] {
-					continue
-				}
-				l := loose{doomed{r.from, other}, r.field, id}
-				switch r.field.OnDelete {
-				case spec.Cascade:
-					gone[key] = true
-					list = append(list, l.doomed)
-				case spec.Clear:
-					clear = append(clear, l)
-				default:
-					kept = append(kept, l)
-				}
 			}
 		}
 	}
 	for _, l := range kept {
-		if !gone[l.k.Name+"/"+l.rec[spec.OrdID].Text()] {
-			who := l.k.Name + "." + l.field.Name
-			if s := w.db.Sight(*w.by, l.k.Name); !s.Read || !s.Readable[l.field.Ord] {
-				who = "other records" // whose names are not his to know
-			}
-			return &fault.Error{Kind: fault.Conflict, Msg: "the record is still referred to",
-				Fields: []fault.Field{{Code: "referenced", Message: "is still referred to by " + who}}}
+		if !gone[l.link] {
+			return w.referenced(l)
 		}
 	}
 	for _, l := range clear {
-		if gone[l.k.Name+"/"+l.rec[spec.OrdID].Text()] {
+		if gone[l.link] {
 			continue
 		}
-		if err := w.clear(l.k, l.rec[spec.OrdID].Text(), l.field, l.id); err != nil {
+		if err := w.clear(l); err != nil {
 			return err
 		}
 	}
@@ -118,12 +117,7 @@ func (w *work) remove(k *kind, rec Record) error {
 		for from > 0 && list[from-1].k == list[end-1].k && end-from < batchSize {
 			from--
 		}
-		ids := make([]string, 0, end-from)
-		for _, d := range list[from:end] {
-			ids = append(ids, d.rec[spec.OrdID].Text())
-			w.dropBlobs(d.k, d.rec, nil)
-		}
-		if _, err := w.tx.Delete(list[from].k.Collection, ids); err != nil {
+		if err := w.drop(list[from:end]); err != nil {
 			return err
 		}
 		end = from
@@ -131,9 +125,42 @@ func (w *work) remove(k *kind, rec Record) error {
 	return nil
 }
 
-// clear takes the reference to id out of a record. It is read again: it may refer more than once.
-func (w *work) clear(k *kind, record string, f *spec.Field, id string) error {
-	old, err := k.record(w.ctx, w.tx, k.lock, record)
+// referenced says why a record stays.
+func (w *work) referenced(by loose) error {
+	who := by.k.Name + "." + by.field.Name
+	if s := w.db.Sight(*w.by, by.k.Name); !s.Read || !s.Readable[by.field.Ord] {
+		who = "other records" // whose names are not his to know
+	}
+	return &fault.Error{Kind: fault.Conflict, Msg: "the record is still referred to",
+		Fields: []fault.Field{{Code: "referenced", Message: "is still referred to by " + who}}}
+}
+
+// drop removes records of one collection, with their files.
+func (w *work) drop(links []link) error {
+	k := links[0].k
+	ids := make([]string, 0, len(links))
+	for _, l := range links {
+		ids = append(ids, l.id)
+		if !k.files {
+			continue
+		}
+		rec, err := k.record(w.ctx, w.tx, k.lock, l.id)
+		if err != nil {
+			return err
+		}
+		if err := w.db.keys.open(k.Collection, rec); err != nil {
+			return err
+		}
+		w.dropBlobs(k, rec, nil)
+	}
+	_, err := w.tx.Delete(k.Collection, ids)
+	return err
+}
+
+// clear takes a reference out of a record. It is read anew each time: it may refer more than once.
+func (w *work) clear(l loose) error {
+	k, f := l.k, l.field
+	old, err := k.record(w.ctx, w.tx, k.lock, l.id)
 	if err != nil || old == nil {
 		return err
 	}
@@ -145,7 +172,7 @@ func (w *work) clear(k *kind, record string, f *spec.Field, id string) error {
 	if f.Type == spec.List {
 		var left []Value
 		for _, item := range old[f.Ord].List() {
-			if item.Text() != id {
+			if item.Text() != l.to {
 				left = append(left, item)
 			}
 		}

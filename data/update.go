@@ -82,7 +82,13 @@ func (u *update) applyTo(w *work, old Record) (Reply, error) {
 		return w.reply(200, k, old)
 	}
 	if err := w.db.valid(w.by, k, rec, w.fetch(), &p); err != nil {
-		return Reply{}, err
+		if len(p) == 0 || asksInput {
+			return Reply{}, err
+		}
+		if err := w.refer(k, old, rec, &p); err != nil {
+			return Reply{}, err
+		}
+		return Reply{}, p.err()
 	}
 	// What is set on every write came after the first question, so the rule is asked of the end too.
 	if asksInput {
@@ -92,7 +98,10 @@ func (u *update) applyTo(w *work, old Record) (Reply, error) {
 	} else if err := w.may(k, rule, "change", rec); err != nil {
 		return Reply{}, err
 	}
-	if err := w.refer(k, old, rec); err != nil {
+	if err := w.refer(k, old, rec, &p); err != nil {
+		return Reply{}, err
+	}
+	if err := p.err(); err != nil {
 		return Reply{}, err
 	}
 	if err := w.replace(k, old, rec); err != nil {

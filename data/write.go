@@ -231,14 +231,48 @@ func (db *DB) appendRecord(dst []byte, by *Caller, k *kind, rec Record, fetch ex
 
 // refer checks that the records exist to which rec refers, where old did not refer to them, and locks
 // them against being deleted.
-func (w *work) refer(k *kind, old, rec Record) error {
-	var p problems
+func (w *work) refer(k *kind, old, rec Record, p *problems) error {
+	return p.refer(k, old, rec, func(to, id string) (bool, error) { return w.there(w.db.kinds[to], id) })
+}
+
+// refersAlso adds to what is wrong with a record that it refers to records that are not there: a form is
+// told everything at once. Nobody is told whom the rule may still refuse.
+func (db *DB) refersAlso(ctx context.Context, by *Caller, c *creation, err error) error {
+	var e *fault.Error
+	if !errors.As(err, &e) || len(e.Fields) == 0 {
+		return err
+	}
+	if rule := c.k.Access.Create; !by.Operator && (rule == nil || rule.Record) {
+		return err
+	}
+	p := problems(e.Fields)
+	err = p.refer(c.k, nil, c.rec, func(to, id string) (bool, error) {
+		found, err := db.kinds[to].record(ctx, db.eng, db.kinds[to].whole, id)
+		return found != nil, err
+	})
+	if err != nil {
+		return err
+	}
+	return p.err()
+}
+
+func (p *problems) refer(k *kind, old, rec Record, there func(to, id string) (bool, error)) error {
+	exists := func(f *spec.Field, id Value, at spot) error {
+		if f.To == k.Name && expr.Equal(id, rec[spec.OrdID]) {
+			return nil // it refers to itself
+		}
+		found, err := there(f.To, id.Text())
+		if err == nil && !found {
+			p.add(at.pointer(), "ref", "there is no such record in "+f.To)
+		}
+		return err
+	}
 	for _, f := range k.Fields {
 		if f.To == "" || rec[f.Ord].IsNull() || old != nil && same(old[f.Ord], rec[f.Ord]) {
 			continue
 		}
 		if f.Type == spec.Ref {
-			if err := w.exists(&p, f, rec[f.Ord].Text(), pointerTo(f.Name), k, rec); err != nil {
+			if err := exists(f, rec[f.Ord], spot{f, -1}); err != nil {
 				return err
 			}
 			continue
@@ -247,24 +281,12 @@ func (w *work) refer(k *kind, old, rec Record) error {
 			if old != nil && contains(old[f.Ord].List(), item) {
 				continue
 			}
-			at := pointerTo(f.Name) + "/" + string(AppendJSON(nil, expr.IntOf(int64(i))))
-			if err := w.exists(&p, f, item.Text(), at, k, rec); err != nil {
+			if err := exists(f, item, spot{f, i}); err != nil {
 				return err
 			}
 		}
 	}
-	return p.err()
-}
-
-func (w *work) exists(p *problems, f *spec.Field, id, pointer string, k *kind, rec Record) error {
-	if f.To == k.Name && id == rec[spec.OrdID].Text() {
-		return nil // it refers to itself
-	}
-	found, err := w.there(w.db.kinds[f.To], id)
-	if err == nil && !found {
-		p.add(pointer, "ref", "there is no such record in "+f.To)
-	}
-	return err
+	return nil
 }
 
 // there says whether a record exists, and locks it if it does.

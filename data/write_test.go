@@ -9,6 +9,7 @@ import (
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
 )
 
 func (h *house) update(by data.Caller, collection, id, patch string, o data.WriteOptions) (data.Reply, error) {
@@ -249,4 +250,49 @@ func testNobodyOwnsWhatHasNoOwner(h *house) {
 	}
 	_, err := h.update(data.Caller{SignedIn: true, Role: "member"}, "posts", id, `{"views":1}`, data.WriteOptions{})
 	wantKind(t, err, fault.NotFound)
+}
+
+// A form is told everything at once: what it refers to in vain, too. Who may not write the record is not
+// told what there is.
+func TestReferencesAreToldWithTheRest(t *testing.T) { onEach(t, blog, testReferencesAreToldWithTheRest) }
+
+func testReferencesAreToldWithTheRest(h *house) {
+	t, ids := h.t, shelf(h)
+	_, err := h.Create(h.ctx, admin, "comments", body(t, `{"post":"01900000-0000-7000-8000-00000000dead","name":7}`), data.WriteOptions{})
+	wantKind(t, err, fault.Invalid, "/name type", "/post ref")
+	_, err = h.update(ann, "posts", ids["a"], `{"author":"01900000-0000-7000-8000-00000000dead","views":"many"}`, data.WriteOptions{})
+	wantKind(t, err, fault.Invalid, "/views type", "/author ref")
+}
+
+// TestDeleteIsBounded: what goes with a record is written in one transaction, so it may not be endless.
+func TestDeleteIsBounded(t *testing.T) {
+	t.Parallel()
+	h := openOn(t, blog, engines["sqlite"](t))
+	post := h.create(ann, "posts", `{"name":"popular"}`)
+	ops := make([]data.Operation, 500)
+	for i := range ops {
+		ops[i] = data.Operation{Op: "create", Collection: "comments", Body: body(t, `{"name":"me too","post":"`+post+`"}`)}
+	}
+	for range 200 {
+		if _, _, err := h.Batch(h.ctx, staff, ops, true, data.WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := h.Delete(h.ctx, admin, "posts", post, data.WriteOptions{})
+	wantKind(t, err, fault.Conflict)
+	records, _, err := h.Records(h.ctx, staff, &data.ListQuery{Collection: "comments", Limit: 2})
+	if err != nil || len(records) != 2 {
+		t.Fatalf("what was refused has removed records: %d %v", len(records), err)
+	}
+	for _, rec := range records {
+		if _, err := h.Delete(h.ctx, staff, "comments", rec[spec.OrdID].Text(), data.WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Delete(h.ctx, admin, "posts", post, data.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if left := h.names(staff, data.ListQuery{Collection: "comments", Limit: 1}); left != "" {
+		t.Errorf("left: %q", left)
+	}
 }

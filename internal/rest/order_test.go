@@ -46,6 +46,7 @@ func TestBodyAfterRights(t *testing.T) {
 		{"PUT /api/locked" + nowhere, "Bearer member", "application/json", 403},
 		{"POST /api/nope" + nowhere + "/increment", "", "application/json", 404},
 		{"POST /api/batch", "Bearer wrong", "application/json", 401},
+		{"POST /api/batch", "Bearer readonly", "application/json", 403},
 		{"DELETE " + one, "Bearer staff", "application/json", 204},
 	} {
 		body := &watched{}

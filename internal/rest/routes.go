@@ -185,7 +185,7 @@ func nothing(r *http.Request) error {
 		return nil
 	}
 	var p web.Params
-	return p.Query(r)
+	return p.Query(r).Err()
 }
 
 func acceptsJSON(r *http.Request) error {

@@ -6,10 +6,13 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net"
 	"net/http/httptest"
 	"net/textproto"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -148,6 +151,39 @@ func TestUploadRefused(t *testing.T) {
 	if w.Code != 413 {
 		t.Errorf("%d", w.Code)
 	}
+}
+
+// cut is a body whose connection breaks off.
+type cut struct {
+	io.Reader
+	err error
+}
+
+func (c *cut) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	if err == io.EOF {
+		err = c.err
+	}
+	return n, err
+}
+
+// TestUploadBrokenOff: what goes wrong between the client and us is not the server's failure.
+func TestUploadBrokenOff(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	const head = "--b\r\nContent-Disposition: form-data; name=record\r\n\r\n{\"title\":\"Hello\"}\r\n--b\r\nContent-Disposition: form-data; name=papers; filename=a\r\n\r\n"
+	for _, err := range []error{&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, os.ErrDeadlineExceeded, io.ErrUnexpectedEOF} {
+		for _, content := range []string{"", strings.Repeat("x", 600)} {
+			r := httptest.NewRequest("POST", "/api/posts", &cut{strings.NewReader(head + content), err})
+			r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+			w := httptest.NewRecorder()
+			s.http.ServeHTTP(w, r)
+			if w.Code != 400 || s.stored() != 0 {
+				t.Errorf("%v after %d bytes: %d %s, %d files are left", err, len(content), w.Code, w.Body, s.stored())
+			}
+		}
+	}
+	s.ask("POST /api/posts", "Content-Type: multipart/form-data; boundary=b\nContent-Encoding: gzip", head+"x\r\n--b--\r\n").want(415)
 }
 
 // The same upload with the same key is done once, though a client makes up a new boundary.

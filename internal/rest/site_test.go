@@ -18,6 +18,7 @@ import (
 	"github.com/bluell/plinth/internal/rest"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
+	"github.com/bluell/plinth/test/conform"
 )
 
 const agency = `
@@ -106,6 +107,9 @@ func open(t testing.TB, yaml string, public string) *site {
 	s := &site{db: db, blobs: blobs}
 	s.t, _ = t.(*testing.T)
 	s.http = web.Guard(rest.New(db, caller, rest.Options{Blobs: blobs, Public: public, Version: "test"}), app.Server, quiet)
+	if s.t != nil {
+		s.http = conform.Handler(t, s.http)
+	}
 	return s
 }
 

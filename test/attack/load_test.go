@@ -103,7 +103,7 @@ func TestDeadlineHoldsForEveryRequest(t *testing.T) {
 		r.Header.Set("Accept", accept)
 		w := httptest.NewRecorder()
 		start := time.Now()
-		a.app.Handler().ServeHTTP(w, r)
+		a.http.ServeHTTP(w, r)
 		cancel()
 		if took := time.Since(start); took > 4*time.Second {
 			t.Errorf("Accept: %s: it went on for %s", accept, took)
@@ -233,7 +233,7 @@ func TestBodyIsReadForWhoMayAsk(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+a.keys[by])
 		}
 		w := httptest.NewRecorder()
-		a.app.Handler().ServeHTTP(w, r)
+		a.http.ServeHTTP(w, r)
 		if w.Code == http.StatusBadRequest || body.read {
 			t.Errorf("POST %s by %q: %d, the body was read: %t", path, by, w.Code, body.read)
 		}

@@ -18,12 +18,14 @@ import (
 
 	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/data/sqlite"
+	"github.com/bluell/plinth/test/conform"
 )
 
 // target is an app under attack.
 type target struct {
 	t    testing.TB
 	app  *plinth.Plinth
+	http http.Handler      // of the app; its answers are held against its description
 	keys map[string]string // token by name: member, staff, admin, readonly, operator
 }
 
@@ -114,7 +116,7 @@ func open(t testing.TB, yaml string) *target {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	a := &target{t: t, app: p, keys: map[string]string{"": ""}}
+	a := &target{t: t, app: p, http: conform.Handler(t, p.Handler()), keys: map[string]string{"": ""}}
 	for name, o := range map[string]plinth.KeyOptions{
 		"member": {Role: "member"}, "staff": {Role: "staff"}, "admin": {Role: "admin"},
 		"readonly": {Role: "admin", ReadOnly: true}, "readonly operator": {Operator: true, ReadOnly: true}, "operator": {Operator: true},
@@ -179,7 +181,7 @@ func (a *target) ask(by, method, path, body string, headers ...string) answer {
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	a.app.Handler().ServeHTTP(w, r)
+	a.http.ServeHTTP(w, r)
 	got := answer{w.Code, w.Result().Header, w.Body.Bytes()}
 	if got.status >= 400 && method != http.MethodHead {
 		if !strings.HasPrefix(got.header.Get("Content-Type"), "application/problem+json") {

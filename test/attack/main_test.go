@@ -96,7 +96,7 @@ collections:
 `
 
 // open opens the app in a folder of its own, or another.
-func open(t testing.TB, yaml string) *target {
+func open(t testing.TB, yaml string, more ...plinth.Option) *target {
 	t.Helper()
 	dir := t.TempDir()
 	put(t, dir, "plinth.yaml", yaml)
@@ -105,13 +105,13 @@ func open(t testing.TB, yaml string) *target {
 	put(t, dir, "public/.hidden", "hidden")
 	put(t, dir, "public/docs/index.html", "<h1>docs</h1>")
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	p, err := plinth.Open(context.Background(), dir, plinth.WithKey(bytes.Repeat([]byte("k"), 32)), plinth.WithLog(log),
+	p, err := plinth.Open(context.Background(), dir, append(more, plinth.WithKey(bytes.Repeat([]byte("k"), 32)), plinth.WithLog(log),
 		plinth.On(func() (*sqlite.Engine, error) {
 			if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 				return nil, err
 			}
 			return sqlite.Open(filepath.Join(dir, "data", "plinth.db"), sqlite.Options{})
-		}))
+		}))...)
 	if err != nil {
 		t.Fatal(err)
 	}

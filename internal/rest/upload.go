@@ -36,7 +36,9 @@ var multipartForm = []string{"multipart/form-data"}
 type writer = func(ctx context.Context, by data.Caller, collection string, body *doc.Node, o data.WriteOptions) (data.Reply, error)
 
 // upload answers a write whose body is multipart: the part "record" (JSON) first, then a part for
-// each file, named for its field. Files are stored before the write and deleted again when it fails.
+// each file, named for its field. Files are stored before the write and deleted again when it is refused.
+// Where the database failed it may have written all the same: then they stay, and are swept up later if
+// no record refers to them.
 func (d *door) upload(w http.ResponseWriter, r *http.Request, wr *write, do writer) (err error) {
 	c, ok := d.store.App().Collection(wr.collection)
 	if !ok || d.blobs == nil {
@@ -58,6 +60,7 @@ func (d *door) upload(w http.ResponseWriter, r *http.Request, wr *write, do writ
 	}
 	reply, err := do(r.Context(), wr.by, wr.collection, in.record, wr.options)
 	if err != nil {
+		keep = web.Status(err) >= 500
 		return err
 	}
 	keep = !reply.Replayed // an earlier answer refers to the files that came with it

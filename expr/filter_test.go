@@ -338,7 +338,7 @@ func TestRebase(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := 10
-	n := Rebase(e.Root, VarRecord, 7, &fresh)
+	n := rebase(e.Root, map[int]int{VarRecord: 7}, &fresh)
 	if fresh != 12 {
 		t.Errorf("fresh is %d", fresh)
 	}
@@ -357,14 +357,14 @@ func TestRebase(t *testing.T) {
 	}
 }
 
-func TestUses(t *testing.T) {
+func TestReads(t *testing.T) {
 	t.Parallel()
 	e, err := Compile(`email == "x" && author.boss.name == "y" || author.posts.exists(p, p.title == title) || topics.exists(t, true) || has(phone)`, env, "posts", InFilter)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, r := range Uses(e, "posts") {
+	for _, r := range e.Reads {
 		got = append(got, fmt.Sprintf("%s.%s %d %t %s", r.Collection, r.Name, r.Ord, r.Inverse, r.To))
 	}
 	want := []string{

@@ -147,10 +147,6 @@ type Read struct {
 	Pos        int    // byte offset in the source
 }
 
-// Uses are the fields and inverses that an expression about a collection names, in the order
-// of its source, so that it can be checked whether the caller may read them.
-func Uses(e *Expr, _ string) []Read { return e.Reads }
-
 // Param is one argument of a filter: a literal of its text, lifted, or a param.NAME.
 type Param struct {
 	Name    string // param.NAME; "" for a literal

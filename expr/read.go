@@ -89,7 +89,7 @@ func ParseValue(t Type, v Value) (Value, error) {
 	case v.kind == t.Kind && v.kind != Decimal:
 		return v, nil
 	case v.kind == Decimal && t.Kind == Decimal:
-		return parseDecimal(FormatDecimal(v.n, v.scale), t.Scale)
+		return parseDecimal(formatDecimal(v.n, v.scale), t.Scale)
 	}
 	return Value{}, mistyped("must be " + describe(t) + ", not " + v.kind.String())
 }

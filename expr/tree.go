@@ -72,25 +72,17 @@ func truth(b bool, pos int) *Node {
 	return &Node{Op: OpLit, Type: Type{Kind: Bool}, Val: BoolOf(b), Pos: pos}
 }
 
-// IsTrue says whether a condition is known to hold always, IsFalse never.
+// IsTrue says whether a condition is known to hold always.
 func IsTrue(n *Node) bool { return isLit(n) && n.Val.Bool() }
-func IsFalse(n *Node) bool {
+
+// isFalse says whether a condition is known to hold never.
+func isFalse(n *Node) bool {
 	return isLit(n) && (n.Type.Kind == Bool || n.Val.IsNull()) && !n.Val.Bool()
 }
 
 // And holds where all of its conditions do; nil conditions are left out.
-func And(nodes ...*Node) *Node { return junction(OpAnd, nodes) }
-
-// Or holds where one of its conditions does; nil conditions are left out.
-func Or(nodes ...*Node) *Node { return junction(OpOr, nodes) }
-
-// Not holds where n does not.
-func Not(n *Node) *Node {
-	return simplifyNode(&Node{Op: OpNot, Type: Type{Kind: Bool}, Args: []*Node{n}, Pos: n.Pos})
-}
-
-func junction(op Op, nodes []*Node) *Node {
-	n := &Node{Op: op, Type: Type{Kind: Bool}, Args: make([]*Node, 0, len(nodes))}
+func And(nodes ...*Node) *Node {
+	n := &Node{Op: OpAnd, Type: Type{Kind: Bool}, Args: make([]*Node, 0, len(nodes))}
 	for _, m := range nodes {
 		if m != nil {
 			n.Args = append(n.Args, m)
@@ -112,12 +104,8 @@ func MaxVar(n *Node) int {
 	return most
 }
 
-// Rebase makes a tree about the row variable to of one about from, and gives every variable
-// that it binds a number of its own from fresh on, so that trees can be joined.
-func Rebase(n *Node, from, to int, fresh *int) *Node {
-	return rebase(n, map[int]int{from: to}, fresh)
-}
-
+// rebase makes a tree about some row variables (the keys of vars) to the same about others, and gives
+// every variable that it binds a number of its own from fresh on, so that trees can be joined.
 func rebase(n *Node, vars map[int]int, fresh *int) *Node {
 	if n == nil {
 		return nil
@@ -185,7 +173,7 @@ func Guard(n *Node, fresh *int, rule func(collection string) *Node) *Node {
 	}
 	m.Bind = *fresh
 	*fresh++
-	m.Guard = Rebase(g, VarRecord, m.Bind, fresh)
+	m.Guard = rebase(g, map[int]int{VarRecord: m.Bind}, fresh)
 	return simplifyNode(&m)
 }
 
@@ -326,7 +314,7 @@ func (v Value) print(b *strings.Builder) {
 	case Float:
 		b.WriteString(strconv.FormatFloat(v.Float(), 'g', -1, 64))
 	case Decimal:
-		b.WriteString(FormatDecimal(v.n, v.scale))
+		b.WriteString(formatDecimal(v.n, v.scale))
 	case List:
 		b.WriteByte('[')
 		for i, item := range v.List() {
@@ -343,8 +331,8 @@ func (v Value) print(b *strings.Builder) {
 	}
 }
 
-// FormatDecimal prints unscaled × 10^−scale at its full scale.
-func FormatDecimal(unscaled int64, scale uint8) string {
+// formatDecimal prints unscaled × 10^−scale at its full scale.
+func formatDecimal(unscaled int64, scale uint8) string {
 	if scale == 0 {
 		return strconv.FormatInt(unscaled, 10)
 	}

@@ -36,6 +36,7 @@ const (
 	LongAddress                 // the path and the query string are longer than is read (414)
 	LongHeader                  // the header fields are longer than is read (431)
 	Lacking                     // this server was started without it; Op names what (501)
+	Reused                      // an Idempotency-Key that came with another request before (422)
 
 	// The next two are spoken between an engine and package data only.
 
@@ -48,7 +49,8 @@ var kindNames = [...]string{
 	NotFound: "not found", Method: "method", NotAcceptable: "not acceptable", Conflict: "conflict",
 	Precondition: "precondition", TooLarge: "too large", MediaType: "media type", Range: "range",
 	Invalid: "invalid", Limited: "limited", Capability: "capability", Unavailable: "unavailable",
-	Full: "full", Retry: "retry", Unique: "unique",
+	Full: "full", LongAddress: "long address", LongHeader: "long header", Lacking: "lacking", Reused: "reused",
+	Retry: "retry", Unique: "unique",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -72,6 +74,18 @@ type Field struct {
 	Message string // "is required"
 	At      int    // byte position in the parameter, counted from 1; 0: none
 }
+
+// Pointer is the JSON pointer (RFC 6901) of what is reached by these steps, each escaped.
+func Pointer(steps ...string) string {
+	var b strings.Builder
+	for _, s := range steps {
+		b.WriteByte('/')
+		_, _ = escapes.WriteString(&b, s) // a Builder takes everything
+	}
+	return b.String()
+}
+
+var escapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 func (e *Error) Error() string {
 	var b strings.Builder

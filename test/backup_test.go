@@ -114,7 +114,7 @@ func harmless(b []byte, at int) bool {
 func marksOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	s := serving(t, dir)
-	there := map[string]string{}
+	there, client := map[string]string{}, described(t)
 	for cursor := ""; ; {
 		_, b, err := ask(client, "GET", s.url+"/api/marks?limit=500&cursor="+cursor, "", "")
 		var page struct {

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/bluell/plinth/test/conform"
 )
 
 // isoCodes is where Debian's package iso-codes puts its data.
@@ -85,7 +87,7 @@ func TestISO(t *testing.T) {
 			t.Fatalf("seeding, time %d: %s, want %s", i+1, got, want)
 		}
 	}
-	a := asker{t, serving(t, dir).url}
+	a := asker{t, serving(t, dir).url, described(t)}
 
 	t.Run("filters", func(t *testing.T) {
 		for filter, holds := range map[string]func(subdivision) bool{
@@ -273,13 +275,19 @@ func TestISO(t *testing.T) {
 
 // asker asks a server whose collections are open.
 type asker struct {
-	t   *testing.T
-	url string
+	t      *testing.T
+	url    string
+	client *http.Client
+}
+
+// described is a client for which every answer must be as the server describes it.
+func described(t *testing.T) *http.Client {
+	return &http.Client{Timeout: client.Timeout, Transport: conform.Transport(t, client.Transport)}
 }
 
 func (a asker) get(path string, into any) {
 	a.t.Helper()
-	status, b, err := ask(client, http.MethodGet, a.url+path, "", "")
+	status, b, err := ask(a.client, http.MethodGet, a.url+path, "", "")
 	if err != nil || status != http.StatusOK {
 		a.t.Fatalf("%s: %d %s %v", path, status, b, err)
 	}

@@ -15,10 +15,10 @@ import (
 	"github.com/bluell/plinth/spec"
 )
 
-// Contract wraps an engine and checks both sides of the driver's contract: that questions, records and
+// underContract wraps an engine and checks both sides of the driver's contract: that questions, records and
 // arguments are whole and of their kinds, that answers and errors are of theirs, and that neither
 // transactions nor rows are used after their end. A breach fails the test.
-func Contract(t testing.TB, eng driver.Engine) driver.Engine {
+func underContract(t testing.TB, eng driver.Engine) driver.Engine {
 	c := &contract{Engine: eng, t: t}
 	t.Cleanup(func() { c.ended.Store(true) })
 	return c
@@ -162,10 +162,6 @@ func (p *prepared) condition(n *expr.Node) error {
 		return bad == nil
 	})
 	return bad
-}
-
-func (p *prepared) Explain(ctx context.Context, args []expr.Value) (driver.Explanation, error) {
-	return p.Stmt.Explain(ctx, args)
 }
 
 func (c *contract) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {

@@ -51,7 +51,7 @@ func app(t testing.TB, collections string) *spec.App {
 // openTables opens an engine inside its contract and makes the tables of an app.
 func openTables(t testing.TB, a *spec.App, open Open) driver.Engine {
 	t.Helper()
-	eng := Contract(t, open(t, a))
+	eng := underContract(t, open(t, a))
 	t.Cleanup(func() {
 		if err := eng.Close(); err != nil {
 			t.Errorf("close: %v", err)

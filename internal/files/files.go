@@ -24,9 +24,13 @@ type Disk struct {
 	dir string
 }
 
-// Open makes the folder if it is not there.
+// Open makes the folder if it is not there, so that it is there after a loss of power too.
 func Open(dir string) (*Disk, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = syncFolder(filepath.Dir(dir))
+	}
+	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "open the folder of uploads", err)
 	}
 	return &Disk{dir: dir}, nil
@@ -63,6 +67,7 @@ func (d *Disk) Put(ctx context.Context, r io.Reader, limit int64) (key string, s
 	}
 	if err != nil {
 		_ = os.Remove(growing)
+		_ = os.Remove(d.path(key))
 		return "", 0, diskError("store a file", err)
 	}
 	return key, size, nil
@@ -129,7 +134,10 @@ func (d *Disk) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) 
 		return nil, fault.New(fault.NotFound, "there is no such file")
 	}
 	f, err := os.Open(name)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.New(fault.NotFound, "there is no such file")
+	case err != nil:
 		return nil, diskError("open a file", err)
 	}
 	return f, nil
@@ -141,8 +149,16 @@ func (d *Disk) Delete(_ context.Context, key string) error {
 	if name == "" {
 		return nil
 	}
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeFile(name); err != nil {
 		return diskError("delete a file", err)
+	}
+	return nil
+}
+
+// removeFile removes a file that may be gone already.
+func removeFile(name string) error {
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -172,7 +188,7 @@ func (d *Disk) Older(ctx context.Context, than time.Time, yield func(key string)
 			return err
 		}
 		if filepath.Base(filepath.Dir(name)) == unwritten {
-			return os.Remove(name)
+			return removeFile(name) // its upload may have ended this moment
 		}
 		if d.path(entry.Name()) != name {
 			return nil // not ours
@@ -202,8 +218,6 @@ func diskError(op string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return &fault.Error{Kind: fault.Full, Msg: "there is no space left for files", Op: op, Err: err}
-	case errors.Is(err, fs.ErrNotExist):
-		return &fault.Error{Kind: fault.NotFound, Msg: "there is no such file", Op: op, Err: err}
 	case errors.As(err, &path), errors.As(err, &link):
 		return fault.Wrap(fault.Internal, op, err)
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -101,6 +102,8 @@ func TestPutLeavesNothingWhenItFails(t *testing.T) {
 	}{
 		"too large": {t.Context(), strings.NewReader("hello!"), func(err error) bool { return fault.Is(err, fault.TooLarge) }},
 		"broken":    {t.Context(), io.MultiReader(strings.NewReader("he"), iotest.ErrReader(broken)), func(err error) bool { return errors.Is(err, broken) }},
+		"no longer there": {t.Context(), readFunc(func([]byte) (int, error) { return 0, cmp.Or(os.RemoveAll(filepath.Join(d.dir, unwritten)), io.EOF) }),
+			func(err error) bool { return fault.Is(err, fault.Internal) }}, // ours: whoever sends a file has not asked for one
 		"cancelled": {cancelled, strings.NewReader("x"), func(err error) bool { return errors.Is(err, context.Canceled) }},
 	} {
 		if key, _, err := d.Put(c.ctx, c.r, 5); !c.want(err) || key != "" {
@@ -117,6 +120,10 @@ func TestPutLeavesNothingWhenItFails(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(b []byte) (int, error) { return f(b) }
 
 func TestKeysAreNoPaths(t *testing.T) {
 	t.Parallel()

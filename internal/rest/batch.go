@@ -7,6 +7,7 @@ import (
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/web"
 )
 
@@ -26,6 +27,9 @@ func (d *door) batch(w http.ResponseWriter, r *http.Request) error {
 	}
 	if wr.by, err = d.who(w, r); err != nil {
 		return err
+	}
+	if wr.by.ReadOnly { // whatever the operations are: so it is told before they are read
+		return fault.New(fault.Denied, "this key is read-only")
 	}
 	if err := wr.read(w, r, d.limit(), web.PlainJSON); err != nil {
 		return err
@@ -81,96 +85,100 @@ func appendResults(dst []byte, w http.ResponseWriter, r *http.Request, results [
 
 // operations reads the body of a batch.
 func operations(body *doc.Node) (ops []data.Operation, atomic bool, err error) {
-	if body.Kind != doc.Object {
-		return nil, false, wrongType("", body, "must be an object")
-	}
+	var wrong web.Mistakes
 	atomic = true
-	list := (*doc.Node)(nil)
+	var list *doc.Node
+	if body.Kind != doc.Object {
+		wrong.Body("", body.At, "type", "must be an object")
+		return nil, false, wrong.Err()
+	}
 	for i, key := range body.Keys {
 		v := &body.Items[i]
+		bad := func(code, message string) { wrong.Body(fault.Pointer(key), v.At, code, message) }
 		switch key {
 		case "atomic":
-			if v.Kind != doc.Bool {
-				return nil, false, wrongType("/atomic", v, "must be true or false")
+			if atomic = v.Bool; v.Kind != doc.Bool {
+				bad("type", "must be true or false")
 			}
-			atomic = v.Bool
 		case "operations":
-			if v.Kind != doc.Array {
-				return nil, false, wrongType("/operations", v, "must be a list")
+			switch list = v; {
+			case v.Kind != doc.Array:
+				bad("type", "must be a list")
+			case len(v.Items) > data.MaxBatch:
+				bad("type", "has more than "+strconv.Itoa(data.MaxBatch)+" operations")
+				return nil, false, wrong.Err()
 			}
-			list = v
 		default:
-			return nil, false, badField("/"+key, v.At, "unknown", "is not part of a batch")
+			bad("unknown", "is not part of a batch")
 		}
 	}
 	if list == nil {
-		return nil, false, badField("/operations", body.At, "type", "is missing: the list of operations")
-	}
-	if len(list.Items) > data.MaxBatch {
-		return nil, false, badField("/operations", list.At, "type", "has more than "+strconv.Itoa(data.MaxBatch)+" operations")
+		wrong.Body("/operations", body.At, "type", "is missing: the list of operations")
+		return nil, false, wrong.Err()
 	}
 	ops = make([]data.Operation, len(list.Items))
 	for i := range list.Items {
-		if ops[i], err = operation(&list.Items[i], "/operations/"+strconv.Itoa(i)); err != nil {
-			return nil, false, err
-		}
+		ops[i] = operation(&list.Items[i], "/operations/"+strconv.Itoa(i), &wrong)
 	}
-	return ops, atomic, nil
+	return ops, atomic, wrong.Err()
 }
 
-func operation(n *doc.Node, at string) (op data.Operation, err error) {
+// operation reads one, which stands at a place of the body.
+func operation(n *doc.Node, at string, wrong *web.Mistakes) (op data.Operation) {
 	if n.Kind != doc.Object {
-		return op, wrongType(at, n, "must be an object")
+		wrong.Body(at, n.At, "type", "must be an object")
+		return op
 	}
-	match := ""
-	texts := map[string]*string{"op": &op.Op, "collection": &op.Collection, "id": &op.ID, "ifMatch": &match}
+	texts := map[string]*string{"op": &op.Op, "collection": &op.Collection, "id": &op.ID}
 	for i, key := range n.Keys {
 		v := &n.Items[i]
-		if text := texts[key]; text != nil {
-			if v.Kind != doc.String {
-				return op, wrongType(at+"/"+key, v, "must be a string")
+		bad := func(code, message string) { wrong.Body(at+fault.Pointer(key), v.At, code, message) }
+		switch text := texts[key]; {
+		case text != nil:
+			if *text = v.Text; v.Kind != doc.String {
+				bad("type", "must be a string")
 			}
-			*text = v.Text
-			continue
-		}
-		if key != "body" {
-			return op, badField(at+"/"+key, v.At, "unknown", "is not part of an operation")
-		}
-		op.Body = v
-	}
-	needsBody, needsID := op.Op != "delete", op.Op != "create"
-	switch {
-	case op.Op != "create" && op.Op != "update" && op.Op != "delete":
-		return op, badField(at+"/op", n.At, "type", "must be create, update or delete")
-	case op.Collection == "":
-		return op, badField(at+"/collection", n.At, "type", "is missing")
-	case needsID && op.ID == "":
-		return op, badField(at+"/id", n.At, "type", "is missing")
-	case !needsID && op.ID != "":
-		return op, badField(at+"/id", n.At, "unknown", "belongs into the body of a create")
-	case needsBody && op.Body == nil:
-		return op, badField(at+"/body", n.At, "type", "is missing")
-	case !needsBody && op.Body != nil:
-		return op, badField(at+"/body", op.Body.At, "unknown", "a delete has none")
-	}
-	if v, there := n.Get("ifMatch"); there {
-		if op.IfMatch = revision(match); op.IfMatch == nil || op.Op == "create" {
-			return op, wrongType(at+"/ifMatch", v, `must be a revision like "3", or "*", of an update or delete`)
+		case key == "ifMatch":
+			if op.IfMatch = revision(v); op.IfMatch == nil {
+				bad("type", `must be a revision like "3", or "*"`)
+			}
+		case key == "body":
+			op.Body = v
+		default:
+			bad("unknown", "is not part of an operation")
 		}
 	}
-	return op, nil
+	creates, changes, deletes := op.Op == "create", op.Op == "update", op.Op == "delete"
+	if !creates && !changes && !deletes {
+		wrong.Body(at+"/op", n.At, "type", "must be create, update or delete")
+		return op
+	}
+	for _, part := range []struct {
+		name          string
+		needed, taken bool
+	}{{"collection", true, true}, {"id", !creates, !creates}, {"body", !deletes, !deletes}, {"ifMatch", false, !creates}} {
+		switch v, there := n.Get(part.name); {
+		case part.needed && (!there || v.Kind == doc.String && v.Text == ""):
+			wrong.Body(at+"/"+part.name, n.At, "type", "is missing")
+		case there && !part.taken:
+			wrong.Body(at+"/"+part.name, v.At, "unknown", "is no part of a "+op.Op)
+		}
+	}
+	return op
 }
 
-// revision reads a precondition: a revision, bare or in the quotes of an ETag, or *.
-func revision(s string) *data.Match {
-	if s == "*" {
+// revision reads a precondition: a revision, bare or in the quotes of an ETag, or *. It is nil for
+// anything else.
+func revision(n *doc.Node) *data.Match {
+	s := n.Text
+	if n.Kind == doc.String && s == "*" {
 		return &data.Match{Any: true}
 	}
 	if len(s) > 2 && strings.HasPrefix(s, `"`) && strings.HasSuffix(s, `"`) {
 		s = s[1 : len(s)-1]
 	}
 	rev, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || rev < 0 {
+	if err != nil || n.Kind != doc.String || rev < 0 || strconv.FormatInt(rev, 10) != s {
 		return nil
 	}
 	return &data.Match{Revs: []int64{rev}}

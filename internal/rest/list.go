@@ -71,14 +71,13 @@ type question struct {
 
 var questions = []string{"filter", "sort", "fields", "expand", "limit", "cursor", "count", "group", "aggregate", "param.*"}
 
+// fromQuery reads the question in the address.
 func (q *question) fromQuery(r *http.Request) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
 	var p web.Params
-	if err := p.Query(r, questions...); err != nil {
-		return err
-	}
+	wrong := p.Query(r, questions...)
 	q.list.Filter, _ = p.Get("filter")
 	q.list.Sort, _ = p.Get("sort")
 	q.list.Fields, _ = p.Get("fields")
@@ -86,15 +85,11 @@ func (q *question) fromQuery(r *http.Request) error {
 	q.list.Cursor, _ = p.Get("cursor")
 	q.group, _ = p.Get("group")
 	q.aggregate, _ = p.Get("aggregate")
-	if limit, there := p.Get("limit"); there {
-		if err := q.limit(limit); err != nil {
-			return err
-		}
+	if text, there := p.Get("limit"); there && !q.limit(text) {
+		wrong.Param("limit", 1, "type", badLimit)
 	}
-	if count, there := p.Get("count"); there {
-		if err := q.count(count); err != nil {
-			return err
-		}
+	if text, there := p.Get("count"); there && !q.count(text) {
+		wrong.Param("count", 1, "type", badCount)
 	}
 	p.Each("param.", func(name, value string) {
 		if q.list.Params == nil {
@@ -102,38 +97,42 @@ func (q *question) fromQuery(r *http.Request) error {
 		}
 		q.list.Params[name] = doc.NewString(value)
 	})
-	return q.settle(func(name string) bool { _, there := p.Get(name); return there })
+	for _, name := range q.settle(func(name string) bool { _, there := p.Get(name); return there }) {
+		wrong.Param(name, 0, "unknown", ofRecords)
+	}
+	return wrong.Err()
 }
 
-func (q *question) limit(text string) error {
+const (
+	badLimit  = "must be a whole number from 1 to 500"
+	badCount  = `must be "exact"`
+	ofRecords = "does not go with group and aggregate"
+)
+
+func (q *question) limit(text string) bool {
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > 500 || text[0] == '+' {
-		return fault.At("limit", 1, "type", "must be a whole number from 1 to 500")
-	}
 	q.list.Limit = n
-	return nil
+	return err == nil && n >= 1 && n <= 500 && text[0] != '+'
 }
 
-func (q *question) count(text string) error {
-	if text != "exact" {
-		return fault.At("count", 1, "type", `must be "exact"`)
-	}
-	q.list.Count = true
-	return nil
+func (q *question) count(text string) bool {
+	q.list.Count = text == "exact"
+	return q.list.Count
 }
 
-// settle decides between records and groups: what belongs to one does not go with the other.
-func (q *question) settle(there func(string) bool) error {
+// settle decides between records and groups; it returns the names that are there and do not go with
+// groups.
+func (q *question) settle(there func(string) bool) (wrong []string) {
 	q.grouped = there("group") || there("aggregate")
 	if !q.grouped {
 		return nil
 	}
 	for _, name := range []string{"sort", "fields", "expand", "limit", "cursor", "count"} {
 		if there(name) {
-			return fault.At(name, 0, "unknown", "does not go with group and aggregate")
+			wrong = append(wrong, name)
 		}
 	}
-	return nil
+	return wrong
 }
 
 // stream hands a request for a live answer on.

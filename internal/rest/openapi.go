@@ -23,13 +23,13 @@ func (d *door) openapi(w http.ResponseWriter, r *http.Request) error {
 	}
 	personal(w)
 	app := d.store.App()
-	b := Describe(app, func(collection string) data.Sight { return d.store.Sight(by, collection) }, d.version)
+	b := describe(app, func(collection string) data.Sight { return d.store.Sight(by, collection) }, d.version)
 	web.JSON(w, r, http.StatusOK, b)
 	return nil
 }
 
-// Describe is the OpenAPI 3.1 description of an app, of what a caller with that sight could do.
-func Describe(app *spec.App, sight func(collection string) data.Sight, version string) []byte {
+// describe is the OpenAPI 3.1 description of an app, of what a caller with that sight could do.
+func describe(app *spec.App, sight func(collection string) data.Sight, version string) []byte {
 	p := &description{app: app, sights: map[string]data.Sight{}, paths: doc.NewObject(), schemas: doc.NewObject(), tags: doc.NewArray()}
 	for _, c := range app.Collections {
 		if !c.System {
@@ -133,8 +133,10 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 		one.Set("get", p.operation(name, "read", "Read one of "+name, "One record. Its ETag is its revision.", []string{"fields", "expand", "ifNoneMatch"}, nil,
 			object("200", p.found(c), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412, 501))
 	}
-	if s.Create {
+	if s.Create || s.Update {
 		p.schemas.Set(name+".create", p.input(c, s, true))
+	}
+	if s.Create {
 		many.Set("post", p.operation(name, "create", "Create one of "+name, "Creates a record.", []string{"idempotencyKey", "prefer"}, p.body(c, s, name+".create", false),
 			object("201", p.answer(c, s, "The new record", true)), 400, 401, 403, 404, 406, 409, 413, 415, 422, 507))
 	}
@@ -145,11 +147,18 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 			object("200", p.answer(c, s, "The record as it is now", false), "204", done()), 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 507))
 		p.increments(c, s)
 	}
-	if s.Create && s.Update {
+	if s.Create || s.Update {
+		success := doc.NewObject()
+		if s.Update {
+			success.Set("200", p.answer(c, s, "The record as it is now", false))
+			success.Set("204", done())
+		}
+		if s.Create {
+			success.Set("201", p.answer(c, s, "The new record", true))
+		}
 		one.Set("put", p.operation(name, "put", "Create or replace one of "+name, "Creates the record with this id, or replaces what the caller may write of it.",
 			[]string{"ifMatch", "ifNoneMatch", "idempotencyKey", "prefer"}, object("required", true, "content", jsonOf(ref("schemas", name+".create"))),
-			object("200", p.answer(c, s, "The record as it is now", false), "201", p.answer(c, s, "The new record", true), "204", done()),
-			400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 507))
+			success, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 507))
 	}
 	if s.Delete {
 		one.Set("delete", p.operation(name, "delete", "Delete one of "+name, "Deletes the record.", []string{"ifMatch", "idempotencyKey"}, nil,

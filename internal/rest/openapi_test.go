@@ -11,6 +11,34 @@ import (
 
 var describe = flag.String("describe", "", "write the OpenAPI description of the test app to this file, to lint it")
 
+// TestFieldsInWords: what a client could check before it sends.
+func TestFieldsInWords(t *testing.T) {
+	t.Parallel()
+	s := open(t, `
+name: words
+collections:
+  all:
+    fields:
+      email: {type: email, label: Where to write}
+      link:  {type: url, required: true}
+      tags:  {type: list, of: text, max: 5, label: What it is about}
+      scans: {type: file, max: 3, label: Pages}
+    access: {read: true, update: true}
+`, "")
+	d := s.ask("GET /api/openapi.json", "", "").want(200).json()
+	fields := d["components"].(map[string]any)["schemas"].(map[string]any)["all"].(map[string]any)["properties"].(map[string]any)
+	for name, want := range map[string]string{
+		"email": `{"format":"email","maxLength":254,"title":"Where to write","type":["string","null"]}`,
+		"link":  `{"format":"uri","maxLength":2000,"type":"string"}`,
+		"tags":  `{"items":{"type":"string"},"maxItems":5,"title":"What it is about","type":["array","null"]}`,
+		"scans": `{"items":{"$ref":"#/components/schemas/File"},"maxItems":3,"title":"Pages","type":["array","null"]}`,
+	} {
+		if b, _ := json.Marshal(fields[name]); string(b) != want {
+			t.Errorf("%s: %s, want %s", name, b, want)
+		}
+	}
+}
+
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
 	s := open(t, agency, "")
@@ -73,7 +101,7 @@ func TestOpenAPI(t *testing.T) {
 	check("author", `{"description":"The id of one of people","format":"uuid","type":["string","null"]}`)
 	check("due", `{"format":"date","type":["string","null"]}`)
 	check("cover", `{"oneOf":[{"$ref":"#/components/schemas/File"},{"type":"null"}]}`)
-	check("expand", `{"description":"What was asked for with expand","properties":{"author":{"$ref":"#/components/schemas/people"}},"readOnly":true,"type":"object"}`)
+	check("expand", `{"description":"What was asked for with expand","properties":{"author":{"anyOf":[{"$ref":"#/components/schemas/people"},{"$ref":"#/components/schemas/people.part"}]}},"readOnly":true,"type":"object"}`)
 	create := schemas["posts.create"].(map[string]any)
 	if b, _ := json.Marshal(create["required"]); string(b) != `["title"]` || create["additionalProperties"] != false {
 		t.Errorf("%s", b)

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/bluell/plinth/internal/rest"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
+	"github.com/bluell/plinth/test/conform"
 )
 
 // watched is a body that notes that it is read.
@@ -46,6 +48,7 @@ func TestBodyAfterRights(t *testing.T) {
 		{"PUT /api/locked" + nowhere, "Bearer member", "application/json", 403},
 		{"POST /api/nope" + nowhere + "/increment", "", "application/json", 404},
 		{"POST /api/batch", "Bearer wrong", "application/json", 401},
+		{"POST /api/batch", "Bearer readonly", "application/json", 403},
 		{"DELETE " + one, "Bearer staff", "application/json", 204},
 	} {
 		body := &watched{}
@@ -70,7 +73,7 @@ func TestReservedNames(t *testing.T) {
 	s := open(t, agency, "")
 	for _, line := range []string{"POST /api/auth/login", "GET /api/auth", "DELETE /api/auth", "GET /api/auth/me", "POST /api/auth/a/increment", "GET /api/auth/by/id/x", "POST /api/auth/query",
 		"PATCH /api/live/x", "GET /api/docs/nope.js", "PUT /api/docs/x", "GET /api/changes", "POST /api/changes", "GET /api/files", "GET /api/files/posts", "POST /api/batch/query", "GET /api/batch/x",
-		"GET /api/openapi", "OPTIONS /api/auth/login", "GET /api/openapi.json/x"} {
+		"OPTIONS /api/nope", "PUT /api/nope", "DELETE /api/_answers", "GET /api/openapi", "OPTIONS /api/auth/login", "GET /api/openapi.json/x"} {
 		if a := s.ask(line, "", ""); a.status != 404 || a.header.Get("Allow") != "" {
 			t.Errorf("%s: %d %s", line, a.status, a.body)
 		}
@@ -114,6 +117,28 @@ func TestStreams(t *testing.T) {
 	if got := strings.Join(l.ids, " "); got != "posts/ posts/x multiplex" || l.deadline {
 		t.Errorf("%s, a deadline: %t", got, l.deadline)
 	}
+}
+
+// waiting is a store that answers no question before its time is up.
+type waiting struct{ rest.Store }
+
+func (waiting) List(ctx context.Context, _ data.Caller, _ *data.ListQuery, _ []byte) ([]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestDeadline: no header of the client takes the deadline of server.limits.timeout off a request that
+// is no stream.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency+"server: {limits: {timeout: 10ms}}\n", "")
+	s.http = conform.Handler(t, web.Guard(rest.New(waiting{s.db}, caller, rest.Options{Live: &live{}}), s.db.App().Server, slog.New(slog.DiscardHandler)))
+	for _, accept := range []string{"application/json", "*/*", "text/event-stream, application/json", "text/event-stream;q=0, */*"} {
+		if a := s.ask("POST /api/posts/query", "Accept: "+accept, `{}`).want(503); a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %v", accept, a.header)
+		}
+	}
+	s.ask("GET /api/posts", "Accept: application/json", "").want(503)
 }
 
 // TestLacking: what this server was started without is told as that, not as a matter of the database.

@@ -31,57 +31,49 @@ func (d *door) query(w http.ResponseWriter, r *http.Request) error {
 	return d.answer(w, r, by, &q)
 }
 
+// fromBody reads the question in a body: the names are those of the address.
 func (q *question) fromBody(n *doc.Node) error {
+	var wrong web.Mistakes
 	if n.Kind != doc.Object {
-		return wrongType("", n, "must be an object")
+		wrong.Body("", n.At, "type", "must be an object")
+		return wrong.Err()
 	}
 	texts := map[string]*string{"filter": &q.list.Filter, "sort": &q.list.Sort, "fields": &q.list.Fields, "expand": &q.list.Expand,
 		"cursor": &q.list.Cursor, "group": &q.group, "aggregate": &q.aggregate}
 	for i, key := range n.Keys {
 		v := &n.Items[i]
+		bad := func(code, message string) { wrong.Body(fault.Pointer(key), v.At, code, message) }
 		if text := texts[key]; text != nil {
-			if v.Kind != doc.String {
-				return wrongType("/"+key, v, "must be a string")
+			if *text = v.Text; v.Kind != doc.String {
+				bad("type", "must be a string")
 			}
-			*text = v.Text
 			continue
 		}
 		switch key {
 		case "limit":
-			if v.Kind != doc.Number {
-				return wrongType("/limit", v, "must be a number")
-			}
-			if err := q.limit(v.Text); err != nil {
-				return err
+			if v.Kind != doc.Number || !q.limit(v.Text) {
+				bad("type", badLimit)
 			}
 		case "count":
-			if v.Kind != doc.String {
-				return wrongType("/count", v, `must be "exact"`)
-			}
-			if err := q.count(v.Text); err != nil {
-				return err
+			if v.Kind != doc.String || !q.count(v.Text) {
+				bad("type", badCount)
 			}
 		case "param":
 			if v.Kind != doc.Object {
-				return wrongType("/param", v, "must be an object of values by name")
+				bad("type", "must be an object of values by name")
+				continue
 			}
 			q.list.Params = make(map[string]*doc.Node, len(v.Keys))
 			for j, name := range v.Keys {
 				q.list.Params[name] = &v.Items[j]
 			}
 		default:
-			return badField("/"+key, n.Items[i].At, "unknown", "is not part of a question")
+			bad("unknown", "is not part of a question")
 		}
 	}
-	return q.settle(func(name string) bool { _, there := n.Get(name); return there })
-}
-
-// badField is a 400 about a place in a body that is no record.
-func badField(pointer string, at int, code, message string) error {
-	return &fault.Error{Kind: fault.BadRequest, Msg: "the body is not as it should be: " + pointer + " " + message,
-		Fields: []fault.Field{{Pointer: pointer, At: at + 1, Code: code, Message: message}}}
-}
-
-func wrongType(pointer string, n *doc.Node, message string) error {
-	return badField(pointer, n.At, "type", message)
+	for _, name := range q.settle(func(name string) bool { _, there := n.Get(name); return there }) {
+		v, _ := n.Get(name)
+		wrong.Body(fault.Pointer(name), v.At, "unknown", ofRecords)
+	}
+	return wrong.Err()
 }

@@ -37,7 +37,7 @@ func (d *door) record(w http.ResponseWriter, r *http.Request, t data.Target) err
 	var view data.View
 	if r.URL.RawQuery != "" {
 		var p web.Params
-		if err := p.Query(r, views...); err != nil {
+		if err := p.Query(r, views...).Err(); err != nil {
 			return err
 		}
 		view.Fields, _ = p.Get("fields")

@@ -11,14 +11,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 
-	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/sqlite"
 	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/rest"
 	"github.com/bluell/plinth/internal/web"
-	"github.com/bluell/plinth/spec"
 )
 
 // real is the app on SQLite behind a real server and the real gate, with a connection to it.
@@ -33,39 +30,18 @@ type real struct {
 // newReal makes the app with one record; ask is a request for it, with a key or without.
 func newReal(t testing.TB, withKey bool) *real {
 	t.Helper()
-	app, err := spec.LoadFS(fstest.MapFS{"plinth.yaml": {Data: []byte(agency)}}, func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []string{data.Collections, auth.Collections} {
-		if err := app.Extend("test", []byte(c)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	eng, err := sqlite.Open(filepath.Join(t.TempDir(), "plinth.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { eng.Close() })
-	key, ctx := []byte("0123456789abcdef0123456789abcdef"), t.Context()
-	plan, err := data.Plan(ctx, app, eng, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := plan.Apply(ctx, eng, data.ApplyOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	db, err := data.Open(ctx, app, eng, data.Options{Key: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	gate, err := auth.New(db, key, auth.Options{})
+	db := database(t, agency, eng, nil)
+	gate, err := auth.New(db, secret, auth.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(gate.Close)
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil)) // info, as a server has it
-	s := httptest.NewServer(web.Guard(rest.New(db, gate.Caller, rest.Options{}), app.Server, quiet))
+	s := httptest.NewServer(web.Guard(rest.New(db, gate.Caller, rest.Options{}), db.App().Server, quiet))
 	t.Cleanup(s.Close)
 	resp, err := http.Post(s.URL+"/api/posts", "application/json", strings.NewReader(`{"title":"A title of usual length","stars":3,"status":"open","price":"12.50","tags":["a","b"]}`))
 	if err != nil {
@@ -74,7 +50,7 @@ func newReal(t testing.TB, withKey bool) *real {
 	resp.Body.Close()
 	headers := ""
 	if withKey {
-		_, token, err := gate.AddKey(ctx, auth.KeyOptions{Role: "staff"})
+		_, token, err := gate.AddKey(t.Context(), auth.KeyOptions{Role: "staff"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -211,6 +211,10 @@ func TestList(t *testing.T) {
 		{"POST /api/posts/query", `{"nope":1}`, 400, "/nope unknown"},
 		{"POST /api/posts/query", `{"filter":1}`, 400, "/filter type"},
 		{"POST /api/posts/query", `[]`, 400, " type"},
+		{"GET /api/posts?limit=0&nope=1&count=no&filter=%ff&sort=a&sort=b", "", 400, "nope unknown, filter syntax, sort syntax, limit type, count type"},
+		{"GET /api/posts?group=status&limit=x&sort=stars", "", 400, "limit type, sort unknown, limit unknown"},
+		{"POST /api/posts/query", `{"limit":501,"a/b~c":1,"filter":1,"count":"no","param":[]}`, 400, "/limit type, /a~1b~0c unknown, /filter type, /count type, /param type"},
+		{"POST /api/posts/query", `{"group":"status","limit":3,"cursor":"x"}`, 400, "/limit unknown, /cursor unknown"},
 		{"POST /api/posts/query?limit=1", `{}`, 400, "limit unknown"},
 		{"POST /api/locked/query", `{}`, 401, ""},
 	} {
@@ -340,6 +344,11 @@ func TestBatch(t *testing.T) {
 		{`[]`, " type"}, {`{}`, "/operations type"}, {`{"operations":{}}`, "/operations type"}, {`{"atomic":1,"operations":[]}`, "/atomic type"},
 		{`{"operations":[],"x":1}`, "/x unknown"}, {`{"operations":[1]}`, "/operations/0 type"},
 		{`{"operations":[{"op":"drop","collection":"posts"}]}`, "/operations/0/op type"},
+		{`{"atomic":1,"x~":2,"operations":[1,{"op":"create","collection":1,"b/c":1},{"op":"delete","body":{}}]}`, "/atomic type, /x~0 unknown, /operations/0 type, " +
+			"/operations/1/collection type, /operations/1/b~1c unknown, /operations/1/body type, /operations/2/collection type, /operations/2/id type, /operations/2/body unknown"},
+		{`{"operations":[{"op":"create","collection":"posts","body":{},"ifMatch":"1"}]}`, "/operations/0/ifMatch unknown"},
+		{`{"operations":[{"op":"delete","collection":"posts","id":"x","ifMatch":"+1"}]}`, "/operations/0/ifMatch type"},
+		{`{"operations":[{"op":"delete","collection":"posts","id":"x","ifMatch":"01"}]}`, "/operations/0/ifMatch type"},
 		{`{"operations":[{"op":"create","collection":"posts","body":{},"id":"x"}]}`, "/operations/0/id unknown"},
 		{`{"operations":[{"op":"update","collection":"posts","body":{}}]}`, "/operations/0/id type"},
 		{`{"operations":[{"op":"update","collection":"posts","id":"x","body":{},"ifMatch":"a"}]}`, "/operations/0/ifMatch type"},

@@ -58,7 +58,7 @@ func New(store Store, caller func(*http.Request) (data.Caller, error), o Options
 	route := func(pattern string, m methods) {
 		h := m.handler()
 		if strings.HasPrefix(pattern, "/api/{collection}") {
-			h = collections(h)
+			h = d.collections(h)
 		}
 		mux.Handle(pattern, h)
 	}
@@ -84,16 +84,16 @@ func New(store Store, caller func(*http.Request) (data.Caller, error), o Options
 	return clean{mux}
 }
 
-// collections keeps the routes of collections from names that no collection can have (see the app
-// file): what is under /api/auth or /api/live has routes of its own, or none.
-func collections(next http.Handler) http.Handler {
+// collections keeps the routes of collections from names that are none: what is under /api/auth or
+// /api/live has routes of its own, or none.
+func (d *door) collections(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.PathValue("collection") {
-		case "auth", "batch", "live", "docs", "changes", "files", "openapi", "openapi.json":
-			web.Problem(w, r, noRoute)
-		default:
-			next.ServeHTTP(w, r)
+		name := r.PathValue("collection")
+		if c, ok := d.store.App().Collection(name); !ok || c.System {
+			web.Problem(w, r, fault.New(fault.NotFound, "there is no collection %q", name))
+			return
 		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -185,7 +185,7 @@ func nothing(r *http.Request) error {
 		return nil
 	}
 	var p web.Params
-	return p.Query(r)
+	return p.Query(r).Err()
 }
 
 func acceptsJSON(r *http.Request) error {

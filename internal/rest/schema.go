@@ -53,21 +53,27 @@ func systemFields() *doc.Node {
 		"rev", object("type", "integer", "minimum", 1, "readOnly", true, "description", "Its revision"))
 }
 
+// expansions are the schemas of what can be expanded. A collection that the caller may not read has no
+// records for him: it is not named here, and what he expands of it is an empty list or not there.
 func (p *description) expansions(c *spec.Collection, s data.Sight) *doc.Node {
 	expand := doc.NewObject()
+	if !s.Read {
+		return expand
+	}
 	for _, f := range c.Fields {
-		if f.To == "" || !s.Read || !s.Readable[f.Ord] || !p.sights[f.To].Read {
+		to, ok := p.app.Collection(f.To)
+		if !ok || !s.Readable[f.Ord] || !p.sights[f.To].Read {
 			continue
 		}
 		if f.Type == spec.List {
-			expand.Set(f.Name, object("type", "array", "items", ref("schemas", f.To)))
+			expand.Set(f.Name, object("type", "array", "items", p.either(to)))
 		} else {
-			expand.Set(f.Name, ref("schemas", f.To))
+			expand.Set(f.Name, p.either(to))
 		}
 	}
 	for _, i := range c.Inverses {
-		if of, ok := p.sights[i.Of.Name]; ok && s.Read && of.Read && of.Readable[i.Field.Ord] {
-			expand.Set(i.Name, object("type", "array", "items", ref("schemas", i.Of.Name)))
+		if of := p.sights[i.Of.Name]; of.Read && of.Readable[i.Field.Ord] {
+			expand.Set(i.Name, object("type", "array", "items", p.either(i.Of)))
 		}
 	}
 	return expand
@@ -111,9 +117,6 @@ func (p *description) input(c *spec.Collection, s data.Sight, create bool) *doc.
 // field is the schema of a field's values.
 func (p *description) field(f *spec.Field, nullable bool) *doc.Node {
 	n := p.ofType(f, f.Type)
-	if f.Label != "" {
-		n.Set("title", doc.NewString(f.Label))
-	}
 	if f.Type == spec.List {
 		n = object("type", "array", "items", p.ofType(f, f.Elem))
 		if f.MaxLen > 0 {
@@ -125,6 +128,9 @@ func (p *description) field(f *spec.Field, nullable bool) *doc.Node {
 	}
 	if nullable {
 		n = orNull(n)
+	}
+	if f.Label != "" {
+		n.Set("title", doc.NewString(f.Label))
 	}
 	return n
 }
@@ -147,23 +153,11 @@ func orNull(n *doc.Node) *doc.Node {
 func (p *description) ofType(f *spec.Field, t spec.FieldType) *doc.Node {
 	switch t {
 	case spec.Text:
-		n := object("type", "string")
-		if f.Type == spec.Text {
-			if f.MinLen > 0 {
-				n.Set("minLength", doc.NewInt(int64(f.MinLen)))
-			}
-			if f.MaxLen > 0 {
-				n.Set("maxLength", doc.NewInt(int64(f.MaxLen)))
-			}
-			if f.Pattern != nil && portable(f.Pattern.String()) {
-				n.Set("pattern", doc.NewString(f.Pattern.String()))
-			}
-		}
-		return n
+		return lengths(object("type", "string"), f)
 	case spec.Email:
-		return object("type", "string", "format", "email")
+		return lengths(object("type", "string", "format", "email"), f)
 	case spec.URL:
-		return object("type", "string", "format", "uri")
+		return lengths(object("type", "string", "format", "uri"), f)
 	case spec.Int:
 		return bounds(object("type", "integer"), f, "-9007199254740991", "9007199254740991")
 	case spec.Float:
@@ -195,6 +189,24 @@ func (p *description) ofType(f *spec.Field, t spec.FieldType) *doc.Node {
 		return ref("schemas", "File")
 	}
 	return object("description", "Any JSON")
+}
+
+// lengths sets how long a text may be, and its pattern.
+func lengths(n *doc.Node, f *spec.Field) *doc.Node {
+	least, most := f.MinLen, f.MaxLen
+	if f.Type == spec.List { // of which these are the number of items
+		least, most = 0, f.ItemMax
+	}
+	if least > 0 {
+		n.Set("minLength", doc.NewInt(int64(least)))
+	}
+	if most > 0 {
+		n.Set("maxLength", doc.NewInt(int64(most)))
+	}
+	if f.Pattern != nil && portable(f.Pattern.String()) {
+		n.Set("pattern", doc.NewString(f.Pattern.String()))
+	}
+	return n
 }
 
 // portable says whether a pattern means the same to RE2 and to ECMAScript (with its flag u), in which
@@ -236,7 +248,7 @@ func portable(pattern string) bool {
 
 // bounds sets minimum and maximum: the field's own, or those of its type.
 func bounds(n *doc.Node, f *spec.Field, least, most string) *doc.Node {
-	if f.Type == f.Elem || f.Type != spec.List {
+	if f.Type != spec.List {
 		least, most = cmp.Or(bound(f.Min), least), cmp.Or(bound(f.Max), most)
 	}
 	if least != "" {

@@ -1,7 +1,6 @@
 package rest_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -12,12 +11,15 @@ import (
 	"testing/fstest"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/memory"
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/files"
 	"github.com/bluell/plinth/internal/rest"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
+	"github.com/bluell/plinth/test/conform"
 )
 
 const agency = `
@@ -74,38 +76,49 @@ func caller(r *http.Request) (data.Caller, error) {
 	return by, nil
 }
 
-func open(t testing.TB, yaml string, public string) *site {
+var secret = []byte("0123456789abcdef0123456789abcdef")
+
+// database opens the data of an app on an engine, with what Plinth keeps for itself.
+func database(t testing.TB, yaml string, eng driver.Engine, blobs data.Blobs) *data.DB {
 	t.Helper()
 	app, err := spec.LoadFS(fstest.MapFS{"plinth.yaml": {Data: []byte(yaml)}}, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := app.Extend("data", []byte(data.Collections)); err != nil {
-		t.Fatal(err)
+	for _, own := range []string{data.Collections, auth.Collections} {
+		if err := app.Extend("test", []byte(own)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	key := []byte("0123456789abcdef0123456789abcdef")
-	ctx := context.Background()
-	eng := memory.Open()
-	plan, err := data.Plan(ctx, app, eng, key)
+	plan, err := data.Plan(t.Context(), app, eng, secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := plan.Apply(ctx, eng, data.ApplyOptions{}); err != nil {
+	if err := plan.Apply(t.Context(), eng, data.ApplyOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	blobs, err := files.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := data.Open(ctx, app, eng, data.Options{Key: key, Blobs: blobs})
+	db, err := data.Open(t.Context(), app, eng, data.Options{Key: secret, Blobs: blobs})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func open(t testing.TB, yaml string, public string) *site {
+	t.Helper()
+	blobs, err := files.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := database(t, yaml, memory.Open(), blobs)
 	quiet := slog.New(slog.DiscardHandler)
 	s := &site{db: db, blobs: blobs}
 	s.t, _ = t.(*testing.T)
-	s.http = web.Guard(rest.New(db, caller, rest.Options{Blobs: blobs, Public: public, Version: "test"}), app.Server, quiet)
+	s.http = web.Guard(rest.New(db, caller, rest.Options{Blobs: blobs, Public: public, Version: "test"}), db.App().Server, quiet)
+	if s.t != nil {
+		s.http = conform.Handler(t, s.http)
+	}
 	return s
 }
 

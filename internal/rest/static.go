@@ -29,15 +29,15 @@ var staticPolicy = []string{"frame-ancestors 'self'; object-src 'none'; base-uri
 // page answers GET of everything that is not /api: a file, the index.html of a folder or, in an app
 // that routes in the browser (spa), index.html for every address that is no file.
 func (f *front) page(w http.ResponseWriter, r *http.Request) error {
+	name, ok := localName(r.URL.Path)
+	if !ok || f.dir == "" {
+		return f.missing(w, r)
+	}
 	root, err := os.OpenRoot(f.dir) // a path or link that leads out of it is refused by the system
-	if f.dir == "" || err != nil {
+	if err != nil {
 		return f.missing(w, r)
 	}
 	defer root.Close()
-	name, ok := localName(r.URL.Path)
-	if !ok {
-		return f.missing(w, r)
-	}
 	file, info, err := open(root, name)
 	if err == nil && info.IsDir() {
 		file.Close()
@@ -94,13 +94,21 @@ func localName(p string) (string, bool) {
 	return p, fs.ValidPath(p)
 }
 
+// open opens a file or a folder. Of anything else, such as a pipe, there is nothing to serve, and to
+// open it could wait for ever.
 func open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	info, err := root.Stat(name)
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	f, err := root.Open(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := f.Stat()
-	if err != nil {
+	if info, err = f.Stat(); err != nil {
 		f.Close()
 		return nil, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -32,6 +33,9 @@ func public(t *testing.T) string {
 	if err := os.Symlink(filepath.Join(outer, "secret.txt"), filepath.Join(dir, "link.txt")); err != nil {
 		t.Fatal(err)
 	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.txt"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
@@ -52,7 +56,7 @@ func TestStatic(t *testing.T) {
 		{"/logo.png", 200, "image/png", ""},
 		{"/.well-known/security.txt", 200, "text/plain; charset=utf-8", "Contact: a"},
 		{"/empty/", 404, "", ""}, {"/empty", 404, "", ""}, {"/.env", 404, "", ""}, {"/.git/config", 404, "", ""},
-		{"/link.txt", 404, "", ""}, {"/app.js/", 404, "", ""}, {"/nope", 404, "", ""},
+		{"/link.txt", 404, "", ""}, {"/pipe.txt", 404, "", ""}, {"/app.js/", 404, "", ""}, {"/nope", 404, "", ""},
 		{"/..%2fsecret.txt", 404, "", ""}, {"/%2e%2e/secret.txt", 404, "", ""}, {"/..%5csecret.txt", 404, "", ""}, {"/index.html%00", 404, "", ""},
 		{"/docs/..%2f..%2fsecret.txt", 404, "", ""},
 	} {

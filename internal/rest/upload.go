@@ -24,18 +24,21 @@ import (
 const (
 	maxUploads  = 100
 	partHeaders = 8 << 10 // bytes of one part's headers and boundary, in the sum of all
-	defaultFile = 5 << 20 // bytes of a file whose field gives no limit
 )
 
 func isMultipart(r *http.Request) bool {
 	base, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(base), "multipart/form-data")
+	return strings.EqualFold(strings.TrimSpace(base), multipartForm[0])
 }
+
+var multipartForm = []string{"multipart/form-data"}
 
 type writer = func(ctx context.Context, by data.Caller, collection string, body *doc.Node, o data.WriteOptions) (data.Reply, error)
 
 // upload answers a write whose body is multipart: the part "record" (JSON) first, then a part for
-// each file, named for its field. Files are stored before the write and deleted again when it fails.
+// each file, named for its field. Files are stored before the write and deleted again when it is refused.
+// Where the database failed it may have written all the same: then they stay, and are swept up later if
+// no record refers to them.
 func (d *door) upload(w http.ResponseWriter, r *http.Request, wr *write, do writer) (err error) {
 	c, ok := d.store.App().Collection(wr.collection)
 	if !ok || d.blobs == nil {
@@ -57,6 +60,7 @@ func (d *door) upload(w http.ResponseWriter, r *http.Request, wr *write, do writ
 	}
 	reply, err := do(r.Context(), wr.by, wr.collection, in.record, wr.options)
 	if err != nil {
+		keep = web.Status(err) >= 500
 		return err
 	}
 	keep = !reply.Replayed // an earlier answer refers to the files that came with it
@@ -76,6 +80,9 @@ type incoming struct {
 }
 
 func (in *incoming) read(w http.ResponseWriter, r *http.Request) error {
+	if err := web.ContentType(r, multipartForm); err != nil {
+		return err
+	}
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || params["boundary"] == "" {
 		return fault.New(fault.MediaType, "multipart/form-data needs a boundary")
@@ -114,7 +121,7 @@ func (in *incoming) largest() int64 {
 	limit := in.recordLimit() + partHeaders
 	for _, f := range in.collection.Fields {
 		if f.Type == spec.File {
-			limit += (fileLimit(f) + partHeaders) * int64(max(f.MaxFiles, 1))
+			limit += (f.MaxSize + partHeaders) * int64(max(f.MaxFiles, 1))
 		}
 	}
 	return limit
@@ -125,13 +132,6 @@ func (in *incoming) recordLimit() int64 {
 		return limit
 	}
 	return web.DefaultBody
-}
-
-func fileLimit(f *spec.Field) int64 {
-	if f.MaxSize > 0 {
-		return f.MaxSize
-	}
-	return defaultFile
 }
 
 func (in *incoming) readRecord(part *multipart.Part) error {
@@ -203,21 +203,14 @@ func (in *incoming) readFile(ctx context.Context, part *multipart.Part) error {
 	}
 	in.note(name, raw, media)
 	content := sha256.New()
-	limit := fileLimit(f)
-	key, size, err := in.blobs.Put(ctx, io.TeeReader(body, content), limit)
+	key, size, err := in.blobs.Put(ctx, io.TeeReader(body, content), f.MaxSize)
+	if fault.Is(err, fault.TooLarge) {
+		most := "may have at most " + strconv.FormatInt(f.MaxSize, 10) + " bytes"
+		return &fault.Error{Kind: fault.TooLarge, Msg: "the file " + name + " " + most,
+			Fields: []fault.Field{{Pointer: fault.Pointer(name), Code: "max", Message: most}}}
+	}
 	if err != nil {
-		if fault.Is(err, fault.TooLarge) {
-			return &fault.Error{Kind: fault.TooLarge, Msg: "the file " + name + " may have at most " + strconv.FormatInt(limit, 10) + " bytes",
-				Fields: []fault.Field{{Pointer: "/" + name, Code: "max", Message: "may have at most " + strconv.FormatInt(limit, 10) + " bytes"}}}
-		}
-		if fault.Of(err) != fault.Internal {
-			return err
-		}
-		var large *http.MaxBytesError
-		if errors.As(err, &large) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return web.ReadError(err)
-		}
-		return err
+		return web.ReadError(err)
 	}
 	in.note(content.Sum(nil))
 	if in.files == nil {
@@ -245,8 +238,7 @@ func (in *incoming) field(name string) (*spec.Field, error) {
 }
 
 func badFile(name, code, message string) error {
-	name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-	return &fault.Error{Kind: fault.Invalid, Fields: []fault.Field{{Pointer: "/" + name, Code: code, Message: message}}}
+	return &fault.Error{Kind: fault.Invalid, Fields: []fault.Field{{Pointer: fault.Pointer(name), Code: code, Message: message}}}
 }
 
 // discard deletes what was stored, whether or not the client is still there.

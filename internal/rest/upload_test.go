@@ -4,14 +4,24 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"mime"
 	"mime/multipart"
+	"net"
 	"net/http/httptest"
 	"net/textproto"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/rest"
+	"github.com/bluell/plinth/internal/web"
 )
 
 var png = "\x89PNG\r\n\x1a\n" + strings.Repeat("p", 100)
@@ -147,6 +157,65 @@ func TestUploadRefused(t *testing.T) {
 	s.http.ServeHTTP(w, r)
 	if w.Code != 413 {
 		t.Errorf("%d", w.Code)
+	}
+}
+
+// cut is a body whose connection breaks off.
+type cut struct {
+	io.Reader
+	err error
+}
+
+func (c *cut) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	if err == io.EOF {
+		err = c.err
+	}
+	return n, err
+}
+
+// TestUploadBrokenOff: what goes wrong between the client and us is not the server's failure.
+func TestUploadBrokenOff(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	const head = "--b\r\nContent-Disposition: form-data; name=record\r\n\r\n{\"title\":\"Hello\"}\r\n--b\r\nContent-Disposition: form-data; name=papers; filename=a\r\n\r\n"
+	for _, err := range []error{&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, os.ErrDeadlineExceeded, io.ErrUnexpectedEOF} {
+		for _, content := range []string{"", strings.Repeat("x", 600)} {
+			r := httptest.NewRequest("POST", "/api/posts", &cut{strings.NewReader(head + content), err})
+			r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+			w := httptest.NewRecorder()
+			s.http.ServeHTTP(w, r)
+			if w.Code != 400 || s.stored() != 0 {
+				t.Errorf("%v after %d bytes: %d %s, %d files are left", err, len(content), w.Code, w.Body, s.stored())
+			}
+		}
+	}
+	s.ask("POST /api/posts", "Content-Type: multipart/form-data; boundary=b\nContent-Encoding: gzip", head+"x\r\n--b--\r\n").want(415)
+}
+
+// unsure is a store that has written and does not know it.
+type unsure struct{ rest.Store }
+
+func (s unsure) Create(ctx context.Context, by data.Caller, collection string, body *doc.Node, o data.WriteOptions) (data.Reply, error) {
+	if _, err := s.Store.Create(ctx, by, collection, body, o); err != nil {
+		return data.Reply{}, err
+	}
+	return data.Reply{}, fault.New(fault.Unavailable, "the disk did not answer")
+}
+
+// TestUploadOfUnknownOutcome: a file is not taken from a record that may be there.
+func TestUploadOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	sure := s.http
+	s.http = web.Guard(rest.New(unsure{s.db}, caller, rest.Options{Blobs: s.blobs}), s.db.App().Server, slog.New(slog.DiscardHandler))
+	s.send("POST /api/posts", "", part{"record", "", "", `{"title":"Hello"}`}, part{"papers", "a.txt", "text/plain", "hello"}).want(503)
+	s.send("POST /api/posts", "", part{"record", "", "", `{"title":""}`}, part{"papers", "a.txt", "text/plain", "hello"}).want(422)
+	s.http = sure
+	page := s.ask("GET /api/posts?fields=papers", "", "").want(200).json()
+	papers := page["items"].([]any)[0].(map[string]any)["papers"].([]any)
+	if file := s.ask("GET "+papers[0].(map[string]any)["url"].(string), "", "").want(200); file.body != "hello" || s.stored() != 1 {
+		t.Errorf("%q, %d stored", file.body, s.stored())
 	}
 }
 

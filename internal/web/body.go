@@ -2,11 +2,13 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/bluell/plinth/doc"
@@ -30,7 +32,7 @@ type Body struct {
 
 // ReadJSON reads a JSON body of one of the content types, of at most limit bytes (0: the default).
 func ReadJSON(w http.ResponseWriter, r *http.Request, limit int64, types []string) (Body, error) {
-	if _, err := ContentType(r, types); err != nil {
+	if err := ContentType(r, types); err != nil {
 		return Body{}, err
 	}
 	buf := Borrow()
@@ -52,29 +54,22 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, limit int64, types []strin
 	return b, nil
 }
 
-// ContentType checks that the body has one of the types, in UTF-8 and not compressed, and
-// returns which.
-func ContentType(r *http.Request, types []string) (string, error) {
+// ContentType checks that the body has one of the types, in UTF-8 and not compressed.
+func ContentType(r *http.Request, types []string) error {
 	value := r.Header.Get("Content-Type")
-	if value != types[0] { // the common case needs no parsing
+	known := value == types[0] // the common case needs no parsing
+	if !known {
 		base, params, err := mime.ParseMediaType(value)
-		if charset := params["charset"]; err != nil || charset != "" && !strings.EqualFold(charset, "utf-8") {
-			base = ""
-		}
-		value = ""
-		for _, t := range types {
-			if t == base {
-				value = t
-			}
-		}
+		charset := params["charset"]
+		known = err == nil && slices.Contains(types, base) && (charset == "" || strings.EqualFold(charset, "utf-8"))
 	}
-	if value == "" || len(r.Header["Content-Type"]) > 1 {
-		return "", fault.New(fault.MediaType, "the body should be %s", strings.Join(types, " or "))
+	if !known || len(r.Header["Content-Type"]) > 1 {
+		return fault.New(fault.MediaType, "the body should be %s", strings.Join(types, " or "))
 	}
 	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
-		return "", fault.New(fault.MediaType, "the body should not be compressed")
+		return fault.New(fault.MediaType, "the body should not be compressed")
 	}
-	return value, nil
+	return nil
 }
 
 // Limit refuses a body that says it is too large before any of it is read, and bounds the others.
@@ -94,14 +89,15 @@ func tooLarge(limit int64) error {
 	return fault.New(fault.TooLarge, "the body may have at most %d bytes", limit)
 }
 
-// ReadError gives an error of reading a body its kind.
+// ReadError gives an error of reading a body its kind. One that has a kind keeps it, and so does the
+// end of the request's time.
 func ReadError(err error) error {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return tooLarge(large.Limit)
 	}
 	var e *fault.Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return &fault.Error{Kind: fault.BadRequest, Msg: "the body could not be read to its end", Err: err}

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/bluell/plinth/fault"
 )
 
 // Params are the query parameters of a request, each known and there once.
@@ -16,35 +14,39 @@ type Params struct {
 
 type param struct{ name, value string }
 
-// maxParams bounds the number of parameters; MaxAddress bounds their length.
+// maxParams bounds the number of parameters; MaxAddress, which Guard holds, their length.
 const maxParams = 1100
 
 // Query reads the query string. Every parameter must be one of names, and there once; a name
-// that ends with * stands for all that begin so, a name that ends with + may be repeated.
-func (p *Params) Query(r *http.Request, names ...string) error {
+// that ends with * stands for all that begin so, a name that ends with + may be repeated. What is
+// wrong with it is told wholly.
+func (p *Params) Query(r *http.Request, names ...string) (wrong Mistakes) {
 	p.list = p.few[:0]
 	raw := r.URL.RawQuery
-	if len(raw) > MaxAddress {
-		return longAddress
-	}
 	var seen map[string]bool // once there are many
-	for raw != "" {
+	for count := 0; raw != ""; {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
 		if pair == "" {
 			continue
 		}
+		if count++; count > maxParams {
+			wrong.Param("", 0, "syntax", "there are too many parameters")
+			break
+		}
 		name, value, _ := strings.Cut(pair, "=")
 		name, ok := unescape(name)
 		if !ok {
-			return broken("the query string", "a name is not percent-encoded UTF-8")
+			wrong.Param("the query string", 0, "syntax", "a name is not percent-encoded UTF-8")
+			continue
 		}
 		repeats, known := find(names, name)
 		if !known {
-			return unknown(name, names)
+			wrong.Param(name, 0, "unknown", unknown(names))
+			continue
 		}
 		if value, ok = unescape(value); !ok {
-			return broken(name, "is not percent-encoded UTF-8 without U+0000")
+			wrong.Param(name, 0, "syntax", "is not percent-encoded UTF-8 without U+0000")
 		}
 		if !repeats {
 			if seen == nil && len(p.list) >= 16 {
@@ -54,18 +56,16 @@ func (p *Params) Query(r *http.Request, names ...string) error {
 				}
 			}
 			if _, there := p.Get(name); seen == nil && there || seen[name] {
-				return broken(name, "is there twice")
+				wrong.Param(name, 0, "syntax", "is there twice")
+				continue
 			}
 			if seen != nil {
 				seen[name] = true
 			}
 		}
-		if len(p.list) == maxParams {
-			return fault.New(fault.BadRequest, "there are too many parameters")
-		}
 		p.list = append(p.list, param{name, value})
 	}
-	return nil
+	return wrong
 }
 
 // Get is the value of a parameter. Of many, it is the first.
@@ -115,7 +115,7 @@ func find(names []string, name string) (repeats, known bool) {
 	return false, false
 }
 
-func unknown(name string, names []string) error {
+func unknown(names []string) string {
 	msg := "is not a parameter here"
 	if len(names) > 0 {
 		plain := make([]string, len(names))
@@ -124,15 +124,7 @@ func unknown(name string, names []string) error {
 		}
 		msg += "; there are " + strings.Join(plain, ", ")
 	}
-	name = short(name)
-	return &fault.Error{Kind: fault.BadRequest, Msg: name + ": " + msg,
-		Fields: []fault.Field{{Param: name, Code: "unknown", Message: msg}}}
-}
-
-func broken(name, msg string) error {
-	name = short(name)
-	return &fault.Error{Kind: fault.BadRequest, Msg: name + ": " + msg,
-		Fields: []fault.Field{{Param: name, Code: "syntax", Message: msg}}}
+	return msg
 }
 
 // short keeps a name that the client made up from filling the answer.

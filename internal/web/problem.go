@@ -21,7 +21,7 @@ type sort struct {
 }
 
 // sorts is the single map from what went wrong to what HTTP says about it.
-var sorts = prepare([...]sort{
+var sorts = prepare([]sort{
 	fault.Internal:        {status: 500, name: "internal", title: "The server failed"},
 	fault.BadRequest:      {status: 400, name: "bad-request", title: "The request cannot be understood"},
 	fault.Unauthenticated: {status: 401, name: "unauthenticated", title: "Sign-in is needed"},
@@ -42,11 +42,12 @@ var sorts = prepare([...]sort{
 	fault.LongAddress:     {status: 414, name: "address-too-long", title: "The address is too long"},
 	fault.LongHeader:      {status: 431, name: "header-too-large", title: "The header fields are too large"},
 	fault.Lacking:         {status: 501, name: "not-offered", title: "This server does not offer that"},
+	fault.Reused:          {status: 422, name: "idempotency-key-reused", title: "The Idempotency-Key was used for another request"},
 	fault.Retry:           {status: 503, name: "unavailable", title: "The service is not available at the moment"},
 	fault.Unique:          {status: 409, name: "conflict", title: "The request conflicts with what is stored"},
 })
 
-func prepare(s [22]sort) [22]sort {
+func prepare(s []sort) []sort {
 	for i := range s {
 		b := doc.AppendString([]byte(`{"type":`), "/problems/"+s[i].name)
 		b = doc.AppendString(append(b, `,"title":`...), s[i].title)

@@ -48,6 +48,7 @@ func TestProblem(t *testing.T) {
 		{fault.New(fault.Range, "no"), 416, "range-not-satisfiable", "no", ""},
 		{&fault.Error{Kind: fault.Invalid, Fields: make([]fault.Field, 2)}, 422, "validation", "2 fields need attention", ""},
 		{&fault.Error{Kind: fault.Invalid, Fields: make([]fault.Field, 1)}, 422, "validation", "1 field needs attention", ""},
+		{fault.New(fault.Reused, "no"), 422, "idempotency-key-reused", "no", ""},
 		{&fault.Error{Kind: fault.Limited, After: 1500 * time.Millisecond}, 429, "too-many-requests", "There are too many requests", "Retry-After"},
 		{&fault.Error{Kind: fault.Capability, Op: "joins"}, 501, "capability", "This database cannot do: joins", ""},
 		{&fault.Error{Kind: fault.Unavailable, Msg: "busy", Err: secret}, 503, "unavailable", "busy", "Retry-After"},
@@ -109,15 +110,17 @@ func TestQuery(t *testing.T) {
 		{"param.*=1", "param.*=1"},
 		{"a;b=1", "! a;b unknown"},
 		{"=1", "!  unknown"},
+		{"a=1&filter=1&b=%zz&filter=%ff&filter=2&b", "! a unknown! b unknown! filter syntax! filter syntax! filter syntax! b unknown"},
 		{"filter=%", "! filter syntax"}, {"filter=%4", "! filter syntax"}, {"filter=%g0", "! filter syntax"},
 		{"filter=%ff", "! filter syntax"}, {"filter=%00", "! filter syntax"}, {"filter=%ed%a0%80", "! filter syntax"},
 	} {
 		var p Params
-		err := p.Query(&http.Request{URL: &url.URL{RawQuery: c.raw}}, names...)
+		wrong := p.Query(&http.Request{URL: &url.URL{RawQuery: c.raw}}, names...)
 		got := ""
-		var e *fault.Error
-		if errors.As(err, &e) {
-			got = "! " + e.Fields[0].Param + " " + e.Fields[0].Code
+		if len(wrong) > 0 {
+			for _, w := range wrong {
+				got += "! " + w.Param + " " + w.Code
+			}
 		} else {
 			var all []string
 			for _, q := range p.list {
@@ -134,16 +137,20 @@ func TestQuery(t *testing.T) {
 		fmt.Fprintf(&many, "param.p%d=x&", i)
 	}
 	var p Params
-	if err := p.Query(&http.Request{URL: &url.URL{RawQuery: many.String()}}, names...); err != nil || p.Len() != 40 {
+	if err := p.Query(&http.Request{URL: &url.URL{RawQuery: many.String()}}, names...).Err(); err != nil || p.Len() != 40 {
 		t.Errorf("%d, %v", p.Len(), err)
 	}
 	for i := range 40 {
-		if err := p.Query(&http.Request{URL: &url.URL{RawQuery: many.String() + fmt.Sprintf("param.p%d=x", i)}}, names...); err == nil {
+		if err := p.Query(&http.Request{URL: &url.URL{RawQuery: many.String() + fmt.Sprintf("param.p%d=x", i)}}, names...).Err(); err == nil {
 			t.Errorf("p%d is there twice", i)
 		}
 	}
-	if err := p.Query(&http.Request{URL: &url.URL{RawQuery: "filter=" + strings.Repeat("x", MaxAddress)}}, names...); err == nil {
-		t.Error("a very long query is taken")
+	wrong := p.Query(&http.Request{URL: &url.URL{RawQuery: strings.Repeat("nope&", maxParams+1)}}, names...)
+	if len(wrong) != maxMistakes || wrong.Err() == nil {
+		t.Errorf("%d mistakes are told", len(wrong))
+	}
+	if wrong := p.Query(&http.Request{URL: &url.URL{RawQuery: strings.Repeat("subscribe=1&", maxParams+1)}}, names...); len(wrong) != 1 {
+		t.Errorf("too many parameters: %v", wrong)
 	}
 }
 
@@ -154,7 +161,7 @@ func FuzzQuery(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		var p Params
-		if err := p.Query(&http.Request{URL: &url.URL{RawQuery: raw}}, "filter", "param.*", "subscribe+"); err != nil {
+		if err := p.Query(&http.Request{URL: &url.URL{RawQuery: raw}}, "filter", "param.*", "subscribe+").Err(); err != nil {
 			var e *fault.Error
 			if !errors.As(err, &e) || e.Kind != fault.BadRequest {
 				t.Fatalf("%q: %v", raw, err)

@@ -6,12 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bluell/plinth"
 )
 
-// TestHostileAppFiles: hostile input. An app file is refused with a place, quickly, whatever it is.
+// TestHostileAppFiles: hostile input. An app file is refused with a place, whatever it is; one that
+// grew as it is meant to would not end.
 func TestHostileAppFiles(t *testing.T) {
 	t.Parallel()
 	const open = "access: {read: true, create: true}"
@@ -49,7 +49,6 @@ func TestHostileAppFiles(t *testing.T) {
 		if err := os.Symlink("/etc/hostname", filepath.Join(dir, "link.yaml")); err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
 		p, err := plinth.Open(context.Background(), dir, plinth.WithKey(make([]byte, 32)), plinth.WithEnv(func(string) (string, bool) { return "", false }))
 		if err == nil {
 			p.Close()
@@ -58,9 +57,6 @@ func TestHostileAppFiles(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "no database is chosen") {
 			t.Errorf("%s is taken", what)
-		}
-		if took := time.Since(start); took > 30*time.Second {
-			t.Errorf("%s: it took %s", what, took)
 		}
 		if len(err.Error()) > 64<<10 {
 			t.Errorf("%s: the error has %d bytes", what, len(err.Error()))

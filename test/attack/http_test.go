@@ -123,7 +123,7 @@ func TestStaticPaths(t *testing.T) {
 		}
 		r.URL = u
 		w := httptest.NewRecorder()
-		a.app.Handler().ServeHTTP(w, r)
+		a.http.ServeHTTP(w, r)
 		if w.Code != 404 && w.Code != 400 {
 			t.Errorf("%s: %d %s", p, w.Code, w.Body)
 		}
@@ -196,7 +196,7 @@ func TestCORS(t *testing.T) {
 func TestSmuggling(t *testing.T) {
 	t.Parallel()
 	a := open(t, app)
-	s := httptest.NewServer(a.app.Handler())
+	s := httptest.NewServer(a.http)
 	t.Cleanup(s.Close)
 	body := `{"name":"smuggler"}`
 	for what, head := range map[string]string{

@@ -1,8 +1,8 @@
 package attack_test
 
 import (
-	"context"
 	"fmt"
+	"math"
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestCostOfErrors: section 1, hostile input. A body full of mistakes is refused quickly and shortly.
+// TestCostOfErrors: section 1, hostile input. A body full of mistakes is refused shortly, and at a price that
+// grows with its length, as that of a good one does, and not with its square.
 func TestCostOfErrors(t *testing.T) {
 	t.Parallel()
 	a := open(t, app)
@@ -23,6 +24,12 @@ func TestCostOfErrors(t *testing.T) {
 	keys := make([]string, 100000)
 	for i := range keys {
 		keys[i] = fmt.Sprintf(`"%x":1`, i)
+	}
+	good := time.Duration(math.MaxInt64) // what a body of this length costs: the best of three
+	for range 3 {
+		start := time.Now()
+		a.made("", "papers", `{"title":"`+strings.Repeat("a", 900_000)+`"}`)
+		good = min(good, time.Since(start))
 	}
 	for what, body := range map[string]string{
 		"references to nothing": `{"tags":[` + strings.Join(ids, ",") + `]}`,
@@ -35,8 +42,8 @@ func TestCostOfErrors(t *testing.T) {
 		if len(got.body) > 256<<10 {
 			t.Errorf("%s: %d bytes are answered with %d", what, len(body), len(got.body))
 		}
-		if took := time.Since(start); took > 30*time.Second {
-			t.Errorf("%s: it took %s", what, took)
+		if took := time.Since(start); took > 100*good {
+			t.Errorf("%s: it took %s, and a good body of this length %s", what, took, good)
 		}
 	}
 }
@@ -90,37 +97,12 @@ func (a *target) family(n int) string {
 	return id
 }
 
-// TestDeadlineHoldsForEveryRequest: section 1, overload. No header of the client takes the deadline of
-// server.limits.timeout off a request that is no stream.
-func TestDeadlineHoldsForEveryRequest(t *testing.T) {
-	t.Parallel()
-	a := open(t, app+"server: {limits: {timeout: 1s}}\n")
-	a.family(80)
-	for _, accept := range []string{"application/json", "text/event-stream, application/json", "*/*, text/event-stream"} {
-		ctx, cancel := context.WithTimeout(context.Background(), 6*time.Second)
-		r := httptest.NewRequest("POST", "/api/people/query", strings.NewReader(`{"filter":"`+strings.ReplaceAll(bomb(9), `"`, `\"`)+`"}`)).WithContext(ctx)
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Accept", accept)
-		w := httptest.NewRecorder()
-		start := time.Now()
-		a.app.Handler().ServeHTTP(w, r)
-		cancel()
-		if took := time.Since(start); took > 4*time.Second {
-			t.Errorf("Accept: %s: it went on for %s", accept, took)
-		}
-	}
-}
-
 // TestFilterBombsAreRefused: OWASP 11. A filter whose cost multiplies with its levels is refused before it runs.
 func TestFilterBombsAreRefused(t *testing.T) {
 	t.Parallel()
-	a := open(t, app+"server: {limits: {timeout: 2s}}\n")
+	a := open(t, app)
 	a.family(60)
-	start := time.Now()
 	a.expect(a.ask("", "POST", "/api/people/query", `{"filter":"`+strings.ReplaceAll(bomb(9), `"`, `\"`)+`"}`), "nine levels of exists", 400)
-	if took := time.Since(start); took > 30*time.Second {
-		t.Errorf("it took %s of a processor", took)
-	}
 }
 
 // TestExpansionIsBounded: OWASP 11. An answer does not grow with the product of what is expanded.
@@ -233,7 +215,7 @@ func TestBodyIsReadForWhoMayAsk(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+a.keys[by])
 		}
 		w := httptest.NewRecorder()
-		a.app.Handler().ServeHTTP(w, r)
+		a.http.ServeHTTP(w, r)
 		if w.Code == http.StatusBadRequest || body.read {
 			t.Errorf("POST %s by %q: %d, the body was read: %t", path, by, w.Code, body.read)
 		}

@@ -18,12 +18,14 @@ import (
 
 	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/data/sqlite"
+	"github.com/bluell/plinth/test/conform"
 )
 
 // target is an app under attack.
 type target struct {
 	t    testing.TB
 	app  *plinth.Plinth
+	http http.Handler      // of the app; its answers are held against its description
 	keys map[string]string // token by name: member, staff, admin, readonly, operator
 }
 
@@ -94,7 +96,7 @@ collections:
 `
 
 // open opens the app in a folder of its own, or another.
-func open(t testing.TB, yaml string) *target {
+func open(t testing.TB, yaml string, more ...plinth.Option) *target {
 	t.Helper()
 	dir := t.TempDir()
 	put(t, dir, "plinth.yaml", yaml)
@@ -103,18 +105,18 @@ func open(t testing.TB, yaml string) *target {
 	put(t, dir, "public/.hidden", "hidden")
 	put(t, dir, "public/docs/index.html", "<h1>docs</h1>")
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	p, err := plinth.Open(context.Background(), dir, plinth.WithKey(bytes.Repeat([]byte("k"), 32)), plinth.WithLog(log),
+	p, err := plinth.Open(context.Background(), dir, append(more, plinth.WithKey(bytes.Repeat([]byte("k"), 32)), plinth.WithLog(log),
 		plinth.On(func() (*sqlite.Engine, error) {
 			if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 				return nil, err
 			}
 			return sqlite.Open(filepath.Join(dir, "data", "plinth.db"), sqlite.Options{})
-		}))
+		}))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	a := &target{t: t, app: p, keys: map[string]string{"": ""}}
+	a := &target{t: t, app: p, http: conform.Handler(t, p.Handler()), keys: map[string]string{"": ""}}
 	for name, o := range map[string]plinth.KeyOptions{
 		"member": {Role: "member"}, "staff": {Role: "staff"}, "admin": {Role: "admin"},
 		"readonly": {Role: "admin", ReadOnly: true}, "readonly operator": {Operator: true, ReadOnly: true}, "operator": {Operator: true},
@@ -179,7 +181,7 @@ func (a *target) ask(by, method, path, body string, headers ...string) answer {
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	a.app.Handler().ServeHTTP(w, r)
+	a.http.ServeHTTP(w, r)
 	got := answer{w.Code, w.Result().Header, w.Body.Bytes()}
 	if got.status >= 400 && method != http.MethodHead {
 		if !strings.HasPrefix(got.header.Get("Content-Type"), "application/problem+json") {

@@ -30,6 +30,7 @@ import (
 	"github.com/bluell/plinth/internal/files"
 	"github.com/bluell/plinth/internal/rest"
 	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/test/conform"
 )
 
 // secrets are the values that not everybody may read.
@@ -40,7 +41,8 @@ type house struct {
 	t       *testing.T
 	app     *plinth.Plinth
 	blobs   *files.Disk
-	users   http.Handler // the same door for users: keys have no id
+	door    http.Handler            // for keys; its answers are held against its description
+	users   map[string]http.Handler // the same for each user: keys have no id
 	keys    map[string]string
 	s       secrets
 	records map[string][]*record // by collection
@@ -88,7 +90,12 @@ func open(t *testing.T, s secrets) *house {
 		by := r.Context().Value(userKey{}).(role)
 		return data.Caller{ID: by.id, SignedIn: true, Role: "member", Scope: "user:" + by.id}, nil
 	}
-	h.users = web.Guard(rest.New(app.DB(), who, rest.Options{Blobs: h.blobs}), app.App().Server, log)
+	h.door, h.users = conform.Handler(t, app.Handler()), map[string]http.Handler{}
+	for _, r := range roles {
+		if r.id != "" {
+			h.users[r.id] = conform.Handler(t, web.Guard(rest.New(app.DB(), who, rest.Options{Blobs: h.blobs}), app.App().Server, log))
+		}
+	}
 	h.fill()
 	return h
 }
@@ -183,9 +190,9 @@ func (h *house) ask(r role, method, path, body string) *httptest.ResponseRecorde
 	if body != "" {
 		q.Header.Set("Content-Type", "application/json")
 	}
-	handler := h.app.Handler()
+	handler := h.door
 	if r.id != "" {
-		q, handler = q.WithContext(context.WithValue(q.Context(), userKey{}, r)), h.users
+		q, handler = q.WithContext(context.WithValue(q.Context(), userKey{}, r)), h.users[r.id]
 	} else if r.signed {
 		q.Header.Set("Authorization", "Bearer "+h.keys[r.name])
 	}

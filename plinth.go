@@ -2,6 +2,7 @@ package plinth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -59,6 +60,10 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 		return nil, err
 	}
 	key, err := secret(dir, &o)
+	made := o.dev && errors.Is(err, errNoKey)
+	if made {
+		key, err = newKey(), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +72,13 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 		return nil, err
 	}
 	p := &Plinth{dir: dir, o: o, secret: key, eng: eng}
-	if err := p.start(ctx, app); err != nil {
+	if made {
+		err = p.keepKey(ctx, app)
+	}
+	if err == nil {
+		err = p.start(ctx, app)
+	}
+	if err != nil {
 		_ = eng.Close()
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func (l *loader) section(n *node, s *shape) section {
 	for i, k := range n.keys {
 		known := s.key(k.text)
 		if known == nil || k.env != "" {
-			l.suggest(k, s.names(), "unknown", "unknown key %s in %s", k.show(), s.name)
+			l.unknown(k, s)
 			continue
 		}
 		if l.fits(n.items[i], known) {
@@ -43,6 +43,28 @@ func (l *loader) section(n *node, s *shape) section {
 		}
 	}
 	return out
+}
+
+// unknown reports a key that a shape does not have. Where it is the key of one other shape, and not the
+// beginning of one of this, that is said.
+func (l *loader) unknown(k *node, s *shape) {
+	home := ""
+	for _, other := range shapes {
+		if other.key(k.text) == nil {
+			continue
+		}
+		if home != "" {
+			home = ""
+			break
+		}
+		home = other.name
+	}
+	begins := slices.ContainsFunc(s.names(), func(name string) bool { return strings.HasPrefix(name, k.text) })
+	if home != "" && !begins && translate(bare(k.text), s.names()).ours == "" {
+		l.report(k, "unknown", "unknown key %s in %s: it stands in %s", k.show(), s.name, home)
+		return
+	}
+	l.suggest(k, s.names(), "unknown", "unknown key %s in %s", k.show(), s.name)
 }
 
 // fits checks the form of one value.

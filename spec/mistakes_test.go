@@ -27,7 +27,7 @@ plinth.yaml:2:1: unknown key "cors" in the app file: it stands in server`},
 name: b
 `, `plinth.yaml:1:1: holds more than one document; remove what follows the line ---`},
 	{`name: [a
-`, `plinth.yaml:2:1: did not find expected ',' or ']'`},
+`, `plinth.yaml:1:7: this [ is not closed: a ], or a comma between two values, is missing`},
 	{`collections: {posts: {fields: {title: {type: text}}, acess: {read: true}}}
 `, `plinth.yaml:1:54: unknown key "acess" in a collection (did you mean "access"?)`},
 	{`collections: {Posts: {fields: {a: {type: text}}}}
@@ -410,10 +410,10 @@ plinth.yaml:1:38: the key "roles" is there already, on line 1`},
     fields:
       title: {type: text, max: 10
       body: {type: text}
-`, `plinth.yaml:5:11: did not find expected ',' or '}'`},
+`, `plinth.yaml:4:14: this { is not closed: a }, or a comma between two values, is missing`},
 	{`collections:
 	posts: {}
-`, `plinth.yaml:2:1: found character that cannot start any token`},
+`, `plinth.yaml:2:1: a tab stands here: YAML is indented with spaces`},
 	{`collections: {posts: {fields: {t: {type: text, default: a, b}}}}
 `, `plinth.yaml:1:57: YAML cuts this value at the comma: quote it`},
 	{`collections: {posts: {fields: {[a]: {type: text}}}}

@@ -3,6 +3,7 @@ package spec
 import (
 	"regexp"
 	"slices"
+	"strings"
 )
 
 var (
@@ -24,7 +25,11 @@ var (
 
 // name checks a name that the app gives to something.
 func (l *loader) name(n *node, what string, reserved ...string) bool {
+	before, _, brace := strings.Cut(n.text, " {")
 	switch {
+	case brace && namePattern.MatchString(before):
+		l.report(n, "syntax", "a colon is missing behind %s", quoted(before))
+		return false
 	case n.kind != scalar || !namePattern.MatchString(n.text):
 		better := snake(n.text)
 		if n.kind != scalar || n.env != "" || !namePattern.MatchString(better) || slices.Contains(reserved, better) {

@@ -37,6 +37,7 @@ func (l *loader) section(n *node, s *shape) section {
 		}
 		if l.fits(n.items[i], known) {
 			out.values[k.text] = n.items[i]
+			l.note(k, s, known)
 		}
 	}
 	for _, k := range s.keys {
@@ -45,6 +46,19 @@ func (l *loader) section(n *node, s *shape) section {
 		}
 	}
 	return out
+}
+
+// note tells of a key that has no effect yet.
+func (l *loader) note(k *node, s *shape, known *key) {
+	if !known.idle {
+		return
+	}
+	name := k.text
+	if s != appShape {
+		name = s.name + "." + name
+	}
+	p := k.pos()
+	l.app.Notes = append(l.app.Notes, Problem{p.File, p.Line, p.Column, "idle", name + " has no effect yet", ""})
 }
 
 // unknown reports a key that a shape does not have, and returns the one that was probably meant. Where it is

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Problem is one thing wrong with the app file.
+// Problem is one thing wrong with the app file, or worth knowing of it.
 type Problem struct {
 	File       string `json:"file"`   // within the folder, with slashes
 	Line       int    `json:"line"`   // from 1
 	Column     int    `json:"column"` // from 1, in characters
-	Code       string `json:"code"`   // syntax quote env unknown duplicate required type name reserved ref option value conflict rule limit missing; of expressions: syntax unknown type
+	Code       string `json:"code"`   // syntax quote env unknown duplicate required type name reserved ref option value conflict rule limit missing; of expressions: syntax unknown type; of notes: idle
 	Message    string `json:"message"`
 	Suggestion string `json:"suggestion,omitempty"` // what was probably meant
 }

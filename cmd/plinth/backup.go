@@ -24,7 +24,7 @@ DIR/data/backups/TIME.plinth.
 The key is not in it (PLINTH_KEY or data/key): keep it somewhere else. Without it nobody reads what is
 encrypted, you neither.`,
 		Example: "  plinth backup examples/agency\n  plinth backup . /mnt/backups/monday.plinth",
-		Args:    cobra.MaximumNArgs(2),
+		Args:    arguments(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := folder(args, 0)
 			name := filepath.Join(dir, "data", "backups", time.Now().UTC().Format("20060102-150405")+".plinth")

@@ -26,7 +26,7 @@ replaced. The server must not be running.
 
 Where there is a database already, nothing is done without --allow-loss.`,
 		Example: "  plinth restore monday.plinth examples/agency",
-		Args:    cobra.RangeArgs(1, 2),
+		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.restoreFrom(cmd.Context(), args[0], folder(args, 1), loss)
 		},

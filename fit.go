@@ -43,30 +43,30 @@ func (p *Plinth) watching(ctx context.Context) {
 	}
 }
 
-// look compares the schema with what it was when it was wired. With Dev the app file is read again when
-// it changed, and as long as a saved one waits for its schema.
+// look compares the schema. With Dev the app file is read again when it changed, and as long as a saved one
+// waits for its schema.
 func (p *Plinth) look(ctx context.Context) {
-	changed, err := p.changed(ctx)
-	if err != nil {
+	if err := p.compare(ctx); err != nil {
 		return // /readyz says that the database cannot be read
 	}
-	if was := p.unfit.Swap(changed != ""); !was && changed != "" {
-		p.o.log.Warn("another process changed the schema of the database", "changed", changed)
-	}
-	if p.o.dev && (changed != "" || p.waiting.Load()) {
+	if p.o.dev && (p.unfit.Load() || p.waiting.Load()) {
 		p.follow(ctx, false)
 	}
 }
 
-// changed names something in the database that is not as the served app needs it, or "".
-func (p *Plinth) changed(ctx context.Context) (string, error) {
+// compare sees whether the schema is still what it was when it was wired.
+func (p *Plinth) compare(ctx context.Context) error {
 	p.serving.RLock() // not in the middle of a reload
 	defer p.serving.RUnlock()
 	tables, err := p.eng.Inspect(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return difference(p.now.Load().tables, used(p.App(), tables)), nil
+	changed := difference(p.now.Load().tables, used(p.App(), tables))
+	if was := p.unfit.Swap(changed != ""); !was && changed != "" {
+		p.o.log.Warn("another process changed the schema of the database", "changed", changed)
+	}
+	return nil
 }
 
 // used is what an app uses of the tables that there are: its fields, and all that Plinth keeps beside fields

@@ -7,11 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/bluell/plinth/doc"
-	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -311,19 +311,29 @@ func field(of *spec.Collection, name string) (*spec.Field, error) {
 			names = append(names, f.Name)
 		}
 	}
-	text := "the first line names fields: " + of.Name + " has no field " + strconv.Quote(name)
-	if near := expr.Nearest(name, names); near != "" {
-		text += "; did you mean " + strconv.Quote(near) + "?"
+	return nil, fault.New(fault.Invalid, "the first line names fields: %s has no field %q%s", of.Name, name, meant(name, names))
+}
+
+// meant asks for the one of words that was probably meant, if there is one.
+func meant(word string, words []string) string {
+	if near := spec.Nearest(word, words); near != "" {
+		return "; did you mean " + strconv.Quote(near) + "?"
 	}
-	return nil, fault.New(fault.Invalid, "%s", text)
+	return ""
 }
 
 func (l *loader) collection(name string) (*spec.Collection, error) {
-	c, ok := l.db.App().Collection(name)
-	if !ok || c.System {
-		return nil, fault.New(fault.Invalid, "there is no collection %q", name)
+	var names []string
+	for _, c := range l.db.App().Collections {
+		if c.System {
+			continue
+		}
+		if c.Name == name {
+			return c, nil
+		}
+		names = append(names, c.Name)
 	}
-	return c, nil
+	return nil, fault.New(fault.Invalid, "there is no collection %q%s", name, meant(name, names))
 }
 
 // findable says whether a record can be found by a field.
@@ -341,12 +351,8 @@ type members map[string]*doc.Node
 func fields(n *doc.Node, names ...string) (members, error) {
 	m := members{}
 	for i, key := range n.Keys {
-		known := false
-		for _, name := range names {
-			known = known || name == key
-		}
-		if !known {
-			return nil, fault.New(fault.Invalid, "%q is not one of %s", key, strings.Join(names, ", "))
+		if !slices.Contains(names, key) {
+			return nil, fault.New(fault.Invalid, "%q is not one of %s%s", key, strings.Join(names, ", "), meant(key, names))
 		}
 		m[key] = &n.Items[i]
 	}

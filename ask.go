@@ -3,7 +3,6 @@ package plinth
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"os"
@@ -88,13 +87,11 @@ func unserved(ctx context.Context, dir string, opts []Option) (*Plinth, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := make([]byte, keyBytes)
-	_, _ = rand.Read(key) // nothing is sealed with it
 	eng, err := engine(&o)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plinth{dir: dir, o: o, secret: key, eng: eng}
+	p := &Plinth{dir: dir, o: o, secret: newKey(), eng: eng} // nothing is sealed with this key
 	s, err := p.wire(ctx, app)
 	if err != nil {
 		_ = eng.Close()

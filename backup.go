@@ -2,6 +2,7 @@ package plinth
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -46,9 +47,10 @@ type About struct {
 	Files   int       `json:"files"`
 }
 
-// Backup writes a backup of an app's database and uploads, while they are in use. The database is as it
-// was at one moment; an upload that was deleted since may be missing. progress may be nil.
-func Backup(ctx context.Context, dir string, w io.Writer, progress func(done, total int, text string), opts ...Option) (About, error) {
+// Backup writes a backup of an app's database and uploads into a new file, while they are in use. The file
+// is there whole or not at all, and never written over another (Conflict). The database is as it was at one
+// moment; an upload that was deleted since may be missing. progress may be nil.
+func Backup(ctx context.Context, dir, file string, progress func(done, total int, text string), opts ...Option) (About, error) {
 	var about About
 	if progress == nil {
 		progress = func(int, int, string) {}
@@ -63,8 +65,25 @@ func Backup(ctx context.Context, dir string, w io.Writer, progress func(done, to
 		return about, err
 	}
 	defer eng.Close()
-	b := &backup{w: tar.NewWriter(w), now: o.clock().UTC()}
+	f, err := os.CreateTemp(filepath.Dir(file), ".backup-*")
+	if err != nil {
+		return about, unwritten(err)
+	}
+	defer os.Remove(f.Name())
+	b := &backup{f: f, w: tar.NewWriter(f), now: o.clock().UTC()}
 	about, err = b.write(ctx, dir, app, eng, progress)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Link(f.Name(), file)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return about, fault.New(fault.Conflict, "%s is there already: nothing was written", file)
+	}
 	if err != nil {
 		return about, unwritten(err)
 	}
@@ -82,19 +101,14 @@ func unwritten(err error) error {
 
 // backup is one that is being written.
 type backup struct {
-	w    *tar.Writer
+	f    *os.File
+	w    *tar.Writer // to f
 	now  time.Time
 	sums []string
 }
 
 func (b *backup) write(ctx context.Context, dir string, app *spec.App, eng driver.Engine, progress func(int, int, string)) (About, error) {
 	about := About{Format: backupFormat, App: app.Name, Engine: eng.Name(), Made: b.now, Version: Version()}
-	copied, size, err := copyDatabase(ctx, eng, progress)
-	if err != nil {
-		return about, err
-	}
-	defer os.Remove(copied.Name())
-	defer copied.Close()
 	uploads, err := uploaded(filepath.Join(dir, "data", "files"))
 	if err != nil {
 		return about, err
@@ -107,7 +121,7 @@ func (b *backup) write(ctx context.Context, dir string, app *spec.App, eng drive
 	if err := b.entry(entryAbout, int64(len(text)), strings.NewReader(string(text))); err != nil {
 		return about, err
 	}
-	if err := b.entry(entryData, size, copied); err != nil {
+	if err := b.database(ctx, eng, progress); err != nil {
 		return about, err
 	}
 	for i, name := range uploads {
@@ -126,26 +140,40 @@ func (b *backup) write(ctx context.Context, dir string, app *spec.App, eng drive
 	return about, b.w.Close()
 }
 
-// copyDatabase makes the engine's copy in a temporary file, because a tar says sizes first.
-func copyDatabase(ctx context.Context, eng driver.Engine, progress func(int, int, string)) (*os.File, int64, error) {
-	f, err := os.CreateTemp("", "plinth-backup-*")
+const block = 512 // of a tar file
+
+// database writes the engine's copy straight to its place. A tar says the size first, which is not known
+// before: the header, one block, is filled in when it is.
+func (b *backup) database(ctx context.Context, eng driver.Engine, progress func(int, int, string)) error {
+	if err := b.w.Flush(); err != nil {
+		return err
+	}
+	start, err := b.f.Seek(block, io.SeekCurrent)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	err = eng.Backup(ctx, f, func(done, total int) { progress(done, total, "database") })
-	size := int64(0)
-	if err == nil {
-		size, err = f.Seek(0, io.SeekCurrent)
+	sum := sha256.New()
+	if err := eng.Backup(ctx, io.MultiWriter(b.f, sum), func(done, total int) { progress(done, total, "database") }); err != nil {
+		return err
 	}
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
+	end, err := b.f.Seek(0, io.SeekCurrent)
 	if err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return nil, 0, err
+		return err
 	}
-	return f, size, nil
+	if _, err := b.f.Write(make([]byte, (block-(end-start)%block)%block)); err != nil {
+		return err
+	}
+	var head bytes.Buffer
+	// GNU's form holds any size in the one block.
+	h := &tar.Header{Name: entryData, Mode: 0o600, Size: end - start, ModTime: b.now.Truncate(time.Second), Format: tar.FormatGNU}
+	if err := tar.NewWriter(&head).WriteHeader(h); err != nil {
+		return err
+	}
+	if _, err := b.f.WriteAt(head.Bytes(), start-block); err != nil {
+		return err
+	}
+	b.sums = append(b.sums, hex.EncodeToString(sum.Sum(nil))+"  "+entryData)
+	return nil
 }
 
 // uploaded lists the files of a folder of uploads, those that are whole.

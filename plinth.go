@@ -2,6 +2,7 @@ package plinth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -26,10 +27,16 @@ type Plinth struct {
 	files  *files.Disk
 	fresh  bool // the database was made by this Open
 
-	now     atomic.Pointer[served]
-	serving sync.RWMutex // with Dev: requests hold it while they are answered, a reload alone
-	closing sync.Once
-	closed  error
+	now       atomic.Pointer[served]
+	serving   sync.RWMutex // requests hold it while they are answered, a reload alone
+	unfit     atomic.Bool  // the database has another schema than what is served
+	reloading sync.Mutex
+	closing   sync.Once
+	closed    error
+
+	following sync.Mutex
+	waiting   atomic.Bool // the app file is good and its schema is not there yet
+	said      string      // what follow told last
 }
 
 // served is what answers requests, until a reload puts another in its place.
@@ -38,6 +45,8 @@ type served struct {
 	db   *data.DB
 	gate *auth.Gate
 	http http.Handler
+
+	tables []driver.Table // what the app uses of the database
 }
 
 // Open opens the app in a folder. A new database is set up. An existing one must have the schema of
@@ -51,6 +60,10 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 		return nil, err
 	}
 	key, err := secret(dir, &o)
+	made := o.dev && errors.Is(err, errNoKey)
+	if made {
+		key, err = newKey(), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +72,13 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 		return nil, err
 	}
 	p := &Plinth{dir: dir, o: o, secret: key, eng: eng}
-	if err := p.start(ctx, app); err != nil {
+	if made {
+		err = p.keepKey(ctx, app)
+	}
+	if err == nil {
+		err = p.start(ctx, app)
+	}
+	if err != nil {
 		_ = eng.Close()
 		return nil, err
 	}
@@ -122,7 +141,11 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App) (*served, error) {
 		return nil, err
 	}
 	door := rest.New(db, gate.Caller, rest.Options{Blobs: blobs, Public: filepath.Join(p.dir, "public"), Version: Version()})
-	return &served{app: app, db: db, gate: gate, http: web.Guard(door, app.Server, p.o.log)}, nil
+	tables, err := p.eng.Inspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &served{app: app, db: db, gate: gate, http: web.Guard(p.whileFit(door), app.Server, p.o.log), tables: used(app, tables)}, nil
 }
 
 // App is the app as it is served at the moment.
@@ -136,9 +159,6 @@ func (p *Plinth) Fresh() bool { return p.fresh }
 
 // Handler answers all requests of the app: the API, its files and its frontend.
 func (p *Plinth) Handler() http.Handler {
-	if !p.o.dev {
-		return p.now.Load().http
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.serving.RLock()
 		defer p.serving.RUnlock()

@@ -7,9 +7,12 @@ import (
 )
 
 // Reload reads the app file again and serves it: it is compiled, the steps of its schema that lose
-// nothing are applied, and what answers requests is replaced. When anything is wrong, what was served
-// before goes on. It returns the steps in words. It is for apps that are opened with Dev.
+// nothing are applied, and what answers requests is replaced; without Dev a database that differs from
+// the app file is an error, as in Open. When anything is wrong, what was served before goes on. It returns
+// the steps in words.
 func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
 	app, err := load(p.dir, &p.o)
 	if err != nil {
 		return nil, err
@@ -35,6 +38,7 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 		return nil, p.back(old, err)
 	}
 	p.now.Store(next)
+	p.unfit.Store(false)
 	for _, s := range m.Steps {
 		steps = append(steps, s.Text)
 	}

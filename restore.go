@@ -8,18 +8,102 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/fault"
 )
 
-// Unpack reads a backup into an empty folder: the database into the file "database", uploads below
+// RestoreOptions come with Restore.
+type RestoreOptions struct {
+	Database  string // the file of the database; data/plinth.db in the app's folder when it is ""
+	AllowLoss bool   // replace a database that is there
+	Progress  func(done, total int, text string)
+}
+
+// Restore puts the database and the uploads of a backup into an app's folder. It is unpacked beside them,
+// compared with its sums, and its database opened by open and looked through, before anything is replaced.
+// Where there is a database already it is a Conflict, unless its loss is allowed. Nobody may use the database
+// meanwhile. The key is not in a backup.
+func Restore[E driver.Engine](ctx context.Context, backup io.Reader, dir string, open func(file string) (E, error), o RestoreOptions) (About, error) {
+	path := o.Database
+	if path == "" {
+		path = filepath.Join(dir, "data", "plinth.db")
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.MkdirAll(filepath.Join(dir, "data"), 0o700)); err != nil {
+		return About{}, unrestored(err)
+	}
+	if _, err := os.Stat(path); err == nil && !o.AllowLoss {
+		return About{}, fault.New(fault.Conflict, "there is a database already: restoring would lose its data; allow it with --allow-loss")
+	}
+	next, err := os.MkdirTemp(filepath.Dir(path), ".restore-*")
+	if err != nil {
+		return About{}, unrestored(err)
+	}
+	defer os.RemoveAll(next)
+	about, err := unpack(ctx, backup, next, o.Progress)
+	if err == nil {
+		err = sound(ctx, about, func() (driver.Engine, error) { return open(filepath.Join(next, entryData)) })
+	}
+	if err != nil {
+		return about, err
+	}
+	return about, replace(next, path, filepath.Join(dir, "data", "files"))
+}
+
+// sound opens the database of a backup and looks it through.
+func sound(ctx context.Context, about About, open func() (driver.Engine, error)) error {
+	eng, err := open()
+	if err != nil {
+		return err
+	}
+	if name := eng.Name(); name != about.Engine {
+		err = fault.New(fault.Capability, "the backup was made on %s: it cannot be restored to %s", about.Engine, name)
+	} else {
+		err = eng.Check(ctx)
+	}
+	return errors.Join(err, eng.Close())
+}
+
+// replace puts what was unpacked in its place. What was there is moved aside first, whole, and removed
+// at the end: whenever this is cut off, no log of the one database stands beside the other.
+func replace(next, path, uploads string) error {
+	old := next + ".old"
+	if err := os.Mkdir(old, 0o700); err != nil {
+		return cannotReplace(err)
+	}
+	moves := [][2]string{
+		{path + "-wal", filepath.Join(old, "wal")},
+		{path + "-shm", filepath.Join(old, "shm")},
+		{path, filepath.Join(old, "database")},
+		{uploads, filepath.Join(old, "files")},
+		{filepath.Join(next, "files"), uploads},
+		{filepath.Join(next, "database"), path},
+	}
+	for _, m := range moves {
+		if err := os.Rename(m[0], m[1]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return cannotReplace(err)
+		}
+	}
+	if d, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = d.Sync()
+		d.Close()
+	}
+	return os.RemoveAll(old)
+}
+
+func cannotReplace(err error) error {
+	return &fault.Error{Kind: fault.Unavailable, Msg: "the database could not be replaced; what was there is in a folder .restore-…old beside it", Err: err}
+}
+
+// unpack reads a backup into an empty folder: the database into the file "database", uploads below
 // "files". It is good only when no error comes: sums are at the end, and each part is compared with
-// its own. The database is then still to be opened and looked at by its engine.
-func Unpack(ctx context.Context, r io.Reader, into string, progress func(done, total int, text string)) (About, error) {
+// its own.
+func unpack(ctx context.Context, r io.Reader, into string, progress func(done, total int, text string)) (About, error) {
 	if progress == nil {
 		progress = func(int, int, string) {}
 	}

@@ -3,6 +3,7 @@ package plinth
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +20,9 @@ type Listening struct {
 const sweepEvery = 15 * time.Minute
 
 // Run opens the app in a folder and serves it until ctx ends or the process is told to end. With Dev it
-// follows the app file: a good one replaces what is served, a wrong one is told and changes nothing.
+// follows the app file: a good one replaces what is served, a wrong one is told and changes nothing. When
+// another process changes the schema so that the app does not fit any more, all but /healthz is answered
+// with 503 until it fits again; with Dev the app file is read again then.
 func Run(ctx context.Context, dir string, l Listening, opts ...Option) error {
 	p, err := Open(ctx, dir, opts...)
 	if err != nil {
@@ -34,11 +37,12 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { p.sweeping(ctx) })
+	beside.Go(func() { p.watching(ctx) })
 	if p.o.orphans {
 		beside.Go(func() { p.removingOrphans(ctx) })
 	}
 	if p.o.dev {
-		beside.Go(func() { serve.Watch(ctx, p.dir, func() { p.follow(ctx) }) })
+		beside.Go(func() { serve.Watch(ctx, p.dir, func() { p.follow(ctx, true) }) })
 	}
 	err := serve.Run(ctx, p.Handler(), serve.Options{Listen: l.Listen, Limits: p.App().Server.Limits, Ready: l.Ready, Log: p.o.log})
 	cancel()
@@ -78,23 +82,28 @@ func (p *Plinth) removingOrphans(ctx context.Context) {
 	}
 }
 
-// follow is Reload after a save, told to whoever works on the app.
-func (p *Plinth) follow(ctx context.Context) {
+// follow is Reload after a save, or after another process changed the schema, told to whoever works on
+// the app: a save always, the same refusal once.
+func (p *Plinth) follow(ctx context.Context, saved bool) {
+	p.following.Lock()
+	defer p.following.Unlock()
 	steps, err := p.Reload(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	text := "the app file was read again"
 	var wrong *spec.Problems
 	switch {
-	case ctx.Err() != nil:
 	case errors.As(err, &wrong):
-		p.o.tell("the app file is wrong, the last good one is served:\n" + wrong.Error())
+		text = "the app file is wrong, the last good one is served:\n" + wrong.Error()
 	case err != nil:
-		p.o.tell("the last good app file is served: " + err.Error())
+		text = "the last good app file is served: " + err.Error()
 	case len(steps) > 0:
-		text := "the app file was read again:"
-		for _, s := range steps {
-			text += "\n  " + s
-		}
-		p.o.tell(text)
-	default:
-		p.o.tell("the app file was read again")
+		text += ":\n  " + strings.Join(steps, "\n  ")
 	}
+	p.waiting.Store(err != nil && wrong == nil)
+	if saved || err == nil || text != p.said {
+		p.o.tell(text)
+	}
+	p.said = text
 }

@@ -87,7 +87,7 @@ func (p *Plinth) mayApply(m *Migration) error {
 	}
 	for _, s := range m.Steps {
 		if s.Lossy {
-			return fault.New(fault.Conflict, "%s: this loses data; look at it with `plinth plan %s`, then `plinth apply --allow-loss %s`, and save the app file again", s.Text, p.dir, p.dir)
+			return fault.New(fault.Conflict, "%s: this loses data; look at it with `plinth plan %s`, then `plinth apply --allow-loss %s`", s.Text, p.dir, p.dir)
 		}
 	}
 	return nil

@@ -135,7 +135,7 @@ func TestNearest(t *testing.T) {
 	t.Parallel()
 	words := []string{"required", "read", "unique", "of", "a"}
 	for word, want := range map[string]string{"requierd": "required", "REQUIRED": "required", "red": "read", "uniqe": "unique", "b": "", "fo": "of", "something": "", "raed": "read"} {
-		if got := nearest(word, words); got != want {
+		if got := Nearest(word, words); got != want {
 			t.Errorf("%s: %q, want %q", word, got, want)
 		}
 	}

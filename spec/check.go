@@ -20,7 +20,9 @@ func (l *loader) section(n *node, s *shape) section {
 		return out
 	}
 	if n.kind != object {
-		if !n.null() {
+		if n.kind == scalar && n.style == plain && spaceMissing.MatchString(n.text) {
+			l.report(n, "syntax", "a space is missing behind the colon")
+		} else if !n.null() {
 			l.report(n, "type", "%s is a map with keys like %s, not %s", s.name, s.keys[0].name, n.show())
 		} else if s != appShape {
 			l.report(n, "type", "%s is empty: give it a value or remove it", s.name)
@@ -30,11 +32,12 @@ func (l *loader) section(n *node, s *shape) section {
 	for i, k := range n.keys {
 		known := s.key(k.text)
 		if known == nil || k.env != "" {
-			l.suggest(k, s.names(), "unknown", "unknown key %s in %s", k.show(), s.name)
+			l.adopt(n, i, l.unknown(k, s), out)
 			continue
 		}
 		if l.fits(n.items[i], known) {
 			out.values[k.text] = n.items[i]
+			l.note(k, s, known)
 		}
 	}
 	for _, k := range s.keys {
@@ -43,6 +46,64 @@ func (l *loader) section(n *node, s *shape) section {
 		}
 	}
 	return out
+}
+
+// note tells of a key that has no effect yet.
+func (l *loader) note(k *node, s *shape, known *key) {
+	if !known.idle {
+		return
+	}
+	name := k.text
+	if s != appShape {
+		name = s.name + "." + name
+	}
+	p := k.pos()
+	l.app.Notes = append(l.app.Notes, Problem{p.File, p.Line, p.Column, "idle", name + " has no effect yet", ""})
+}
+
+// unknown reports a key that a shape does not have, and returns the one that was probably meant. Where it is
+// the key of one other shape, and not the beginning of one of this, that is said.
+func (l *loader) unknown(k *node, s *shape) (meant string) {
+	if first, _, ok := strings.Cut(k.text, " "); ok && s.key(first) != nil {
+		l.report(k, "syntax", "a colon is missing behind %s", quoted(first))
+		k.text = first
+		return ""
+	}
+	home := ""
+	for _, other := range shapes {
+		if other.key(k.text) == nil {
+			continue
+		}
+		if home != "" {
+			home = ""
+			break
+		}
+		home = other.name
+	}
+	begins := slices.ContainsFunc(s.names(), func(name string) bool { return strings.HasPrefix(name, k.text) })
+	if home != "" && !begins && translate(bare(k.text), s.names()).ours == "" {
+		l.report(k, "unknown", "unknown key %s in %s: it stands in %s", k.show(), s.name, home)
+		return ""
+	}
+	l.suggest(k, s.names(), "unknown", "unknown key %s in %s", k.show(), s.name)
+	return Nearest(k.text, s.names())
+}
+
+// adopt takes the i-th value, that of a misspelt key, for that of the one that was probably meant, if it fits:
+// what is wrong inside is told at once, and the key is not missed.
+func (l *loader) adopt(n *node, i int, meant string, s section) {
+	k := n.keys[i]
+	known := s.shape.key(meant)
+	if known == nil || k.env != "" || n.get(known.name) != nil {
+		return
+	}
+	before := len(l.problems)
+	if !l.fits(n.items[i], known) {
+		l.problems = l.problems[:before]
+		return
+	}
+	k.text = known.name
+	s.values[known.name] = n.items[i]
 }
 
 // fits checks the form of one value.

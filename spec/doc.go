@@ -8,7 +8,8 @@
 // reader and the JSON Schema), load.go (the path), yaml.go (YAML to a tree, the environment),
 // check.go (a tree against the table), collection.go, field.go, reference.go, index.go, users.go,
 // server.go, rule.go (last, when everything has its place). quote.go finds expressions that YAML
-// cut or changed, source.go the column of a byte inside a scalar.
+// cut or changed, syntax.go says what YAML could not read, synonym.go knows the words of other products,
+// source.go the column of a byte inside a scalar.
 //
 // What docs/app-file.md leaves open is decided so:
 //

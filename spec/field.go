@@ -123,29 +123,6 @@ func (l *loader) enum(fd *fieldDraft) {
 		}
 		return
 	}
-	add := func(value, label *node) {
-		switch {
-		case value.kind != scalar || label.kind != scalar:
-			l.report(value, "type", "a value is a text, or value: label")
-			return
-		case value.empty() || value.text == "":
-			l.report(value, "value", "a value is not empty")
-			return
-		case len([]rune(value.text)) > enumLen:
-			l.report(value, "value", "a value has at most %d characters", enumLen)
-			return
-		}
-		v := expr.NFC(value.text)
-		if f.allows(v) {
-			l.report(value, "duplicate", "the value %s stands twice", value.show())
-			return
-		}
-		text := label.text
-		if label.null() {
-			text = ""
-		}
-		f.Values = append(f.Values, EnumValue{Value: v, Label: text})
-	}
 	if len(n.items) > maxValues {
 		l.report(n, "limit", "an enum has at most %d values", maxValues)
 		return
@@ -155,14 +132,14 @@ func (l *loader) enum(fd *fieldDraft) {
 	case list:
 		for _, i := range n.items {
 			if i.kind == object && len(i.keys) == 1 {
-				add(i.keys[0], i.items[0])
+				l.enumValue(f, i.keys[0], i.items[0])
 				continue
 			}
-			add(i, none)
+			l.enumValue(f, i, none)
 		}
 	case object:
 		for i, k := range n.keys {
-			add(k, n.items[i])
+			l.enumValue(f, k, n.items[i])
 		}
 	default:
 		l.report(n, "type", "values is a list or a map of value: label, not %s", n.show())
@@ -176,6 +153,31 @@ func (l *loader) enum(fd *fieldDraft) {
 			f.MaxLen = max(f.MaxLen, len([]rune(v.Value)))
 		}
 	}
+}
+
+// enumValue adds one value, with its label or null.
+func (l *loader) enumValue(f *Field, value, label *node) {
+	switch {
+	case value.kind != scalar || label.kind != scalar:
+		l.report(value, "type", "a value is a text, or value: label")
+		return
+	case value.empty() || value.text == "":
+		l.report(value, "value", "a value is not empty")
+		return
+	case len([]rune(value.text)) > enumLen:
+		l.report(value, "value", "a value has at most %d characters", enumLen)
+		return
+	}
+	v := expr.NFC(value.text)
+	if f.allows(v) {
+		l.report(value, "duplicate", "the value %s stands twice", value.show())
+		return
+	}
+	text := label.text
+	if label.null() {
+		text = ""
+	}
+	f.Values = append(f.Values, EnumValue{Value: v, Label: text})
 }
 
 // allows says whether an enum has a value.

@@ -40,6 +40,7 @@ type key struct {
 	words    []string    // asWord
 	types    []FieldType // of a field's key: the types that take it; nil: all
 	required bool
+	idle     bool // it is read and checked, and has no effect yet
 }
 
 func (s *shape) key(name string) *key {
@@ -65,8 +66,8 @@ var appShape = &shape{"the app file", "A Plinth app: its collections, who may do
 	{name: "auth", form: asObject, shape: authShape, doc: "Who can sign in, and how."},
 	{name: "collections", form: asMap, shape: collectionShape, doc: "The kinds of records, by name."},
 	{name: "server", form: asObject, shape: serverShape, doc: "Addresses, certificates and limits."},
-	{name: "mail", form: asObject, shape: mailShape, doc: "How mail is sent."},
-	{name: "files", form: asObject, shape: filesShape, doc: "Where uploaded files are kept."},
+	{name: "mail", idle: true, form: asObject, shape: mailShape, doc: "How mail is sent."},
+	{name: "files", idle: true, form: asObject, shape: filesShape, doc: "Where uploaded files are kept."},
 	{name: "spa", form: asBool, doc: "A page that is not there is public/index.html."},
 }}
 
@@ -142,12 +143,12 @@ var fieldShape = &shape{"a field", "One field of a record.", []key{
 var authShape = &shape{"auth", "Who can sign in, and how.", []key{
 	{name: "collection", form: asName, doc: "Where users live: users when absent. It is made when it is not declared, and gets email, verified and role."},
 	{name: "roles", form: asNames, doc: "The roles, the least one first; a new user has the first. [user] when absent."},
-	{name: "register", form: asWord, words: []string{"open", "invite", "closed"}, doc: "Who may make an account: closed when absent."},
-	{name: "verify", form: asWord, words: []string{"required", "optional"}, doc: "Whether the address must be confirmed before the first sign-in: required when absent."},
+	{name: "register", idle: true, form: asWord, words: []string{"open", "invite", "closed"}, doc: "Who may make an account: closed when absent."},
+	{name: "verify", idle: true, form: asWord, words: []string{"required", "optional"}, doc: "Whether the address must be confirmed before the first sign-in: required when absent."},
 	{name: "roleBy", form: asExpr, doc: "Who may change a user's role; operators always may."},
 	{name: "expose", form: asNames, doc: "Which of email, verified and role whoever reads a user may read; else only the user and operators."},
-	{name: "password", form: asObject, shape: passwordShape, doc: "What a password must be."},
-	{name: "providers", form: asMap, shape: providerShape, doc: "Outside identity providers, by name."},
+	{name: "password", idle: true, form: asObject, shape: passwordShape, doc: "What a password must be."},
+	{name: "providers", idle: true, form: asMap, shape: providerShape, doc: "Outside identity providers, by name."},
 }}
 
 var passwordShape = &shape{"password", "What a password must be.", []key{
@@ -163,15 +164,15 @@ var providerShape = &shape{"a provider", "An outside identity provider.", []key{
 
 var serverShape = &shape{"server", "Addresses, certificates and limits.", []key{
 	{name: "url", form: asText, doc: "The app's public address, for links: https://app.example.com."},
-	{name: "domains", form: asTexts, doc: "The domains for which certificates are asked by ACME."},
-	{name: "tls", form: asObject, shape: tlsShape, doc: "A certificate of one's own, instead of domains."},
-	{name: "acme", form: asObject, shape: acmeShape, doc: "Where certificates come from."},
-	{name: "http", form: asText, doc: "The address for http, with certificates: :80."},
-	{name: "https", form: asText, doc: "The address for https, with certificates: :443."},
+	{name: "domains", idle: true, form: asTexts, doc: "The domains for which certificates are asked by ACME."},
+	{name: "tls", idle: true, form: asObject, shape: tlsShape, doc: "A certificate of one's own, instead of domains."},
+	{name: "acme", idle: true, form: asObject, shape: acmeShape, doc: "Where certificates come from."},
+	{name: "http", idle: true, form: asText, doc: "The address for http, with certificates: :80."},
+	{name: "https", idle: true, form: asText, doc: "The address for https, with certificates: :443."},
 	{name: "cors", form: asObject, shape: corsShape, doc: "Which other origins may call."},
 	{name: "limits", form: asObject, shape: limitsShape, doc: "Bounds on a request."},
 	{name: "trustedProxies", form: asTexts, doc: "The addresses whose forwarded headers are believed: [10.0.0.0/8]."},
-	{name: "operator", form: asObject, shape: operatorShape, doc: "The operator's own listener: metrics, pprof and console."},
+	{name: "operator", idle: true, form: asObject, shape: operatorShape, doc: "The operator's own listener: metrics, pprof and console."},
 	{name: "spa", form: asBool, doc: "A page that is not there is public/index.html."},
 }}
 
@@ -195,7 +196,7 @@ var limitsShape = &shape{"limits", "Bounds on a request.", []key{
 	{name: "body", form: asSize, doc: "The largest body: 1MB when absent."},
 	{name: "header", form: asSize, doc: "The largest header: 16KB when absent."},
 	{name: "timeout", form: asDuration, doc: "The longest a request may take: 30s when absent."},
-	{name: "requests", form: asRate, doc: "The most requests of one caller: 100/s. No limit when absent."},
+	{name: "requests", idle: true, form: asRate, doc: "The most requests of one caller: 100/s. No limit when absent."},
 }}
 
 var operatorShape = &shape{"operator", "The operator's own listener.", []key{

@@ -51,6 +51,7 @@ func LoadFS(files fs.FS, env func(string) (string, bool)) (*App, error) {
 	if err := l.failure(); err != nil {
 		return nil, err
 	}
+	l.app.Notes = sorted(l.app.Notes, l.sources)
 	return l.app, nil
 }
 

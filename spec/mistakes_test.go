@@ -14,6 +14,10 @@ var mistakes = []struct{ file, want string }{
 	{`name: a
 name: b
 `, `plinth.yaml:2:1: the key "name" is there already, on line 1`},
+	{`roles: [staff]
+cors: {origins: ["*"]}
+`, `plinth.yaml:1:1: unknown key "roles" in the app file: it stands in auth
+plinth.yaml:2:1: unknown key "cors" in the app file: it stands in server`},
 	{`- a
 `, `plinth.yaml:1:1: the app file is a map with keys like name, not a list`},
 	{`a
@@ -23,11 +27,11 @@ name: b
 name: b
 `, `plinth.yaml:1:1: holds more than one document; remove what follows the line ---`},
 	{`name: [a
-`, `plinth.yaml:2:1: did not find expected ',' or ']'`},
+`, `plinth.yaml:1:7: this [ is not closed: a ], or a comma between two values, is missing`},
 	{`collections: {posts: {fields: {title: {type: text}}, acess: {read: true}}}
 `, `plinth.yaml:1:54: unknown key "acess" in a collection (did you mean "access"?)`},
 	{`collections: {Posts: {fields: {a: {type: text}}}}
-`, `plinth.yaml:1:15: "Posts" is not a name for a collection: lower-case letters, digits and _, a letter first, at most 40`},
+`, `plinth.yaml:1:15: "Posts" is not a name for a collection: lower-case letters, digits and _, a letter first, at most 40 (did you mean "posts"?)`},
 	{`collections: {live: {fields: {a: {type: text}}}, _posts: {}, while: {}}
 `, `plinth.yaml:1:15: "live" is reserved: give a collection another name
 plinth.yaml:1:50: "_posts" is not a name for a collection: lower-case letters, digits and _, a letter first, at most 40
@@ -35,7 +39,7 @@ plinth.yaml:1:62: "while" is reserved: give a collection another name`},
 	{`collections: {posts: {fields: {id: {type: text}, in: {type: int}, Title: {type: text}}}}
 `, `plinth.yaml:1:32: "id" is reserved: give a field another name
 plinth.yaml:1:50: "in" is reserved: give a field another name
-plinth.yaml:1:67: "Title" is not a name for a field: lower-case letters, digits and _, a letter first, at most 40`},
+plinth.yaml:1:67: "Title" is not a name for a field: lower-case letters, digits and _, a letter first, at most 40 (did you mean "title"?)`},
 	{`collections: {posts: {fields: {title: {type: txt}}}}
 `, `plinth.yaml:1:46: type is one of text email url int bigint float decimal bool time date enum ref list json file, not "txt" (did you mean "text"?)`},
 	{`collections: {posts: {fields: {title: {requierd: true, type: text}}}}
@@ -143,7 +147,7 @@ plinth.yaml:1:186: "l" is a list: index it alone, and not as unique`},
 `, `plinth.yaml:1:124: this index may take 3060 bytes a record, and databases take 2600: give its texts a smaller max`},
 	{`collections: {posts: {fields: {a: {type: int}}, indexes: [{fields: [a], where: a > 1}, {fields: [a], unique: true, name: A}, {unique: true}]}}
 `, `plinth.yaml:1:80: where is for unique indexes: add unique: true or remove it
-plinth.yaml:1:122: "A" is not a name for an index: lower-case letters, digits and _, a letter first, at most 40
+plinth.yaml:1:122: "A" is not a name for an index: lower-case letters, digits and _, a letter first, at most 40 (did you mean "a"?)
 plinth.yaml:1:126: fields is missing in an index`},
 	{`collections: {posts: {fields: {a: {type: int, unique: true}}, indexes: [{fields: [a], unique: true}, {fields: [a], name: a_unique}, a]}}
 `, `plinth.yaml:1:73: posts has an index "a_unique" already: give this one another name
@@ -277,7 +281,7 @@ plinth.yaml:1:43: verify is one of required optional, not "yes"
 plinth.yaml:1:57: "emial" is not one of email verified role (did you mean "email"?)
 plinth.yaml:1:87: minLength is from 8 to 64`},
 	{`auth: {roles: [staff, Staff, staff], collection: auth}
-`, `plinth.yaml:1:23: "Staff" is not a name for a role: lower-case letters, digits and _, a letter first, at most 40
+`, `plinth.yaml:1:23: "Staff" is not a name for a role: lower-case letters, digits and _, a letter first, at most 40 (did you mean "staff"?)
 plinth.yaml:1:30: the role "staff" stands twice
 plinth.yaml:1:50: "auth" is reserved: give a collection another name`},
 	{`auth: {providers: {google: {clientId: a, clientSecret: "${EMPTY}", issuer: "https://x.y"}, okta: {clientId: a, clientSecret: b}, company: {kind: oidc, clientId: a, clientSecret: b}, other: {kind: oidc, issuer: "http://x.y", clientId: a}}}
@@ -406,10 +410,10 @@ plinth.yaml:1:38: the key "roles" is there already, on line 1`},
     fields:
       title: {type: text, max: 10
       body: {type: text}
-`, `plinth.yaml:5:11: did not find expected ',' or '}'`},
+`, `plinth.yaml:4:14: this { is not closed: a }, or a comma between two values, is missing`},
 	{`collections:
 	posts: {}
-`, `plinth.yaml:2:1: found character that cannot start any token`},
+`, `plinth.yaml:2:1: a tab stands here: YAML is indented with spaces`},
 	{`collections: {posts: {fields: {t: {type: text, default: a, b}}}}
 `, `plinth.yaml:1:57: YAML cuts this value at the comma: quote it`},
 	{`collections: {posts: {fields: {[a]: {type: text}}}}

@@ -11,13 +11,14 @@ import (
 // App is one app file, checked: everything in it is resolved and every expression compiled.
 type App struct {
 	Name        string
-	Dir         string // the folder it was read from
-	Roles       []string
+	Dir         string   // the folder it was read from
+	Roles       []string // the least one first
 	Auth        Auth
 	Collections []*Collection // in the order of the file, then those Plinth keeps for itself
 	Server      Server
 	Mail        Mail
 	Files       Files
+	Notes       []Problem // what is right and worth knowing: keys that have no effect yet
 
 	byName map[string]*Collection
 }
@@ -26,7 +27,6 @@ type App struct {
 type Auth struct {
 	On         bool   // people can sign in: there is an auth section, or a reference to users that nobody declared
 	Collection string // where users live
-	Roles      []string
 	Register   string // open invite closed
 	Verify     string // required optional
 	RoleBy     *expr.Expr

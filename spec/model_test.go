@@ -49,12 +49,15 @@ func TestSections(t *testing.T) {
 	}
 	a.RoleBy = nil
 	wantAuth := Auth{
-		On: true, Collection: "users", Roles: []string{"member", "staff", "admin"}, Register: "open", Verify: "required",
+		On: true, Collection: "users", Register: "open", Verify: "required",
 		Expose: []string{"role"}, Password: Password{MinLength: 15},
 		Providers: []Provider{
 			{Name: "google", Kind: "google", Issuer: "https://accounts.google.com", ClientID: "gid", ClientSecret: "hunter2"},
 			{Name: "company", Kind: "oidc", Issuer: "https://id.example.com", ClientID: "c", ClientSecret: "s"},
 		},
+	}
+	if d := cmp.Diff([]string{"member", "staff", "admin"}, app.Roles); d != "" {
+		t.Error(d)
 	}
 	if d := cmp.Diff(wantAuth, a); d != "" {
 		t.Error(d)

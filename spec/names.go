@@ -3,6 +3,7 @@ package spec
 import (
 	"regexp"
 	"slices"
+	"strings"
 )
 
 var (
@@ -24,9 +25,17 @@ var (
 
 // name checks a name that the app gives to something.
 func (l *loader) name(n *node, what string, reserved ...string) bool {
+	before, _, brace := strings.Cut(n.text, " {")
 	switch {
+	case brace && namePattern.MatchString(before):
+		l.report(n, "syntax", "a colon is missing behind %s", quoted(before))
+		return false
 	case n.kind != scalar || !namePattern.MatchString(n.text):
-		l.report(n, "name", "%s is not a name for %s: lower-case letters, digits and _, a letter first, at most 40", n.show(), what)
+		better := snake(n.text)
+		if n.kind != scalar || n.env != "" || !namePattern.MatchString(better) || slices.Contains(reserved, better) {
+			better = ""
+		}
+		l.reportAt(n.pos(), "name", better, n.show()+" is not a name for "+what+": lower-case letters, digits and _, a letter first, at most 40")
 		return false
 	case slices.Contains(reserved, n.text):
 		l.report(n, "reserved", "%s is reserved: give %s another name", n.show(), what)

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"errors"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -23,11 +22,8 @@ func ReadYAML(b []byte) (*doc.Node, error) {
 	var y yaml.Node
 	limits := loaderlimits.New(loaderlimits.DepthValue(recordsDepth), loaderlimits.AliasNone())
 	if err := yaml.Load(b, &y, yaml.WithPlugin(limits)); err != nil {
-		var le *yaml.LoadError
-		if errors.As(err, &le) && le.Mark.Line > 0 {
-			return nil, fault.New(fault.Invalid, "line %d: %s", le.Mark.Line, le.Message)
-		}
-		return nil, fault.New(fault.Invalid, "is not YAML: %s", err)
+		m := misread(newSource("", string(b)), err)
+		return nil, fault.New(fault.Invalid, "line %d, column %d: %s", m.line, m.column, m.message)
 	}
 	if len(y.Content) != 1 {
 		return nil, fault.New(fault.Invalid, "is empty")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/bluell/plinth/expr"
 )
@@ -109,7 +110,15 @@ func (l *loader) compiled(n *node, e *expr.Expr, err error) *expr.Expr {
 		if code == "" {
 			code = "rule"
 		}
-		l.reportIn(n, min(max(ee.At, 0), len(n.text)), code, ee.Suggest, ee.Msg)
+		at := min(max(ee.At, 0), len(n.text))
+		suggestion, message := ee.Suggest, ee.Msg
+		if s := translate(strings.ToLower(words.FindString(n.text[at:])), operators); s.ours != "" {
+			suggestion = s.ours
+			if s.why != "" {
+				message += ": " + s.why
+			}
+		}
+		l.reportIn(n, at, code, suggestion, message)
 	default:
 		l.report(n, "rule", "%s", err)
 	}

@@ -40,6 +40,9 @@ func (s *shape) schema() map[string]any {
 	for _, k := range s.keys {
 		p := k.schema()
 		p["description"] = k.doc
+		if k.idle {
+			p["description"] = k.doc + " It has no effect yet."
+		}
 		properties[k.name] = p
 		if k.required {
 			required = append(required, k.name)

@@ -78,11 +78,15 @@ func (l *loader) report(n *node, code, format string, args ...any) {
 
 // suggest adds a problem at a node, with the one of words that was probably meant.
 func (l *loader) suggest(n *node, words []string, code, format string, args ...any) {
-	s := ""
+	s, why := "", ""
 	if n.env == "" && len(l.problems) < maxProblems {
-		s = nearest(n.text, words)
+		s, why = meant(n.text, words)
 	}
-	l.reportAt(n.pos(), code, s, fmt.Sprintf(format, args...))
+	message := fmt.Sprintf(format, args...)
+	if why != "" {
+		message += ": " + why
+	}
+	l.reportAt(n.pos(), code, s, message)
 }
 
 func (l *loader) reportAt(p Pos, code, suggestion, message string) {

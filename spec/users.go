@@ -34,7 +34,6 @@ func (l *loader) users() {
 	}
 	if len(l.app.Roles) == 0 {
 		l.app.Roles = []string{"user"}
-		a.Roles = l.app.Roles
 	}
 	var d *draft
 	if declared {
@@ -146,16 +145,15 @@ func (l *loader) authSection() {
 	for _, n := range s.values["roles"].list() {
 		switch {
 		case !l.name(n, "a role"):
-		case slices.Contains(a.Roles, n.text):
+		case slices.Contains(l.app.Roles, n.text):
 			l.report(n, "duplicate", "the role %s stands twice", n.show())
 		default:
-			a.Roles = append(a.Roles, n.text)
+			l.app.Roles = append(l.app.Roles, n.text)
 		}
 	}
 	if n := s.values["roles"]; n != nil && len(n.list()) == 0 {
 		l.report(n, "value", "roles is empty: there is at least one")
 	}
-	l.app.Roles = a.Roles
 	if w := s.text("register"); w != "" {
 		a.Register = w
 	}

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -65,35 +64,6 @@ func (l *loader) parse(name string, b []byte) *node {
 		return nil
 	}
 	return l.tree(src, doc.Content[0], false, 0)
-}
-
-// syntax reports why YAML could not read a file. Where an expression that needs quotes is the
-// likely cause, that is said instead: YAML's own words would not help.
-func (l *loader) syntax(src *source, err error) {
-	var le *yaml.LoadError
-	line, column, msg := 1, 1, "is not YAML"
-	flowFrom := 0 // the line on which the { or [ opens that YAML was reading
-	if errors.As(err, &le) {
-		msg = le.Message
-		if le.Mark.Line > 0 {
-			line, column = le.Mark.Line, max(le.Mark.Column, 1)
-		}
-		if strings.Contains(le.ContextMsg, "flow") {
-			flowFrom = le.ContextMark.Line
-		}
-		switch {
-		case strings.Contains(msg, "no documents"):
-			msg = "is empty"
-		case strings.Contains(msg, "found multiple"):
-			msg = "holds more than one document; remove what follows the line ---"
-		case strings.Contains(msg, "depth"):
-			msg = "is nested too deeply"
-		}
-	}
-	if l.needQuotes(src, flowFrom, line) {
-		return
-	}
-	l.reportAt(Pos{src.name, line, column}, "syntax", "", msg)
 }
 
 // tree copies a node, follows aliases and puts the environment in. Aliases are counted in full,

@@ -14,7 +14,7 @@ func (c *cli) apply() *cobra.Command {
 		Long: `Run the steps that plan shows. Each is written down, so that after a crash apply goes on where it
 ended. Steps that lose data run only with --allow-loss; without it nothing at all is done.`,
 		Example: "  plinth apply examples/agency\n  plinth apply --allow-loss .",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := folder(args, 0)
 			p := c.progress()

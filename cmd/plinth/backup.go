@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,7 +22,7 @@ DIR/data/backups/TIME.plinth.
 The key is not in it (PLINTH_KEY or data/key): keep it somewhere else. Without it nobody reads what is
 encrypted, you neither.`,
 		Example: "  plinth backup examples/agency\n  plinth backup . /mnt/backups/monday.plinth",
-		Args:    cobra.MaximumNArgs(2),
+		Args:    arguments(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := folder(args, 0)
 			name := filepath.Join(dir, "data", "backups", time.Now().UTC().Format("20060102-150405")+".plinth")
@@ -47,23 +45,11 @@ func (c *cli) backupTo(cmd *cobra.Command, dir, name string) error {
 	} else if _, err := os.Stat(path); err != nil {
 		return fault.New(fault.NotFound, "there is no database to back up")
 	}
-	// It grows under another name, and is there whole or not at all.
-	f, err := os.CreateTemp(filepath.Dir(name), ".backup-*")
-	if err != nil {
-		return &fault.Error{Kind: fault.Unavailable, Msg: "the backup cannot be written there", Err: err}
-	}
-	defer os.Remove(f.Name())
 	bar := c.progress()
-	about, err := plinth.Backup(cmd.Context(), dir, f, bar.count, c.options(dir)...)
+	about, err := plinth.Backup(cmd.Context(), dir, name, bar.count, c.options(dir)...)
 	bar.end()
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err != nil {
 		return err
-	}
-	if err := os.Link(f.Name(), name); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return fault.New(fault.Conflict, "%s is there already: nothing was written", name)
-		}
-		return &fault.Error{Kind: fault.Unavailable, Msg: "the backup cannot be put in its place", Err: err}
 	}
 	info, err := os.Stat(name)
 	if err != nil {

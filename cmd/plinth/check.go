@@ -17,7 +17,7 @@ func (c *cli) check() *cobra.Command {
 		Long: `Check an app file and list all that is wrong with it, each with its place. Then list what is open
 to people who are not signed in. With --db, also say what that database cannot do.`,
 		Example: "  plinth check examples/agency\n  plinth check --json . | jq .problems",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.checked(cmd, folder(args, 0))
 		},
@@ -52,8 +52,11 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 			open = append(open, map[string]any{"file": f.Pos.File, "line": f.Pos.Line, "column": f.Pos.Column,
 				"collection": f.Collection, "operation": f.Operation, "message": f.Message})
 		}
-		c.print(map[string]any{"ok": true, "problems": []spec.Problem{}, "open": open})
+		c.print(map[string]any{"ok": true, "problems": []spec.Problem{}, "open": open, "notes": append([]spec.Problem{}, app.Notes...)})
 		return nil
+	}
+	for _, n := range app.Notes {
+		c.note("%s", n)
 	}
 	for _, f := range found {
 		c.say("%s", f)

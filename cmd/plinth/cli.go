@@ -35,7 +35,15 @@ DIR is the app's folder, the current one if it is left out.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: c.begin,
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return subcommand(cmd, args)
+		},
 	}
+	root.SetFlagErrorFunc(wrongFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(c.new(), c.serve(), c.check(), c.plan(), c.apply(), c.explain(), c.schema(), c.openapi(),
 		c.seed(), c.operator(), c.key(), c.backup(), c.restore(), c.version())
@@ -54,8 +62,8 @@ func (c *cli) begin(cmd *cobra.Command, _ []string) error {
 		if !ok || text == "" {
 			return
 		}
-		if e := cmd.Flags().Set(f.Name, text); e != nil {
-			err = fmt.Errorf("%s=%s: %w", name[0], text, e)
+		if cmd.Flags().Set(f.Name, text) != nil {
+			err = wrongValue(name[0], f, text)
 		}
 	})
 	c.began = err == nil
@@ -86,11 +94,6 @@ const (
 	exitUsage   = 2
 	exitAppFile = 3
 )
-
-// usage is an error of whoever typed the command.
-type usage struct{ text string }
-
-func (u usage) Error() string { return u.text }
 
 func exitCode(err error, began bool) int {
 	var wrong *spec.Problems

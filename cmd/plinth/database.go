@@ -70,11 +70,11 @@ func sqlitePath(dir, url string) (string, error) {
 	scheme, path, ok := strings.Cut(url, ":")
 	switch {
 	case !ok:
-		return "", usage{"--db is an address like sqlite:PATH"}
+		return "", misused("--db is an address like sqlite:PATH")
 	case scheme != "sqlite":
-		return "", usage{"--db " + scheme + ": this program has no such engine: sqlite:PATH"}
+		return "", misused("--db %s: this program has no such engine: sqlite:PATH", scheme)
 	case path == "" || path == ":memory:":
-		return "", usage{"--db sqlite:PATH names a file"}
+		return "", misused("--db sqlite:PATH names a file")
 	}
 	return strings.TrimPrefix(path, "//"), nil
 }

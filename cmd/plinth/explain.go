@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -27,19 +26,25 @@ at the record needs the record's id.
 The question is asked as somebody who is not signed in, or with --as as somebody with a role.`,
 		Example: `  plinth explain examples/agency list calls --filter 'status == "requested"' --as staff
   plinth explain examples/agency update contacts --as member`,
-		Args: cobra.RangeArgs(2, 4),
+		Args: arguments(2, 4),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if !slices.Contains(questions, args[0]) {
 				dir, args = args[0], args[1:]
 			}
 			if !slices.Contains(questions, args[0]) {
-				return usage{fmt.Sprintf("explain %q: it is one of %s", args[0], strings.Join(questions, ", "))}
+				return misused("explain %q%s", args[0], meant(args[0], questions))
 			}
 			if len(args) < 2 || len(args) > 3 || args[0] == "list" && len(args) > 2 || args[0] == "create" && len(args) > 2 {
-				return usage{"explain " + args[0] + " COLLECTION" + map[bool]string{true: " [ID]"}[args[0] != "list" && args[0] != "create"]}
+				return misused("plinth explain [DIR] %s COLLECTION%s", args[0], map[bool]string{true: " [ID]"}[args[0] != "list" && args[0] != "create"])
 			}
 			return c.opening(cmd.Context(), dir, func(p *plinth.Plinth) error {
+				if err := roleOf(p.App(), as); err != nil {
+					return err
+				}
+				if err := collectionOf(p.App(), args[1]); err != nil {
+					return err
+				}
 				if args[0] == "list" {
 					q.Collection = args[1]
 					return c.explainList(cmd, p, as, &q)
@@ -62,7 +67,7 @@ The question is asked as somebody who is not signed in, or with --as as somebody
 func (c *cli) explainList(cmd *cobra.Command, p *plinth.Plinth, as string, q *plinth.ListQuery) error {
 	x, err := p.Explain(cmd.Context(), as, q)
 	if err != nil {
-		return err
+		return asked(err)
 	}
 	if c.json {
 		c.print(map[string]any{"rule": x.Rule, "statement": x.Statement, "nothing": x.Nothing, "steps": some(x.Engine.Steps),

@@ -15,8 +15,8 @@ func (c *cli) key() *cobra.Command {
 		Long: `An API key acts with a role of the app. Programs send it as Authorization: Bearer KEY. Keys are
 added and removed beside a running server; a removed key is dead within 5 seconds.`,
 		Example: "  plinth key add --role staff\n  plinth key list",
-		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return usage{"plinth key add, list or remove"} },
+		Args:    cobra.ArbitraryArgs,
+		RunE:    subcommand,
 	}
 	cmd.AddCommand(c.keyAdd(), c.keyList(), c.keyRemove())
 	return cmd
@@ -31,17 +31,20 @@ func (c *cli) keyAdd() *cobra.Command {
 
 A key acts with a role (--role), or passes every rule (--operator).`,
 		Example: "  plinth key add --role staff examples/agency\n  plinth key add --operator --read-only --expires 720h --label reports --json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case o.Role == "" && !o.Operator:
-				return usage{"name a role with --role, or give --operator"}
+				return misused("name a role with --role, or give --operator")
 			case o.Role != "" && o.Operator:
-				return usage{"--role and --operator do not go together"}
+				return misused("--role and --operator do not go together")
 			case cmd.Flags().Changed("expires") && o.Expires < time.Second:
-				return usage{"--expires is a time from now, like 720h"}
+				return misused("--expires is a time from now, like 720h")
 			}
 			return c.opening(cmd.Context(), folder(args, 0), func(p *plinth.Plinth) error {
+				if err := roleOf(p.App(), o.Role); err != nil {
+					return err
+				}
 				return c.addKey(cmd, p, o)
 			})
 		},
@@ -85,7 +88,7 @@ func (c *cli) keyList() *cobra.Command {
 		Short:   "List the API keys",
 		Long:    "List the API keys, the oldest first: what they may do, when they end, when they were used.",
 		Example: "  plinth key list --json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.opening(cmd.Context(), folder(args, 0), func(p *plinth.Plinth) error {
 				keys, err := p.Keys(cmd.Context())
@@ -139,7 +142,7 @@ func (c *cli) keyRemove() *cobra.Command {
 		Short:   "Remove an API key",
 		Long:    "Remove an API key, by the id that key list shows. Servers forget it within 5 seconds.",
 		Example: "  plinth key remove 0193a1f0-5c00-7a10-8b01-5d1f0c2e0001",
-		Args:    cobra.RangeArgs(1, 2),
+		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.opening(cmd.Context(), folder(args, 1), func(p *plinth.Plinth) error {
 				if err := p.RemoveKey(cmd.Context(), args[0]); err != nil {

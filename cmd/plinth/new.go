@@ -26,7 +26,7 @@ func (c *cli) new() *cobra.Command {
 		Long: `Make a folder with a small app that works: a guest book, its page, a few first records, and comments
 that say what is what. The folder must be empty or not there.`,
 		Example: "  plinth new myapp\n  plinth serve --dev myapp",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			files, err := unfold(args[0])
 			if err != nil {

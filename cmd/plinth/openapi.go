@@ -1,10 +1,13 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/data/memory"
+	"github.com/bluell/plinth/spec"
 )
 
 func (c *cli) openapi() *cobra.Command {
@@ -15,9 +18,17 @@ func (c *cli) openapi() *cobra.Command {
 		Long: `Print the OpenAPI 3.1 description of the app's API, as somebody who is not signed in may see it, or
 with --as somebody with a role. --as operator sees all of it. No database is needed.`,
 		Example: "  plinth openapi --as staff examples/agency > openapi.json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := plinth.OpenAPI(cmd.Context(), folder(args, 0), as, plinth.On(func() (*memory.Engine, error) { return memory.Open(), nil }))
+			dir := folder(args, 0)
+			app, err := spec.Load(dir, os.LookupEnv)
+			if err != nil {
+				return err
+			}
+			if err := roleOf(app, as); err != nil {
+				return err
+			}
+			b, err := plinth.OpenAPI(cmd.Context(), dir, as, plinth.On(func() (*memory.Engine, error) { return memory.Open(), nil }))
 			if err != nil {
 				return err
 			}

@@ -15,8 +15,8 @@ func (c *cli) operator() *cobra.Command {
 		Long: `Operators are the people who run the app. They pass every rule and are a list of their own, apart
 from the app's users.`,
 		Example: "  plinth operator add ops@example.com",
-		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return usage{"plinth operator add, list or remove"} },
+		Args:    cobra.ArbitraryArgs,
+		RunE:    subcommand,
 	}
 	cmd.AddCommand(c.operatorAdd(), c.operatorList(), c.operatorRemove())
 	return cmd
@@ -41,7 +41,7 @@ func (c *cli) operatorAdd() *cobra.Command {
 		Short:   "Add an operator",
 		Long:    "Add an operator by e-mail address.",
 		Example: "  plinth operator add ops@example.com examples/agency",
-		Args:    cobra.RangeArgs(1, 2),
+		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.opening(cmd.Context(), folder(args, 1), func(p *plinth.Plinth) error {
 				id, err := p.AddOperator(cmd.Context(), args[0])
@@ -68,7 +68,7 @@ func (c *cli) operatorList() *cobra.Command {
 		Short:   "List the operators",
 		Long:    "List the operators, the oldest first.",
 		Example: "  plinth operator list --json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.opening(cmd.Context(), folder(args, 0), func(p *plinth.Plinth) error {
 				list, err := p.Operators(cmd.Context())
@@ -100,7 +100,7 @@ func (c *cli) operatorRemove() *cobra.Command {
 		Short:   "Remove an operator",
 		Long:    "Remove an operator, by e-mail address or id.",
 		Example: "  plinth operator remove ops@example.com",
-		Args:    cobra.RangeArgs(1, 2),
+		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.opening(cmd.Context(), folder(args, 1), func(p *plinth.Plinth) error {
 				if err := p.RemoveOperator(cmd.Context(), args[0]); err != nil {

@@ -13,7 +13,7 @@ func (c *cli) plan() *cobra.Command {
 		Long: `Show the steps that lead from the database as it is to the schema of the app file, and what each
 tells the database. Nothing is changed.`,
 		Example: "  plinth plan examples/agency\n  plinth plan --json . | jq '.steps[] | select(.lossy)'",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := folder(args, 0)
 			m, err := plinth.Plan(cmd.Context(), dir, plinth.On(func() (*database, error) { return open(dir, c.db, looking) }))

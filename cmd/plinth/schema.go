@@ -15,7 +15,7 @@ server finds it by a first line like this in plinth.yaml:
 
   # yaml-language-server: $schema=plinth.schema.json`,
 		Example: "  plinth schema > plinth.schema.json",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := c.out.Write(spec.Schema())
 			return err

@@ -14,7 +14,7 @@ func (c *cli) seed() *cobra.Command {
 is there already, by the field that the file names with "by", is brought up to date; so seeding
 twice changes nothing. Rules of access are not asked, all else that makes a record valid is.`,
 		Example: "  plinth seed examples/agency",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.opening(cmd.Context(), folder(args, 0), func(p *plinth.Plinth) error {
 				bar := c.progress()

@@ -28,11 +28,11 @@ With --dev a key is made in data/key when there is none, an empty database gets 
 seed/, and a saved app file is served at once: steps of its schema that lose nothing are applied,
 an app file with errors is told and changes nothing.`,
 		Example: "  plinth serve --dev examples/agency\n  PLINTH_KEY=... plinth serve --listen 0.0.0.0:8080 /srv/agency",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var l slog.Level
 			if err := l.UnmarshalText([]byte(level)); err != nil {
-				return usage{"--log is debug, info, warn or error"}
+				return misused("--log is debug, info, warn or error")
 			}
 			log := plinth.Logger(c.err, l)
 			slog.SetDefault(log)
@@ -71,8 +71,8 @@ func (c *cli) run(ctx context.Context, dir, listen string, dev bool, opts []plin
 		return err
 	}
 	defer p.Close()
-	if srv := p.App().Server; len(srv.Domains) > 0 || srv.TLS.Cert != "" || srv.Operator.Listen != "" {
-		c.note("server.domains, tls and operator are not served by this version: put a proxy before --listen")
+	for _, n := range p.App().Notes {
+		c.note("%s", n)
 	}
 	if dev && p.Fresh() {
 		loaded, err := p.Seed(ctx, nil)

@@ -29,5 +29,5 @@
 // 2-posts.csv, only orders). They find records again by their id, or by the first unique field
 // that all of them have; without one they are loaded only into a collection that is empty. The first line
 // of CSV names the fields; a column author.email refers to the author with that email; an empty cell is
-// absent; a list is a JSON array or has semicolons.
+// absent; a list is items between semicolons or a JSON array, also of keys: editors.email.
 package seed

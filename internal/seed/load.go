@@ -3,7 +3,6 @@ package seed
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,9 +28,10 @@ type Result struct {
 type Progress func(done, total int, text string)
 
 // Load reads the files of dir/seed in the order of their names and writes their records, in
-// transactions of 500. Records that are there already, by the key of the file, are brought up to date,
-// so that loading twice changes nothing, and a load that was interrupted can be run again. An error
-// names the file and the record.
+// transactions of some 500. Records that are there already, by the key of the file, are brought up to date,
+// so that loading twice changes nothing, and a load that was interrupted can be run again. Of a file with
+// bad records nothing is loaded and 100 of them are told, a line each; files after it are not read. What shows
+// only between records of different transactions is found when those before are in the database.
 func Load(ctx context.Context, db *data.DB, dir string, progress Progress) (Result, error) {
 	if progress == nil {
 		progress = func(int, int, string) {}
@@ -43,11 +43,14 @@ func Load(ctx context.Context, db *data.DB, dir string, progress Progress) (Resu
 	}
 	for _, name := range names {
 		s, err := l.read(name)
-		if err == nil {
-			err = l.write(ctx, s)
-		}
 		if err != nil {
 			return l.result, at(name, err)
+		}
+		if err := l.write(ctx, s); err != nil {
+			if len(s.bad) == 0 {
+				err = at(name, err)
+			}
+			return l.result, err
 		}
 		l.result.Files++
 	}
@@ -79,42 +82,4 @@ func files(dir string) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// at puts the file before an error.
-func at(name string, err error) error {
-	return &fault.Error{Kind: fault.Of(err), Msg: "seed/" + name + ": " + words(err), Err: cause(err)}
-}
-
-// atRecord puts the number of a record before an error.
-func atRecord(n int, err error) error {
-	return &fault.Error{Kind: fault.Of(err), Msg: fmt.Sprintf("record %d: %s", n, words(err)), Err: cause(err)}
-}
-
-// words are what an error says to people.
-func words(err error) string {
-	var e *fault.Error
-	if !errors.As(err, &e) {
-		return err.Error()
-	}
-	var parts []string
-	if e.Msg != "" {
-		parts = append(parts, e.Msg)
-	}
-	for _, f := range e.Fields {
-		parts = append(parts, strings.TrimSpace(strings.TrimPrefix(f.Pointer, "/")+f.Param+" "+f.Message))
-	}
-	if len(parts) == 0 {
-		return e.Error()
-	}
-	return strings.Join(parts, "; ")
-}
-
-// cause is what an error of ours was made of.
-func cause(err error) error {
-	var e *fault.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return nil
 }

@@ -1,16 +1,17 @@
 package seed
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/csv"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/bluell/plinth/doc"
-	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -21,6 +22,9 @@ type set struct {
 	of      *spec.Collection
 	by      string // the field by which a record is found; "" for none
 	records []record
+	lines   []int                      // of the records, in order; none where they have no lines of their own
+	bad     map[int]string             // what is wrong with records, by their places
+	values  map[string]map[string]bool // of unique fields by which records of the file refer to each other
 }
 
 // record is one record of a file: what is known of it, and what it refers to.
@@ -40,14 +44,14 @@ func (l *loader) read(name string) (*set, error) {
 	case ".csv":
 		return l.table(name, b)
 	case ".ndjson":
-		return l.lines(name, b)
+		return l.eachLine(name, b)
 	case ".json":
 		n, err := doc.Parse(b, doc.Limits{})
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "%s", err)
 		}
 		if n.Kind == doc.Array {
-			return l.plain(name, n.Items)
+			return l.plain(name, n.Items, nil)
 		}
 		return l.form(name, n)
 	default:
@@ -98,10 +102,11 @@ func (s *set) take(items []doc.Node) error {
 	s.records = make([]record, 0, len(items))
 	for i := range items {
 		r, err := s.record(i+1, &items[i])
-		if err != nil {
-			return atRecord(i+1, err)
+		if err == nil {
+			s.records = append(s.records, r)
+		} else if err := s.fail(&r, err); err != nil {
+			return err
 		}
-		s.records = append(s.records, r)
 	}
 	if s.by == "" {
 		s.by = s.key()
@@ -154,12 +159,12 @@ func (s *set) key() string {
 
 // plain reads a JSON array, lines or a table: the collection is the name of the file, without a
 // number before it.
-func (l *loader) plain(name string, items []doc.Node) (*set, error) {
+func (l *loader) plain(name string, items []doc.Node, lines []int) (*set, error) {
 	of, err := l.collection(collectionName(name))
 	if err != nil {
 		return nil, err
 	}
-	s := &set{file: name, of: of}
+	s := &set{file: name, of: of, lines: lines}
 	return s, s.take(items)
 }
 
@@ -171,88 +176,128 @@ func collectionName(file string) string {
 	return name
 }
 
-func (l *loader) lines(name string, b []byte) (*set, error) {
+// eachLine reads NDJSON.
+func (l *loader) eachLine(name string, b []byte) (*set, error) {
+	s, err := l.plain(name, nil, nil)
+	if err != nil {
+		return nil, err
+	}
 	var items []doc.Node
-	scan := bufio.NewScanner(bytes.NewReader(b))
-	scan.Buffer(nil, len(b)+1)
-	for scan.Scan() {
-		if len(bytes.TrimSpace(scan.Bytes())) == 0 {
+	number := 0
+	for line := range bytes.Lines(b) {
+		number++
+		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		n, err := doc.Parse(scan.Bytes(), doc.Limits{})
+		s.lines = append(s.lines, number)
+		n, err := doc.Parse(line, doc.Limits{})
 		if err != nil {
-			return nil, atRecord(len(items)+1, err)
+			n = doc.NewNull()
+			if err := s.fail(&record{n: len(s.lines)}, fault.New(fault.Invalid, "%s", err)); err != nil {
+				return nil, err
+			}
 		}
 		items = append(items, *n)
 	}
-	return l.plain(name, items)
+	return s, s.take(items)
 }
 
 // table reads CSV (RFC 4180) with the names of fields in its first line. A column FIELD.KEY refers to
-// the record whose KEY it holds. An empty cell is absent.
+// the record whose KEY it holds, and of a list of references to those whose keys it lists. An empty cell is
+// absent.
 func (l *loader) table(name string, b []byte) (*set, error) {
 	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))))
-	rows, err := r.ReadAll()
+	first, err := r.Read()
+	if errors.Is(err, io.EOF) {
+		return l.plain(name, nil, nil)
+	}
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%s", err)
-	}
-	if len(rows) == 0 {
-		return l.plain(name, nil)
 	}
 	of, err := l.collection(collectionName(name))
 	if err != nil {
 		return nil, err
 	}
-	if err := l.header(of, rows[0]); err != nil {
+	columns, err := l.header(of, first)
+	if err != nil {
 		return nil, err
 	}
-	items := make([]doc.Node, 0, len(rows)-1)
-	for _, row := range rows[1:] {
+	var items []doc.Node
+	var lines []int
+	for {
+		row, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return l.plain(name, items, lines)
+		}
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "%s", err)
+		}
 		n := doc.NewObject()
 		for i, cell := range row {
-			if cell == "" {
-				continue
+			if cell != "" {
+				n.Set(columns[i].field.Name, columns[i].value(cell))
 			}
-			field, by, refers := strings.Cut(strings.TrimSpace(rows[0][i]), ".")
-			v := doc.NewString(cell)
-			if refers {
-				v = doc.NewObject()
-				v.Set("by", doc.NewString(by))
-				v.Set("value", doc.NewString(cell))
-			}
-			n.Set(field, v)
 		}
-		items = append(items, *n)
+		line, _ := r.FieldPos(0)
+		items, lines = append(items, *n), append(lines, line)
 	}
-	return l.plain(name, items)
+}
+
+// column is a column of a table.
+type column struct {
+	field *spec.Field
+	by    string // of a reference: the field of the record referred to; "" for its id
+}
+
+// value reads a cell.
+func (c column) value(cell string) *doc.Node {
+	if c.by == "" {
+		return doc.NewString(cell)
+	}
+	refer := func(value string) *doc.Node {
+		v := doc.NewObject()
+		v.Set("by", doc.NewString(c.by))
+		v.Set("value", doc.NewString(value))
+		return v
+	}
+	if c.field.Type == spec.Ref {
+		return refer(cell)
+	}
+	var refs []*doc.Node
+	for _, item := range itemsOf(cell) {
+		refs = append(refs, refer(item.Text))
+	}
+	return doc.NewArray(refs...)
 }
 
 // header refuses columns that name no field: all their cells would be lost, or be refused one by one.
-func (l *loader) header(of *spec.Collection, columns []string) error {
+func (l *loader) header(of *spec.Collection, names []string) ([]column, error) {
 	seen := map[string]bool{}
-	for _, column := range columns {
-		column = strings.TrimSpace(column)
-		name, by, refers := strings.Cut(column, ".")
+	columns := make([]column, len(names))
+	for i, text := range names {
+		text = strings.TrimSpace(text)
+		name, by, refers := strings.Cut(text, ".")
 		f, err := field(of, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if seen[f.Name] {
-			return fault.New(fault.Invalid, "the column %q stands there twice", name)
+			return nil, fault.New(fault.Invalid, "the column %q stands there twice", name)
 		}
 		seen[f.Name] = true
+		columns[i] = column{f, by}
 		if !refers {
 			continue
 		}
 		to, ok := l.db.App().Collection(f.To)
-		if !ok || f.Type != spec.Ref {
-			return fault.New(fault.Invalid, "the column %q: %s is not a reference", column, name)
+		if !ok {
+			return nil, fault.New(fault.Invalid, "the column %q: %s is not a reference", text, name)
 		}
 		if err := findable(to, by); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return columns, nil
 }
 
 // field finds a field by the name of a column.
@@ -266,19 +311,29 @@ func field(of *spec.Collection, name string) (*spec.Field, error) {
 			names = append(names, f.Name)
 		}
 	}
-	text := "the first line names fields: " + of.Name + " has no field " + strconv.Quote(name)
-	if near := expr.Nearest(name, names); near != "" {
-		text += "; did you mean " + strconv.Quote(near) + "?"
+	return nil, fault.New(fault.Invalid, "the first line names fields: %s has no field %q%s", of.Name, name, meant(name, names))
+}
+
+// meant asks for the one of words that was probably meant, if there is one.
+func meant(word string, words []string) string {
+	if near := spec.Nearest(word, words); near != "" {
+		return "; did you mean " + strconv.Quote(near) + "?"
 	}
-	return nil, fault.New(fault.Invalid, "%s", text)
+	return ""
 }
 
 func (l *loader) collection(name string) (*spec.Collection, error) {
-	c, ok := l.db.App().Collection(name)
-	if !ok || c.System {
-		return nil, fault.New(fault.Invalid, "there is no collection %q", name)
+	var names []string
+	for _, c := range l.db.App().Collections {
+		if c.System {
+			continue
+		}
+		if c.Name == name {
+			return c, nil
+		}
+		names = append(names, c.Name)
 	}
-	return c, nil
+	return nil, fault.New(fault.Invalid, "there is no collection %q%s", name, meant(name, names))
 }
 
 // findable says whether a record can be found by a field.
@@ -296,12 +351,8 @@ type members map[string]*doc.Node
 func fields(n *doc.Node, names ...string) (members, error) {
 	m := members{}
 	for i, key := range n.Keys {
-		known := false
-		for _, name := range names {
-			known = known || name == key
-		}
-		if !known {
-			return nil, fault.New(fault.Invalid, "%q is not one of %s", key, strings.Join(names, ", "))
+		if !slices.Contains(names, key) {
+			return nil, fault.New(fault.Invalid, "%q is not one of %s%s", key, strings.Join(names, ", "), meant(key, names))
 		}
 		m[key] = &n.Items[i]
 	}

@@ -2,6 +2,7 @@ package seed
 
 import (
 	"context"
+	"slices"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
@@ -68,7 +69,7 @@ func oneReference(f *spec.Field, v *doc.Node) (reference, error) {
 
 // resolve puts the ids of what a record refers to into its body. What is not there yet, and may come
 // later in the same file, is left: it is returned.
-func (l *loader) resolve(ctx context.Context, of *spec.Collection, r *record) (later bool, err error) {
+func (l *loader) resolve(ctx context.Context, s *set, r *record) (later bool, err error) {
 	lists := map[*spec.Field][]*doc.Node{}
 	open := map[*spec.Field]bool{}
 	for _, ref := range r.refs {
@@ -77,7 +78,7 @@ func (l *loader) resolve(ctx context.Context, of *spec.Collection, r *record) (l
 			return false, err
 		}
 		if id == "" {
-			if ref.field.To != of.Name {
+			if ref.field.To != s.of.Name || !s.mayHave(ref) {
 				return false, notThere(ref)
 			}
 			open[ref.field], later = true, true
@@ -95,6 +96,26 @@ func (l *loader) resolve(ctx context.Context, of *spec.Collection, r *record) (l
 		}
 	}
 	return later, nil
+}
+
+// mayHave says whether the file may have the record that is referred to: where all of its records tell
+// the field, it can be seen.
+func (s *set) mayHave(ref reference) bool {
+	if s.values[ref.by] == nil {
+		seen := map[string]bool{}
+		for _, r := range s.records {
+			v, ok := r.body.Get(ref.by)
+			if !ok {
+				return true // init or default may give it
+			}
+			seen[v.Text] = true
+		}
+		if s.values == nil {
+			s.values = map[string]map[string]bool{}
+		}
+		s.values[ref.by] = seen
+	}
+	return slices.ContainsFunc(ref.values, func(value string) bool { return s.values[ref.by][value] })
 }
 
 func notThere(ref reference) error {

@@ -30,17 +30,23 @@ func suit(f *spec.Field, n *doc.Node) *doc.Node {
 	return n
 }
 
-// suitList reads a list; the text of a cell is a JSON array, or items between semicolons.
+// itemsOf reads a list in a cell: a JSON array, or items between semicolons.
+func itemsOf(cell string) []doc.Node {
+	if n, err := doc.Parse([]byte(cell), doc.Limits{}); err == nil && n.Kind == doc.Array {
+		return n.Items
+	}
+	var items []doc.Node
+	for part := range strings.SplitSeq(cell, ";") {
+		items = append(items, *doc.NewString(strings.TrimSpace(part)))
+	}
+	return items
+}
+
+// suitList reads a list.
 func suitList(f *spec.Field, n *doc.Node) *doc.Node {
 	items := n.Items
 	if n.Kind == doc.String {
-		if parsed, err := doc.Parse([]byte(n.Text), doc.Limits{}); err == nil && parsed.Kind == doc.Array {
-			items = parsed.Items
-		} else {
-			for part := range strings.SplitSeq(n.Text, ";") {
-				items = append(items, *doc.NewString(strings.TrimSpace(part)))
-			}
-		}
+		items = itemsOf(n.Text)
 	} else if n.Kind != doc.Array {
 		return n
 	}

@@ -3,6 +3,7 @@ package seed
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
@@ -10,10 +11,14 @@ import (
 	"github.com/bluell/plinth/spec"
 )
 
+// chunk is how many records go into one transaction: a place is left for the end of a trial.
+const chunk = data.MaxBatch - 1
+
 // write brings the records of a file into the database: those that are there are updated, the others
-// created, and what they refer to in the same file follows when all of them are there.
+// created, and what they refer to in the same file follows when all of them are there. A file with a bad
+// record is not loaded: one of several transactions is tried first.
 func (l *loader) write(ctx context.Context, s *set) error {
-	if s.by == "" {
+	if s.by == "" && len(s.bad) == 0 {
 		if some, err := l.holds(ctx, s.of); err != nil || some {
 			if some && len(s.records) > 0 {
 				l.result.Skipped += len(s.records)
@@ -22,27 +27,33 @@ func (l *loader) write(ctx context.Context, s *set) error {
 			return err
 		}
 	}
-	var later []*record
-	for start := 0; start < len(s.records); start += data.MaxBatch {
-		part := s.records[start:min(start+data.MaxBatch, len(s.records))]
-		b := &batch{}
-		for i := range part {
-			r := &part[i]
-			open, err := l.resolve(ctx, s.of, r)
-			if err == nil {
-				err = l.plan(ctx, s, r, b)
-			}
-			if err != nil {
-				return atRecord(r.n, err)
-			}
-			if open {
-				later = append(later, r)
-			}
-		}
-		if err := l.commit(ctx, s, b); err != nil {
+	if len(s.bad) > 0 || len(s.records) > chunk {
+		if err := l.try(ctx, s, s.records); err != nil {
 			return err
 		}
-		l.progress(start+len(part), len(s.records), s.file)
+	}
+	var later []*record
+	done := 0
+	for part := range slices.Chunk(s.records, chunk) {
+		b, err := l.prepare(ctx, s, part)
+		if err == nil && len(s.bad) == 0 {
+			err = l.commit(ctx, s, b)
+		}
+		if err != nil {
+			return err
+		}
+		if len(s.bad) > 0 {
+			if err := l.try(ctx, s, part); err != nil {
+				return err
+			}
+			return s.failure()
+		}
+		later = append(later, b.open...)
+		done += len(part)
+		l.progress(done, len(s.records), s.file)
+	}
+	if err := s.failure(); err != nil {
+		return err
 	}
 	l.result.Records += len(s.records)
 	return l.complete(ctx, s, later)
@@ -52,11 +63,80 @@ func (l *loader) write(ctx context.Context, s *set) error {
 type batch struct {
 	ops     []data.Operation
 	records []*record
-	revs    []int64 // of the records that are there
+	revs    []int64   // of the records that are there
+	open    []*record // those that refer to records of the file that are not there yet
 }
 
 func (b *batch) add(op data.Operation, r *record, rev int64) {
 	b.ops, b.records, b.revs = append(b.ops, op), append(b.records, r), append(b.revs, rev)
+}
+
+// prepare makes the batch of some records, without those that are bad.
+func (l *loader) prepare(ctx context.Context, s *set, part []record) (*batch, error) {
+	b := &batch{}
+	for i := range part {
+		r := &part[i]
+		open, err := l.resolve(ctx, s, r)
+		if err == nil {
+			err = l.plan(ctx, s, r, b)
+		}
+		if err != nil {
+			if err := s.fail(r, err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if open {
+			b.open = append(b.open, r)
+		}
+	}
+	return b, nil
+}
+
+// tried is the operation that ends a trial: it fails, so that nothing of the trial stays.
+func tried(c *spec.Collection) data.Operation {
+	return data.Operation{Op: "delete", Collection: c.Name, ID: "00000000-0000-7000-8000-000000000000"}
+}
+
+// try finds all bad records, and writes nothing. Of a file of several transactions it leaves out what refers
+// to other records of the file: they may be in another one.
+func (l *loader) try(ctx context.Context, s *set, records []record) error {
+	for part := range slices.Chunk(records, chunk) {
+		b, err := l.prepare(ctx, s, part)
+		if err != nil {
+			return err
+		}
+		if len(s.records) > chunk {
+			b.leave(b.open)
+		}
+		for len(s.bad) <= maxBad {
+			_, _, err := l.db.Batch(ctx, data.System, append(slices.Clone(b.ops), tried(s.of)), true, data.WriteOptions{Minimal: true})
+			var failed *data.BatchError
+			if !errors.As(err, &failed) {
+				return err
+			}
+			if failed.Operation == len(b.ops) {
+				break
+			}
+			r := b.records[failed.Operation]
+			if err := s.fail(r, failed.Err); err != nil {
+				return err
+			}
+			b.leave([]*record{r})
+		}
+	}
+	return s.failure()
+}
+
+// leave takes records out.
+func (b *batch) leave(records []*record) {
+	kept := &batch{open: b.open}
+	for i, r := range b.records {
+		if !slices.Contains(records, r) {
+			kept.add(b.ops[i], r, b.revs[i])
+		}
+	}
+	*b = *kept
 }
 
 // plan adds what makes the database hold a record.
@@ -81,7 +161,7 @@ func (l *loader) plan(ctx context.Context, s *set, r *record, b *batch) error {
 	return nil
 }
 
-// commit runs a batch and counts what it did.
+// commit runs a batch and counts what it did. A bad record is noted.
 func (l *loader) commit(ctx context.Context, s *set, b *batch) error {
 	if len(b.ops) == 0 {
 		return nil
@@ -89,7 +169,7 @@ func (l *loader) commit(ctx context.Context, s *set, b *batch) error {
 	results, _, err := l.db.Batch(ctx, data.System, b.ops, true, data.WriteOptions{Minimal: true})
 	var failed *data.BatchError
 	if errors.As(err, &failed) {
-		return atRecord(b.records[failed.Operation].n, failed.Err)
+		return s.fail(b.records[failed.Operation], failed.Err)
 	}
 	if err != nil {
 		return err
@@ -113,15 +193,18 @@ func (l *loader) commit(ctx context.Context, s *set, b *batch) error {
 
 // complete sets the references between records of the file that came before what they refer to.
 func (l *loader) complete(ctx context.Context, s *set, later []*record) error {
-	for start := 0; start < len(later); start += data.MaxBatch {
+	for part := range slices.Chunk(later, chunk) {
 		b := &batch{}
-		for _, r := range later[start:min(start+data.MaxBatch, len(later))] {
-			open, err := l.resolve(ctx, s.of, r)
-			if err != nil {
-				return atRecord(r.n, err)
+		for _, r := range part {
+			open, err := l.resolve(ctx, s, r)
+			if err == nil && open {
+				err = l.missing(ctx, r)
 			}
-			if open {
-				return atRecord(r.n, l.missing(ctx, r))
+			if err != nil {
+				if err := s.fail(r, err); err != nil {
+					return err
+				}
+				continue
 			}
 			patch := doc.NewObject()
 			for _, ref := range r.refs {
@@ -134,13 +217,13 @@ func (l *loader) complete(ctx context.Context, s *set, later []*record) error {
 		_, _, err := l.db.Batch(ctx, data.System, b.ops, true, data.WriteOptions{Minimal: true})
 		var failed *data.BatchError
 		if errors.As(err, &failed) {
-			return atRecord(b.records[failed.Operation].n, failed.Err)
+			err = s.fail(b.records[failed.Operation], failed.Err)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.failure()
 }
 
 // missing names the reference of a record that leads nowhere.

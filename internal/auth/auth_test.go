@@ -15,6 +15,7 @@ import (
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/memory"
+	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -59,6 +60,13 @@ func (c *counting) Read(ctx context.Context, fn func(driver.Reader) error) error
 	c.reads++
 	c.mu.Unlock()
 	return c.Engine.Read(ctx, fn)
+}
+
+func (c *counting) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+	c.mu.Lock()
+	c.reads++
+	c.mu.Unlock()
+	return c.Engine.Rows(ctx, s, args, yield)
 }
 
 func (c *counting) count() int {

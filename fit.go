@@ -56,8 +56,8 @@ func (p *Plinth) look(ctx context.Context) {
 
 // compare sees whether the schema is still what it was when it was wired.
 func (p *Plinth) compare(ctx context.Context) error {
-	p.serving.RLock() // not in the middle of a reload
-	defer p.serving.RUnlock()
+	p.reloading.Lock() // not in the middle of a reload
+	defer p.reloading.Unlock()
 	tables, err := p.eng.Inspect(ctx)
 	if err != nil {
 		return err

@@ -28,8 +28,8 @@ type Plinth struct {
 	fresh  bool // the database was made by this Open
 
 	now       atomic.Pointer[served]
-	serving   sync.RWMutex // requests hold it while they are answered, a reload alone
-	unfit     atomic.Bool  // the database has another schema than what is served
+	requests  turnstile   // shut while a reload replaces what is served
+	unfit     atomic.Bool // the database has another schema than what is served
 	reloading sync.Mutex
 	closing   sync.Once
 	closed    error
@@ -160,8 +160,10 @@ func (p *Plinth) Fresh() bool { return p.fresh }
 // Handler answers all requests of the app: the API, its files and its frontend.
 func (p *Plinth) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.serving.RLock()
-		defer p.serving.RUnlock()
+		if !p.requests.enter(r.Context()) {
+			return // nobody waits for an answer any more
+		}
+		defer p.requests.leave()
 		p.now.Load().http.ServeHTTP(w, r)
 	})
 }

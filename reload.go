@@ -2,6 +2,7 @@ package plinth
 
 import (
 	"context"
+	"time"
 
 	"github.com/bluell/plinth/data"
 )
@@ -26,8 +27,8 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 			return nil, err
 		}
 	}
-	p.serving.Lock() // the requests under way are answered by what they began with
-	defer p.serving.Unlock()
+	p.requests.close(patience) // the requests under way are answered by what they began with
+	defer p.requests.open()
 	old := p.now.Load()
 	old.gate.Close()
 	if err := m.Apply(ctx, p.eng, ApplyOptions{}); err != nil {
@@ -44,6 +45,10 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 	}
 	return steps, nil
 }
+
+// patience is how long a reload waits for the requests under way. A download may go on for longer: it is
+// past the database by then.
+const patience = 5 * time.Second
 
 // back makes the engine serve the app that is still in place.
 func (p *Plinth) back(old *served, err error) error {

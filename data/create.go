@@ -119,7 +119,7 @@ func (c *creation) name(f *spec.Field) {
 func (db *DB) writableField(by *Caller, k *kind, name string, w *work, p *problems, rec ...[]Value) (*spec.Field, error) {
 	f, ok := k.Field(name)
 	if !ok || f.Companion != spec.Own || f.Hidden && f.Write == nil && !by.system {
-		p.add(pointerTo(name), "unknown", "there is no such field")
+		p.add(fault.Pointer(name), "unknown", "there is no such field")
 		return nil, nil
 	}
 	may := writable(f, by)
@@ -152,9 +152,9 @@ func (db *DB) refuseField(by *Caller, f *spec.Field, fetch expr.Fetcher, p *prob
 		}
 	}
 	if readable {
-		p.add(pointerTo(f.Name), "readonly", "cannot be written")
+		p.add(fault.Pointer(f.Name), "readonly", "cannot be written")
 	} else {
-		p.add(pointerTo(f.Name), "unknown", "there is no such field")
+		p.add(fault.Pointer(f.Name), "unknown", "there is no such field")
 	}
 	return nil
 }
@@ -227,7 +227,7 @@ func (db *DB) valid(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *prob
 	}
 	for _, f := range k.Fields {
 		if f.Required && rec[f.Ord].IsNull() && !p.names(f) {
-			p.add(pointerTo(f.Name), "required", "is required")
+			p.add(fault.Pointer(f.Name), "required", "is required")
 		}
 	}
 	if err := p.err(); err != nil {
@@ -244,7 +244,7 @@ func (db *DB) valid(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *prob
 		if !ok {
 			pointer := ""
 			if v.Field != "" {
-				pointer = pointerTo(v.Field)
+				pointer = fault.Pointer(v.Field)
 			}
 			p.add(pointer, "rule", v.Message)
 		}
@@ -255,7 +255,7 @@ func (db *DB) valid(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *prob
 // names says whether something was found about a field already.
 func (p problems) names(f *spec.Field) bool {
 	for _, q := range p {
-		if q.Pointer == pointerTo(f.Name) {
+		if q.Pointer == fault.Pointer(f.Name) {
 			return true
 		}
 	}

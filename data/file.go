@@ -122,7 +122,7 @@ func (db *DB) File(ctx context.Context, by Caller, collection, id, field, name s
 
 // files makes a file field's value of files that were uploaded for it.
 func (p *problems) files(f *spec.Field, uploads []Upload) Value {
-	pointer := pointerTo(f.Name)
+	pointer := fault.Pointer(f.Name)
 	if f.Type != spec.File {
 		p.add(pointer, "type", "is not a file field")
 		return Value{}
@@ -147,7 +147,7 @@ func (p *problems) files(f *spec.Field, uploads []Upload) Value {
 // keepFiles reads a file field of a patch that is neither null nor an upload: the files that stay, as
 // the record shows them.
 func (w *work) keepFiles(k *kind, f *spec.Field, old, rec Record, n *doc.Node, p *problems) error {
-	pointer := pointerTo(f.Name)
+	pointer := fault.Pointer(f.Name)
 	items := []doc.Node{*n}
 	if n.Kind == doc.Array {
 		items = n.Items

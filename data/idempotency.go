@@ -57,7 +57,7 @@ func (db *DB) answer(ctx context.Context, rd driver.Reader, by *Caller, i *Idemp
 		return Reply{}, err
 	}
 	if subtle.ConstantTimeCompare([]byte(k.text(rec, "body")), []byte(hex.EncodeToString(i.Fingerprint[:]))) == 0 {
-		return Reply{}, fault.New(fault.Invalid, "this Idempotency-Key was used with another body")
+		return Reply{}, fault.New(fault.Reused, "this Idempotency-Key was used with another body")
 	}
 	n, err := doc.Parse([]byte(k.text(rec, "answer")), doc.Limits{Depth: 128})
 	if err != nil {

@@ -38,7 +38,7 @@ func (w *work) increment(k *kind, old, rec Record, body *doc.Node, p *problems) 
 		if f == nil {
 			continue
 		}
-		pointer := pointerTo(name)
+		pointer := fault.Pointer(name)
 		readable, err := w.reads(f, old)
 		if err != nil {
 			return err

@@ -43,15 +43,6 @@ func (p problems) err() error {
 	return &fault.Error{Kind: fault.Invalid, Fields: p}
 }
 
-// pointerTo is the JSON pointer of a field. Names of fields need no escapes; names that a client
-// made up do.
-func pointerTo(name string) string {
-	if strings.ContainsAny(name, "~/") {
-		name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-	}
-	return "/" + name
-}
-
 // spot is a place in a body: a field, or an item of its list. It becomes a pointer only when something is
 // wrong there.
 type spot struct {
@@ -61,9 +52,9 @@ type spot struct {
 
 func (s spot) pointer() string {
 	if s.item < 0 {
-		return pointerTo(s.f.Name)
+		return fault.Pointer(s.f.Name)
 	}
-	return pointerTo(s.f.Name) + "/" + strconv.Itoa(s.item)
+	return fault.Pointer(s.f.Name) + "/" + strconv.Itoa(s.item)
 }
 
 // value reads a JSON value as a field's, normalised and within its limits. A null gives null: whether
@@ -90,10 +81,6 @@ func (p *problems) list(f *spec.Field, n *doc.Node) Value {
 	}
 	if len(n.Items) > most {
 		p.add(whole.pointer(), "max", "must have at most "+strconv.Itoa(most)+" items")
-		return Value{}
-	}
-	if len(n.Items) < f.MinLen {
-		p.add(whole.pointer(), "min", "must have at least "+strconv.Itoa(f.MinLen)+" items")
 		return Value{}
 	}
 	items := make([]Value, 0, len(n.Items))

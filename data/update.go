@@ -182,7 +182,7 @@ func (w *work) edit(k *kind, old, rec Record, patch *doc.Node, uploads map[strin
 		n := &patch.Items[i]
 		if f, ok := k.Field(name); ok && f.Ord < spec.OrdFirst {
 			if string(AppendJSON(nil, old[f.Ord])) != string(n.AppendCanonical(nil)) {
-				p.add(pointerTo(name), "readonly", "cannot be changed")
+				p.add(fault.Pointer(name), "readonly", "cannot be changed")
 			}
 			continue
 		}
@@ -210,7 +210,7 @@ func (w *work) edit(k *kind, old, rec Record, patch *doc.Node, uploads map[strin
 				return err
 			}
 			if !readable {
-				p.add(pointerTo(name), "type", "takes null, or a file as a part of multipart/form-data")
+				p.add(fault.Pointer(name), "type", "takes null, or a file as a part of multipart/form-data")
 				continue
 			}
 			if err := w.keepFiles(k, f, old, rec, n, p); err != nil {
@@ -246,7 +246,7 @@ func (w *work) change(f *spec.Field, old, rec Record, v Value, p *problems) erro
 			return err
 		}
 		if !readable || !same(v, old[f.Ord]) {
-			p.add(pointerTo(f.Name), "readonly", "cannot be changed after it was created")
+			p.add(fault.Pointer(f.Name), "readonly", "cannot be changed after it was created")
 			return nil
 		}
 	}

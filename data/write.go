@@ -163,7 +163,7 @@ func (w *work) taken(k *kind, err error) error {
 		if x.Name == e.Index {
 			for _, f := range x.Fields {
 				if visible(f, w.by) || writable(f, w.by) {
-					conflict.Fields = append(conflict.Fields, fault.Field{Pointer: pointerTo(f.Name), Code: "unique", Message: "is taken"})
+					conflict.Fields = append(conflict.Fields, fault.Field{Pointer: fault.Pointer(f.Name), Code: "unique", Message: "is taken"})
 				}
 			}
 			return conflict

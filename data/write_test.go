@@ -187,7 +187,7 @@ func testIdempotency(h *house) {
 		t.Errorf("got %q", got)
 	}
 	_, err := h.Create(h.ctx, ann, "posts", body(t, `{"name":"other"}`), key("k", 2))
-	wantKind(t, err, fault.Invalid)
+	wantKind(t, err, fault.Reused)
 	if r, err := h.Create(h.ctx, bob, "posts", body(t, `{"name":"bobs"}`), key("k", 2)); err != nil || r.Replayed {
 		t.Errorf("the key of another caller: %+v %v", r, err)
 	}
@@ -254,7 +254,9 @@ func testNobodyOwnsWhatHasNoOwner(h *house) {
 
 // A form is told everything at once: what it refers to in vain, too. Who may not write the record is not
 // told what there is.
-func TestReferencesAreToldWithTheRest(t *testing.T) { onEach(t, blog, testReferencesAreToldWithTheRest) }
+func TestReferencesAreToldWithTheRest(t *testing.T) {
+	onEach(t, blog, testReferencesAreToldWithTheRest)
+}
 
 func testReferencesAreToldWithTheRest(h *house) {
 	t, ids := h.t, shelf(h)

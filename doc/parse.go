@@ -8,6 +8,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/bluell/plinth/fault"
 )
 
 const defaultDepth = 64
@@ -471,10 +473,7 @@ func (p *parser) fail(at int, msg string) *Error {
 
 // inside puts a pointer's step in front: errors gather their place on the way out.
 func (e *Error) inside(key string) *Error {
-	if strings.ContainsAny(key, "~/") {
-		key = strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
-	}
-	e.Pointer = "/" + key + e.Pointer
+	e.Pointer = fault.Pointer(key) + e.Pointer
 	return e
 }
 

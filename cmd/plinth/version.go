@@ -2,11 +2,11 @@ package main
 
 import (
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/data/sqlite"
 )
 
 func (c *cli) version() *cobra.Command {
@@ -18,29 +18,17 @@ func (c *cli) version() *cobra.Command {
 		Args:    arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
-				c.print(map[string]string{"version": plinth.Version(), "commit": plinth.Commit(), "go": runtime.Version(), "sqlite": sqliteVersion()})
+				c.print(map[string]string{"version": plinth.Version(), "commit": plinth.Commit(), "go": runtime.Version(), "sqlite": sqlite.Version})
 				return nil
 			}
 			commit := plinth.Commit()
 			if commit != "" {
 				commit = " (" + commit + ")"
 			}
-			c.say("plinth %s%s, %s, SQLite of %s", plinth.Version(), commit, runtime.Version(), sqliteVersion())
+			c.say("plinth %s%s, %s, SQLite %s", plinth.Version(), commit, runtime.Version(), sqlite.Version)
 			return nil
 		},
 	}
 	c.jsonFlag(cmd)
 	return cmd
-}
-
-// sqliteVersion names the module that SQLite comes from, as it was built in.
-func sqliteVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, dep := range info.Deps {
-			if dep.Path == "modernc.org/sqlite" {
-				return dep.Path + " " + dep.Version
-			}
-		}
-	}
-	return "an unknown module"
 }

@@ -23,6 +23,9 @@ type Options struct {
 	Busy    time.Duration // how long to wait for another process's write; default 5 s
 }
 
+// Version is the SQLite that is built in.
+const Version = sqlite.Version
+
 // oldest is the first SQLite whose write-ahead log does not lose data when it is reset.
 const oldest = "3.51.3"
 

@@ -91,18 +91,31 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 func (db *DB) makeGroups(k *kind, by *Caller, q *GroupQuery) (*draft, error) {
 	d := &draft{k: k, first: 1, letters: len(q.Filter)}
 	a := &asker{db: db, by: by, root: k.Collection}
-	var filter *expr.Node
-	var err error
-	if q.Filter != "" {
-		if d.filter, filter, err = a.filter(k.Collection, q.Filter); err != nil {
-			return nil, err
-		}
-		d.heavy = quantifiers(filter) > 0
+	filter, wrong := d.filtered(a, q.Filter)
+	ords, badGroup := a.groups(d, q.Group)
+	asked, badAggregate := a.aggregates(d, q.Aggregate, len(ords))
+	if err := fault.Join(wrong, badGroup, badAggregate); err != nil {
+		return nil, err
 	}
+	if len(d.group)+len(d.aggregates) == 0 {
+		return nil, fault.At("aggregate", 1, "required", "name a group or an aggregate, such as count")
+	}
+	d.where = access(k, by, filter)
+	d.gates = a.gates
+	d.shape = func(_ *variant, q *driver.Query, _ []byte) {
+		q.Group, q.Aggregates, q.Sort = ords, asked, nil
+		if len(ords) > 0 {
+			q.Limit = 0
+		}
+	}
+	return d.ready(), nil
+}
+
+// groups reads the fields to group by, and gives their ordinals.
+func (a *asker) groups(d *draft, text string) (ords []int, err error) {
 	at := 0
-	var ords []int
-	for _, name := range split(q.Group) {
-		f, err := a.field(k.Collection, "group", at, name, true)
+	for _, name := range split(text) {
+		f, err := a.field(d.k.Collection, "group", at, name, true)
 		if err != nil {
 			return nil, err
 		}
@@ -117,34 +130,27 @@ func (db *DB) makeGroups(k *kind, by *Caller, q *GroupQuery) (*draft, error) {
 		ords = append(ords, ord)
 		at += len(name) + 1
 	}
-	var asked []driver.Aggregate
-	at = 0
-	words := split(q.Aggregate)
+	return ords, nil
+}
+
+// aggregates reads what is asked of each group; its outputs stand behind the first ones.
+func (a *asker) aggregates(d *draft, text string, first int) (asked []driver.Aggregate, err error) {
+	at := 0
+	words := split(text)
 	for i, word := range words {
 		if slices.Contains(words[:i], word) {
 			return nil, fault.At("aggregate", at+1, "syntax", "%q is named twice", word)
 		}
-		g, needs, err := a.aggregate(k.Collection, word, at)
+		g, needs, err := a.aggregate(d.k.Collection, word, at)
 		if err != nil {
 			return nil, err
 		}
-		g.at = len(ords) + len(asked)
+		g.at = first + len(asked)
 		asked = append(asked, needs...)
 		d.aggregates = append(d.aggregates, g)
 		at += len(word) + 1
 	}
-	if len(d.group)+len(d.aggregates) == 0 {
-		return nil, fault.At("aggregate", 1, "required", "name a group or an aggregate, such as count")
-	}
-	d.where = access(k, by, filter)
-	d.gates = a.gates
-	d.shape = func(_ *variant, q *driver.Query, _ []byte) {
-		q.Group, q.Aggregates, q.Sort = ords, asked, nil
-		if len(ords) > 0 {
-			q.Limit = 0
-		}
-	}
-	return d.ready(), nil
+	return asked, nil
 }
 
 // aggregate reads "count" or "sum(price)".

@@ -195,22 +195,12 @@ func appendFilterShape(key []byte, filter string, lits []expr.Literal) ([]byte, 
 func (db *DB) makeList(k *kind, by *Caller, q *ListQuery) (*draft, error) {
 	d := &draft{k: k, letters: len(q.Filter)}
 	a := &asker{db: db, by: by, root: k.Collection}
-	var filter *expr.Node
-	var err error
-	if q.Filter != "" {
-		if d.filter, filter, err = a.filter(k.Collection, q.Filter); err != nil {
-			return nil, err
-		}
-		d.heavy = quantifiers(filter) > 0
-	}
-	if d.sort, err = a.sort(k.Collection, "sort", 0, q.Sort); err != nil {
-		return nil, err
-	}
-	fields, err := a.fields(k.Collection, "fields", 0, q.Fields)
-	if err != nil {
-		return nil, err
-	}
-	if d.more, err = a.expand(k, q.Expand); err != nil {
+	filter, wrong := d.filtered(a, q.Filter)
+	var badSort, badExpand error
+	d.sort, badSort = a.sort(k.Collection, "sort", 0, q.Sort)
+	fields, badFields := a.fields(k.Collection, "fields", 0, q.Fields)
+	d.more, badExpand = a.expand(k, q.Expand)
+	if err := fault.Join(wrong, badSort, badFields, badExpand); err != nil {
 		return nil, err
 	}
 	d.where = access(k, by, filter)
@@ -226,6 +216,17 @@ func (db *DB) makeList(k *kind, by *Caller, q *ListQuery) (*draft, error) {
 	}
 	d.gates = a.gates
 	return d.ready(), nil
+}
+
+// filtered compiles a filter, if there is one.
+func (d *draft) filtered(a *asker, src string) (filter *expr.Node, err error) {
+	if src == "" {
+		return nil, nil
+	}
+	if d.filter, filter, err = a.filter(d.k.Collection, src); err == nil {
+		d.heavy = quantifiers(filter) > 0
+	}
+	return filter, err
 }
 
 // refused is what a caller hears who may not know a name of a question that others may ask: what he would

@@ -206,3 +206,15 @@ func testGroups(h *house) {
 		}
 	}
 }
+
+// All that is wrong with a question is told at once.
+func TestMistakesOfAQuestionAreToldTogether(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		_, err := h.List(h.ctx, staff, &data.ListQuery{Collection: "posts", Filter: "nope == 1", Sort: "-nope", Fields: "name,nope", Expand: "nope"}, nil)
+		wantKind(h.t, err, fault.BadRequest, "unknown", "unknown", "unknown", "unknown")
+		_, _, err = h.Get(h.ctx, staff, data.Target{Collection: "posts", ID: "x"}, data.View{Fields: "nope", Expand: "nope"}, nil)
+		wantKind(h.t, err, fault.BadRequest, "unknown", "unknown")
+		_, err = h.Groups(h.ctx, staff, &data.GroupQuery{Collection: "posts", Filter: "nope == 1", Group: "nope", Aggregate: "sum(nope)"}, nil)
+		wantKind(h.t, err, fault.BadRequest, "unknown", "unknown", "unknown")
+	})
+}

@@ -142,10 +142,9 @@ func (db *DB) makeGet(k *kind, by *Caller, field string, view View) (*draft, err
 		ord = comparedBy(f)
 	}
 	fields, err := a.fields(k.Collection, "fields", 0, view.Fields)
-	if err != nil {
-		return nil, err
-	}
-	if d.more, err = a.expand(k, view.Expand); err != nil {
+	var badExpand error
+	d.more, badExpand = a.expand(k, view.Expand)
+	if err := fault.Join(err, badExpand); err != nil {
 		return nil, err
 	}
 	f := k.Fields[ord]

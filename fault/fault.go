@@ -135,6 +135,32 @@ func At(param string, at int, code, format string, args ...any) *Error {
 		Fields: []Field{{Param: param, At: at, Code: code, Message: msg}}}
 }
 
+// Join makes one error of those that are not nil: of the kind of the first, with all that needs attention.
+// One that does not say what needs attention stands for itself.
+func Join(errs ...error) error {
+	var all *Error
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		e, ok := err.(*Error)
+		switch {
+		case !ok || len(e.Fields) == 0:
+			return err
+		case all == nil:
+			joined := *e
+			all = &joined
+		default:
+			all.Fields = append(all.Fields[:len(all.Fields):len(all.Fields)], e.Fields...)
+			all.Msg += "; " + e.Msg
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
 // Of is the kind of err: Internal for any error that is not ours.
 func Of(err error) Kind {
 	var e *Error

@@ -59,14 +59,16 @@ func (b *bare) all(r driver.Reader) ([]string, error) {
 	return out, err
 }
 
+// has says what there is, in a transaction and without one.
 func (b *bare) has(want ...string) error {
-	return b.eng.Read(context.Background(), func(r driver.Reader) error {
+	check := func(r driver.Reader) error {
 		got, err := b.all(r)
 		if err == nil && !slices.Equal(got, want) {
 			err = fmt.Errorf("there is %q, want %q", got, want)
 		}
 		return err
-	})
+	}
+	return errors.Join(b.eng.Read(context.Background(), check), check(b.eng))
 }
 
 func (b *bare) write(fn func(driver.Tx) error) error { return b.eng.Write(context.Background(), fn) }
@@ -184,13 +186,28 @@ func transactions(s *suite) {
 			return err
 		}
 		rows := 0
-		err = b.eng.Read(context.Background(), func(r driver.Reader) error {
+		read := func(r driver.Reader) error {
 			return r.Rows(context.Background(), stmt, nil, func(driver.Columns) error { rows++; return boom })
-		})
-		if err != boom || rows != 1 {
+		}
+		if err := b.eng.Read(context.Background(), read); err != boom || rows != 1 {
 			return fmt.Errorf("%v after %d rows, want boom after 1", err, rows)
 		}
+		if err := read(b.eng); err != boom || rows != 2 {
+			return fmt.Errorf("without a transaction: %v after %d rows, want boom after 1", err, rows-1)
+		}
 		return nil
+	})
+	s.expect("a single query does not see what is not committed", func() error {
+		return b.write(func(tx driver.Tx) error {
+			if err := tx.Insert(b.things, b.row(7, 70)); err != nil {
+				return err
+			}
+			if err := b.has("01=10", "03=31", "08=80"); err != nil {
+				return err
+			}
+			_, err := tx.Delete(b.things, []string{id(7)})
+			return err
+		})
 	})
 	s.expect("a cancelled caller does not begin", func() error {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -199,6 +216,13 @@ func transactions(s *suite) {
 		err := b.eng.Write(ctx, func(driver.Tx) error { ran = true; return nil })
 		if err == nil || ran {
 			return fmt.Errorf("%v, began: %t", err, ran)
+		}
+		stmt, err := b.eng.Prepare(&driver.Query{From: b.things, Count: true, Limit: -1})
+		if err != nil {
+			return err
+		}
+		if err := b.eng.Rows(ctx, stmt, nil, func(driver.Columns) error { ran = true; return nil }); err == nil || ran {
+			return fmt.Errorf("a query: %v, began: %t", err, ran)
 		}
 		return nil
 	})

@@ -28,7 +28,10 @@ func (db *DB) Create(ctx context.Context, by Caller, collection string, body *do
 	}
 	c, err := db.planCreate(&by, k, body, o.Uploads, "")
 	if err != nil {
-		return Reply{}, db.refersAlso(ctx, &by, c, err)
+		return Reply{}, c.refersAlso(&by, err, func(to, id string) (bool, error) {
+			rec, err := db.kinds[to].record(ctx, db.eng, db.kinds[to].whole, id)
+			return rec != nil, err
+		})
 	}
 	return db.once(ctx, &by, o, c.apply)
 }
@@ -202,15 +205,16 @@ func (db *DB) compute(e *expr.Expr, by *Caller, rec Record, fetch expr.Fetcher) 
 	return v, nil
 }
 
-// computed holds a computed value to the limits of its field.
+// computed holds a computed value to what its field allows.
 func (p *problems) computed(f *spec.Field, v Value) Value {
-	if v.Kind() == expr.Text && f.Type == spec.Text {
-		return p.text(f, v.Text(), spot{f, -1}, false)
-	}
-	if v.IsNull() || f.Type == spec.List {
+	switch {
+	case v.IsNull():
 		return v
+	case f.Type == spec.List:
+		list := v.List()
+		return p.items(f, len(list), func(i int, at spot) Value { return p.limits(f, f.Elem, list[i], at) })
 	}
-	return p.within(f, v, spot{f, -1})
+	return p.limits(f, f.Type, v, spot{f, -1})
 }
 
 // valid computes what is set on every write and checks the record: required fields together with what
@@ -268,7 +272,7 @@ func (c *creation) apply(w *work) (Reply, error) {
 	if c.k.walks {
 		rec = append(Record(nil), rec...) // this may run again after a conflict
 		if err := w.db.finish(w.by, c.k, rec, c.given, w.now, w.fetch(), &problems{}); err != nil {
-			return Reply{}, err
+			return Reply{}, c.refersAlso(w.by, err, w.named)
 		}
 	}
 	if err := c.guard(w, rec); err != nil {

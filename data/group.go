@@ -39,11 +39,11 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 	}
 	var buf [256]byte
 	var litBuf [8]expr.Literal
-	key, lits, err := appendFilterShape(draftKey(buf[:0], 'a', k, &by), q.Filter, litBuf[:0])
+	key := appendWords(draftKey(buf[:0], 'a', k, &by), q.Group, q.Aggregate)
+	key, lits, err := appendFilterShape(key, q.Filter, litBuf[:0])
 	if err != nil {
 		return dst, err
 	}
-	key = append(append(append(append(key, 0), q.Group...), 0), q.Aggregate...)
 	d, ok := db.drafts.find(key)
 	if !ok {
 		if d, err = db.makeGroups(k, &by, q); err != nil {

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"strings"
@@ -148,15 +149,10 @@ func (db *DB) listDraft(by *Caller, q *ListQuery, lits []expr.Literal) (*draft, 
 		return nil, nil, denied(by, "read "+k.Name)
 	}
 	var buf [256]byte
-	key := draftKey(buf[:0], 'l', k, by)
+	key := appendWords(draftKey(buf[:0], 'l', k, by), q.Sort, q.Fields, q.Expand)
+	key = strconv.AppendBool(key, q.Count)
 	if key, lits, err = appendFilterShape(key, q.Filter, lits); err != nil {
 		return nil, nil, err
-	}
-	key = append(append(key, 0), q.Sort...)
-	key = append(append(key, 0), q.Fields...)
-	key = append(append(key, 0), q.Expand...)
-	if q.Count {
-		key = append(key, 1)
 	}
 	if d, ok := db.drafts.find(key); ok {
 		return d, lits, nil
@@ -178,7 +174,15 @@ func draftKey(dst []byte, question byte, k *kind, by *Caller) []byte {
 	if by.system {
 		dst = append(dst, 's')
 	}
-	return append(append(append(dst, 0), k.Name...), 0)
+	return appendWords(append(dst, 0), k.Name)
+}
+
+// appendWords adds texts of clients to a key so that no two lists of texts make the same.
+func appendWords(key []byte, words ...string) []byte {
+	for _, w := range words {
+		key = append(binary.AppendUvarint(key, uint64(len(w))), w...)
+	}
+	return key
 }
 
 func appendFilterShape(key []byte, filter string, lits []expr.Literal) ([]byte, []expr.Literal, error) {

@@ -218,3 +218,50 @@ func TestMistakesOfAQuestionAreToldTogether(t *testing.T) {
 		wantKind(h.t, err, fault.BadRequest, "unknown", "unknown", "unknown")
 	})
 }
+
+// A question is not taken for another that differs in what stands between its words.
+func TestQuestionsAreNotMixedUp(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		h.list(staff, data.ListQuery{Collection: "posts", Expand: "author", Count: true})
+		for _, q := range []data.ListQuery{
+			{Collection: "posts", Expand: "author\x01"}, {Collection: "posts", Expand: "author\x00"}, {Collection: "posts", Sort: "\x00\x00author"},
+		} {
+			if got, err := h.List(h.ctx, staff, &q, nil); !fault.Is(err, fault.BadRequest) {
+				h.t.Errorf("%+v was answered: %s %v", q, got, err)
+			}
+		}
+	})
+}
+
+const nested = `
+name: nested
+collections:
+  people:
+    fields:
+      boss: {type: ref, to: people}
+      life: {type: json}
+    access: {read: true, write: true}
+  posts:
+    fields: {author: {type: ref, to: people}}
+    access: {read: true, write: true}
+`
+
+// An answer is bounded however deep what is long is expanded.
+func TestExpansionsAreBounded(t *testing.T) {
+	onEach(t, nested, func(h *house) {
+		author := h.create(nobody, "people", `{"life":"`+strings.Repeat("x", 60<<10)+`"}`)
+		ops := make([]data.Operation, 500)
+		for i := range ops {
+			ops[i] = data.Operation{Op: "create", Collection: "posts", Body: body(h.t, `{"author":"`+author+`"}`)}
+		}
+		if _, _, err := h.Batch(h.ctx, nobody, ops, true, data.WriteOptions{}); err != nil {
+			h.t.Fatal(err)
+		}
+		for _, expand := range []string{"author", "author(expand=boss)"} {
+			out, err := h.List(h.ctx, nobody, &data.ListQuery{Collection: "posts", Limit: 500, Expand: expand}, nil)
+			if !fault.Is(err, fault.BadRequest) {
+				h.t.Errorf("%s: %d bytes, %v", expand, len(out), err)
+			}
+		}
+	})
+}

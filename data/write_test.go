@@ -298,3 +298,39 @@ func TestDeleteIsBounded(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 }
+
+const computed = `
+name: computed
+collections:
+  ones:
+    fields:
+      title: {type: text, max: 50}
+      n:     {type: int}
+      more:  {type: list, of: text, max: 9}
+      mail:  {type: email, init: title}
+      link:  {type: url, init: title}
+      kind:  {type: enum, values: [p, q], init: title}
+      tags:  {type: list, of: text, max: 1, set: more}
+      price: {type: decimal, precision: 4, scale: 2, init: n}
+    access: {read: true, write: true}
+`
+
+// What is computed is held to the same limits as what is sent.
+func TestComputedValuesAreHeldToTheirTypes(t *testing.T) {
+	onEach(t, computed, func(h *house) {
+		_, err := h.Create(h.ctx, nobody, "ones", body(h.t, `{"title":"zzz","n":123456,"more":["a","b"]}`), data.WriteOptions{})
+		wantKind(h.t, err, fault.Invalid, "/mail type", "/link type", "/kind enum", "/price max", "/tags max")
+		_, err = h.Create(h.ctx, nobody, "ones", body(h.t, `{"title":"p","mail":"a@b.c","link":"http://x/","n":12,"more":["a"]}`), data.WriteOptions{})
+		if err != nil {
+			h.t.Error(err)
+		}
+	})
+}
+
+// However a record is put, what it refers to in vain is told with the rest.
+func TestPutTellsReferencesWithTheRest(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		_, err := h.Put(h.ctx, admin, "comments", "01900000-0000-7000-8000-0000000000cc", body(h.t, `{"post":"01900000-0000-7000-8000-00000000dead"}`), data.WriteOptions{})
+		wantKind(h.t, err, fault.Invalid, "/name required", "/post ref")
+	})
+}

@@ -78,8 +78,12 @@ type page struct {
 // maxAnswer is how long an answer may be, in bytes. A page ends early instead; an expansion is refused.
 const maxAnswer = 16 << 20
 
-// Questions that go through lists of records may cost much for each row: few run at a time, and none long.
-const heavyTime = 5 * time.Second
+// Questions that go through lists of records, or compare much, may cost much for each row: few run at a
+// time, and none long.
+const (
+	heavyTime       = 5 * time.Second
+	manyComparisons = 32
+)
 
 // patience holds a heavy question back until one of its kind may run, and bounds its time.
 func (db *DB) patience(ctx context.Context, by *Caller, d *draft) (context.Context, func(), error) {
@@ -228,7 +232,7 @@ func (d *draft) filtered(a *asker, src string) (filter *expr.Node, err error) {
 		return nil, nil
 	}
 	if d.filter, filter, err = a.filter(d.k.Collection, src); err == nil {
-		d.heavy = quantifiers(filter) > 0
+		d.heavy = quantifiers(filter) > 0 || comparisons(filter) > manyComparisons
 	}
 	return filter, err
 }

@@ -28,6 +28,9 @@ const (
 // Check commits a row of its own, with whatever else is being written: only a commit shows that
 // the disk takes one. Then it looks for damage.
 func (e *Engine) Check(ctx context.Context) error {
+	if e.readers.wounded.Load() {
+		return fault.New(fault.Unavailable, "a part of the database file could not be read: look at the disk, and start the server again")
+	}
 	err := e.writer.do(ctx, func(c *conn) error {
 		return classify("check", c.beat())
 	})

@@ -24,6 +24,7 @@ type conn struct {
 	kept      map[string]*prepared
 	front     prepared // ring of kept statements, the latest used after it
 	interrupt chan struct{}
+	mapped    bool   // it sees the file through memory
 	list      []byte // scratch for lists that are bound
 	cols      columns
 }
@@ -210,7 +211,15 @@ func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) erro
 	if err != nil {
 		return err
 	}
-	defer c.give(p)
+	defer func() {
+		v := recover()
+		if !faulted(v) {
+			c.give(p)
+		}
+		if v != nil {
+			panic(v)
+		}
+	}()
 	for i := range s.Binds {
 		b := &s.Binds[i]
 		if b.Arg >= len(args) {
@@ -236,6 +245,12 @@ func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) erro
 			return nil
 		}
 	}
+}
+
+// faulted says whether a panic is a fault of memory: what is seen of the file there could not be read.
+func faulted(v any) bool {
+	_, ok := v.(interface{ Addr() uintptr })
+	return ok
 }
 
 // arm interrupts the connection when ctx ends; the function it returns ends that. No goroutine

@@ -271,7 +271,7 @@ func TestOlder(t *testing.T) {
 func TestFileIsCut(t *testing.T) {
 	t.Parallel()
 	e := empty(t)
-	long := strings.Repeat("x", 2000)
+	long := strings.Repeat("x", 9000) // reaches over several pages
 	for n := range 200 {
 		r := blank(users, n)
 		r[userName] = expr.TextOf(long)
@@ -281,11 +281,11 @@ func TestFileIsCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
 	if err := other.run("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 		t.Fatal(err)
 	}
-	s, err := e.Prepare(all(users, nil))
+	other.close()
+	s, err := e.Prepare(&driver.Query{From: users, Limit: -1, Cols: []driver.Col{{Ord: spec.OrdID}, {Ord: userName}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,11 +300,18 @@ func TestFileIsCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(e.path, 4096); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := read(); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "cannot be read") {
-		t.Errorf("a file that was cut: %v", err)
+	n := 0
+	err = e.Rows(t.Context(), s, nil, func(cols driver.Columns) error {
+		if n++; n == 5 {
+			if err := os.Truncate(e.path, 1<<20); err != nil {
+				return err
+			}
+		}
+		_ = cols.Text(1)
+		return nil
+	})
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("a file that was cut after 5 of %d rows: %v", n, err)
 	}
 	f, err := os.OpenFile(e.path, os.O_WRONLY, 0)
 	if err != nil {
@@ -316,5 +323,13 @@ func TestFileIsCut(t *testing.T) {
 	f.Close()
 	if n, err := read(); n != 200 || err != nil {
 		t.Errorf("the file is whole again: %d rows, %v", n, err)
+	}
+	if err := e.Check(t.Context()); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("nobody is told: %v", err)
+	}
+	for _, c := range e.readers.idle {
+		if c.mapped {
+			t.Error("the file is still read through memory")
+		}
 	}
 }

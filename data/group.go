@@ -28,7 +28,7 @@ type aggregate struct {
 	at     int // its output; the count of an avg stands behind it
 }
 
-// Groups appends {"groups":[…]}: what the records that the caller may read amount to, by group.
+// Groups appends {"groups":[…]}, with "more":true when there are others behind the last: what the records that the caller may read amount to, by group.
 func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) ([]byte, error) {
 	k, err := db.collection(by, q.Collection)
 	if err != nil {
@@ -60,7 +60,7 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 	if s.Params, err = db.filterArgs(d.filter, lits, q.Params); err != nil {
 		return dst, err
 	}
-	v, args, err := d.variant(db, s, nil, []Value{expr.IntOf(maxGroups)})
+	v, args, err := d.variant(db, s, nil, []Value{expr.IntOf(maxGroups + 1)})
 	if err != nil {
 		return dst, err
 	}
@@ -78,13 +78,18 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 	}
 	defer done()
 	err = db.eng.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
-		if n > 0 {
+		if n++; n > maxGroups {
+			return errEnough
+		}
+		if n > 1 {
 			dst = append(dst, ',')
 		}
-		n++
 		dst = d.appendGroup(db, dst, cols)
 		return nil
 	})
+	if err == errEnough {
+		return append(dst, `],"more":true}`...), nil
+	}
 	return append(dst, "]}"...), err
 }
 

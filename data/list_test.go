@@ -2,6 +2,7 @@ package data_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -270,5 +271,35 @@ func TestExpandOptionsAreGivenOnce(t *testing.T) {
 	onEach(t, blog, func(h *house) {
 		_, err := h.List(h.ctx, staff, &data.ListQuery{Collection: "posts", Expand: "comments(limit=1,limit=2)"}, nil)
 		wantKind(h.t, err, fault.BadRequest, "syntax")
+	})
+}
+
+// Whoever asks for more groups than an answer has is told.
+func TestMoreGroupsThanAreAnswered(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		ops := make([]data.Operation, 500)
+		for i := range ops {
+			ops[i] = data.Operation{Op: "create", Collection: "authors", Body: body(h.t, `{"name":"n`+strconv.Itoa(i)+`"}`)}
+		}
+		ask := func() (n int, more bool) {
+			out, err := h.Groups(h.ctx, staff, &data.GroupQuery{Collection: "authors", Group: "name", Aggregate: "count"}, nil)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			answer := body(h.t, string(out))
+			groups, _ := answer.Get("groups")
+			_, more = answer.Get("more")
+			return len(groups.Items), more
+		}
+		if _, _, err := h.Batch(h.ctx, staff, ops, true, data.WriteOptions{}); err != nil {
+			h.t.Fatal(err)
+		}
+		if n, more := ask(); n != 500 || more {
+			h.t.Errorf("%d groups, more: %t", n, more)
+		}
+		h.create(staff, "authors", `{"name":"one more"}`)
+		if n, more := ask(); n != 500 || !more {
+			h.t.Errorf("%d groups, more: %t", n, more)
+		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 // Create makes a record of body, a JSON object. What it answers is on disk.
 //
-// It reads: plan (pure) → transaction → what looks at other records → guard → insert → reply.
+// It reads: plan (pure) → transaction → what looks at other records → guard → refer → insert → reply.
 func (db *DB) Create(ctx context.Context, by Caller, collection string, body *doc.Node, o WriteOptions) (Reply, error) {
 	if err := db.Allow(by, collection, Create); err != nil {
 		return Reply{}, err

@@ -65,7 +65,7 @@ type loose struct {
 }
 
 const (
-	batchSize = 500     // records that one statement removes
+	batchSize = 500     // records that are removed together
 	mostTaken = 100_000 // records that may go with one, or lose a reference: they are written in one transaction
 )
 

@@ -48,7 +48,7 @@ func withEngine(dir string, opts []Option, fn func(*spec.App, driver.Engine, []b
 	if err != nil && seals(app) {
 		return err
 	}
-	eng, err := engine(&o)
+	eng, err := o.engine(o.place(dir))
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (p *Plinth) settle(ctx context.Context, m *Migration) error {
 }
 
 func (p *Plinth) mayApply(m *Migration) error {
-	steps := count(len(m.Steps), "step")
+	steps := Counted(len(m.Steps), "step")
 	if !p.o.dev {
 		return fault.New(fault.Conflict, "the database differs from the app file by %s: look at them with `plinth plan %s`, then `plinth apply %s`", steps, p.dir, p.dir)
 	}

@@ -121,8 +121,8 @@ func (c *watcher) check(r *http.Request, status int, header http.Header, body []
 	defer c.mu.Unlock()
 	j, err := c.judge(r)
 	var instead *unexpected
-	if errors.As(err, &instead) && instead.status == http.StatusServiceUnavailable && (status == instead.status || r.URL.Path == "/healthz") {
-		return // a server that does not serve describes nothing
+	if errors.As(err, &instead) && instead.status == http.StatusServiceUnavailable {
+		return // a server that does not serve, or no longer, describes nothing
 	}
 	if err != nil {
 		c.t.Errorf("%s %s: there is no description to hold the answer against: %v", r.Method, r.URL, err)

@@ -56,8 +56,14 @@ type Engine interface {
 	// read. Nothing is changed.
 	Statements(steps ...Step) [][]string
 
-	// Apply runs one step. A step that is already done is done again without harm.
-	Apply(ctx context.Context, s Step) error
+	// Apply runs one step. A step that is already done is done again without harm. fence, if there is one, runs
+	// in the step's transaction, before it: its error undoes it and is returned as it is, and the step is not
+	// done; when the step fails, what fence wrote is undone. Like the function of a Write it may be run again.
+	//
+	// An engine whose tables do not change in transactions runs fence in a transaction of its own that it
+	// begins before the step and commits after it. The step may then be done without what fence wrote, never
+	// the other way round, and what fence has locked stays locked while it is done.
+	Apply(ctx context.Context, s Step, fence func(Tx) error) error
 
 	// Use tells the engine the collections it serves from now on (after Open and after Apply).
 	Use(app *spec.App) error

@@ -44,10 +44,11 @@ func (e *Engine) Use(app *spec.App) error {
 }
 
 func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
-	return e.change(ctx, func(next *state) error {
-		return fn(&tx{view{state: next, app: e.app.Load()}})
-	})
+	return e.change(ctx, func(next *state) error { return fn(e.within(next)) })
 }
+
+// within is the transaction that changes a state.
+func (e *Engine) within(next *state) *tx { return &tx{view{state: next, app: e.app.Load()}} }
 
 // change runs fn on a copy of the state, alone, and puts the copy in place if fn succeeds.
 func (e *Engine) change(ctx context.Context, fn func(*state) error) error {

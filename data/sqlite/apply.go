@@ -13,10 +13,15 @@ import (
 	"github.com/bluell/plinth/fault"
 )
 
-// Apply runs a step and the catalogue's part of it in one transaction, in the queue of the writes.
+// Apply runs a fence, a step and the catalogue's part of it in one transaction, in the queue of the writes.
 // What the catalogue says of things that others dropped is replaced, so that they can be made again.
-func (e *Engine) Apply(ctx context.Context, s driver.Step) error {
+func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx) error) error {
 	return e.writer.do(ctx, func(c *conn) error {
+		if fence != nil {
+			if err := e.within(c, fence); err != nil {
+				return err
+			}
+		}
 		have, err := inspect(c)
 		if err != nil {
 			return unchanged(err)

@@ -317,7 +317,9 @@ func (r *run) fill(ctx context.Context, text string, f *fill) error {
 		return err
 	}
 	fl.loss = r.o.AllowLoss
-	stmt, err := r.eng.Prepare(fl.query(true))
+	q := fl.query()
+	q.Lock = true
+	stmt, err := r.eng.Prepare(q)
 	if err != nil {
 		return err
 	}

@@ -64,17 +64,9 @@ func sound(ctx context.Context, about About, open func() (driver.Engine, error))
 	if name := eng.Name(); name != about.Engine {
 		err = fault.New(fault.Capability, "the backup was made on %s: it cannot be restored to %s", about.Engine, name)
 	} else {
-		err = verify(ctx, eng)
+		err = eng.Verify(ctx)
 	}
 	return errors.Join(err, eng.Close())
-}
-
-// verify looks the whole database through.
-func verify(ctx context.Context, eng driver.Engine) error {
-	if v, ok := eng.(interface{ Verify(context.Context) error }); ok {
-		return v.Verify(ctx)
-	}
-	return eng.Check(ctx)
 }
 
 // unpack reads a backup: the database and the uploads beside their places. They are good only when no

@@ -483,7 +483,7 @@ func applyAtOnce(t *testing.T, eng driver.Engine) {
 		}
 		wg.Go(func() {
 			err := m.Apply(t.Context(), eng, ApplyOptions{AllowLoss: true, batch: 3, after: func(text string) error {
-				if strings.HasPrefix(text, "did ") {
+				if strings.HasPrefix(text, "noted ") {
 					steps.Add(1)
 				}
 				return nil
@@ -496,40 +496,11 @@ func applyAtOnce(t *testing.T, eng driver.Engine) {
 	wg.Wait()
 	alone := shop(t, memory.Open())
 	m, _ := Plan(t.Context(), after, alone, migrateKey)
-	want := int64(0)
-	for _, s := range m.Steps {
-		if s.do.Change != nil {
-			want++
-		}
-	}
-	if steps.Load() != want {
+	if want := int64(len(m.Steps)); steps.Load() != want {
 		t.Errorf("%d steps were run, want each of the %d once", steps.Load(), want)
 	}
 	if got := rows(t, after, eng, "people"); len(got) != shopPeople {
 		t.Errorf("%d people", len(got))
-	}
-}
-
-func TestAnOvertakenProcessStops(t *testing.T) {
-	t.Parallel()
-	eng, after := shop(t, memory.Open()), appOf(t, shopAfter)
-	m, err := Plan(t.Context(), after, eng, migrateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	err = m.Apply(t.Context(), eng, ApplyOptions{AllowLoss: true, batch: 3, after: func(string) error {
-		if n++; n == 10 { // paused here, longer than its lease
-			late := func() time.Time { return time.Now().Add(time.Hour) }
-			migrate(t, after, eng, ApplyOptions{AllowLoss: true, batch: 3, clock: late})
-		}
-		return nil
-	}})
-	if !fault.Is(err, fault.Conflict) {
-		t.Errorf("%v, want a conflict", err)
-	}
-	if left, err := Plan(t.Context(), after, eng, migrateKey); err != nil || len(left.Steps) != 0 {
-		t.Errorf("left to do: %q (%v)", texts(left), err)
 	}
 }
 
@@ -647,7 +618,7 @@ func TestDriftIsNamedAndMended(t *testing.T) {
 		{Kind: driver.DropIndex, Table: "posts", Index: driver.TableIndex{Name: "one_open"}},
 		{Kind: driver.DropTable, Table: "topics"},
 	} {
-		if err := eng.Apply(t.Context(), s); err != nil {
+		if err := eng.Apply(t.Context(), s, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -682,7 +653,7 @@ func TestADatabaseOfOthersIsRefused(t *testing.T) {
 	t.Parallel()
 	eng, app := memory.Open(), appOf(t, shopAfter)
 	s := driver.Step{Kind: driver.CreateTable, New: driver.Table{Name: "posts", Columns: []driver.Column{{Name: "id", Kind: expr.Text}}}}
-	if err := eng.Apply(t.Context(), s); err != nil {
+	if err := eng.Apply(t.Context(), s, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Plan(t.Context(), app, eng, nil); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), `"posts"`) {

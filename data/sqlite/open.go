@@ -36,7 +36,7 @@ type Engine struct {
 	writer  *writer
 	logs    *checkpoints
 	app     atomic.Pointer[served]
-	health  damage
+	health  looked
 	closing sync.Once
 	closed  error
 }
@@ -103,7 +103,7 @@ func prepareFile(c *conn) error {
 	if err := c.each("PRAGMA wal_autocheckpoint = "+strconv.Itoa(backstop), func(*sqlite.Stmt) error { return nil }); err != nil {
 		return err
 	}
-	return c.script(catalogue)
+	return makeOwn(c)
 }
 
 // older compares versions by their numbers.

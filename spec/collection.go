@@ -118,6 +118,7 @@ func (l *loader) finish() {
 	}
 	for _, d := range l.drafts {
 		l.rules(d)
+		l.impossible(d)
 	}
 	l.userRules()
 	l.authRules()

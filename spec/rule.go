@@ -136,11 +136,16 @@ func (l *loader) compiled(n *node, c *Collection, e *expr.Expr, err error) *expr
 		}
 		at := min(max(ee.At, 0), len(n.text))
 		suggestion, message := ee.Suggest, ee.Msg
-		if s := translate(strings.ToLower(words.FindString(n.text[at:])), operators); s.ours != "" {
-			suggestion = s.ours
-			if s.why != "" {
-				message += ": " + s.why
-			}
+		ours, why, ok := idiom(n.text, at)
+		if !ok {
+			s := translate(strings.ToLower(words.FindString(n.text[at:])), operators)
+			ours, why, ok = s.ours, s.why, s.ours != ""
+		}
+		if ok {
+			suggestion = ours
+		}
+		if why != "" {
+			message += ": " + why
 		}
 		l.reportIn(n, at, code, suggestion, message)
 	default:

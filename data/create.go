@@ -217,17 +217,11 @@ func (p *problems) computed(f *spec.Field, v Value) Value {
 	return p.limits(f, f.Type, v, spot{f, -1})
 }
 
-// valid computes what is set on every write and checks the record: required fields together with what
+// valid sets what is set on every write and checks the record: required fields together with what
 // was found before, then, if nothing was, the app's own rules.
 func (db *DB) valid(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *problems) error {
-	for _, f := range k.Fields {
-		if f.Set != nil {
-			v, err := db.compute(f.Set, by, rec, fetch)
-			if err != nil {
-				return err
-			}
-			rec[f.Ord] = p.computed(f, v)
-		}
+	if err := db.set(by, k, rec, fetch, p); err != nil {
+		return err
 	}
 	for _, f := range k.Fields {
 		if f.Required && rec[f.Ord].IsNull() && !p.names(f) {
@@ -254,6 +248,21 @@ func (db *DB) valid(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *prob
 		}
 	}
 	return p.err()
+}
+
+// set computes what is set on every write.
+func (db *DB) set(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *problems) error {
+	for _, f := range k.Fields {
+		if f.Set == nil {
+			continue
+		}
+		v, err := db.compute(f.Set, by, rec, fetch)
+		if err != nil {
+			return err
+		}
+		rec[f.Ord] = p.computed(f, v)
+	}
+	return nil
 }
 
 // names says whether something was found about a field already.

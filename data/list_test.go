@@ -265,3 +265,10 @@ func TestExpansionsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+func TestExpandOptionsAreGivenOnce(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		_, err := h.List(h.ctx, staff, &data.ListQuery{Collection: "posts", Expand: "comments(limit=1,limit=2)"}, nil)
+		wantKind(h.t, err, fault.BadRequest, "syntax")
+	})
+}

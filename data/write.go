@@ -237,7 +237,7 @@ func (c *creation) refersAlso(by *Caller, err error, there func(to, id string) (
 	if c == nil || !errors.As(err, &e) || len(e.Fields) == 0 {
 		return err
 	}
-	if rule := c.k.Access.Create; !by.Operator && (rule == nil || rule.Record) {
+	if !decided(c.k.Access.Create, by) || len(c.named) > 0 {
 		return err
 	}
 	p := problems(e.Fields)
@@ -246,6 +246,9 @@ func (c *creation) refersAlso(by *Caller, err error, there func(to, id string) (
 	}
 	return p.err()
 }
+
+// decided says whether a rule has let the caller through whatever is in the record.
+func decided(rule *expr.Expr, by *Caller) bool { return by.Operator || rule != nil && !rule.Record }
 
 func (p *problems) refer(k *kind, old, rec Record, there func(to, id string) (bool, error)) error {
 	exists := func(f *spec.Field, id Value, at spot) error {

@@ -76,6 +76,7 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		defer w.deadline.end()
 		r = r.WithContext(&w.deadline)
 	}
+	r = w.watch(r)
 	defer func() { g.done(w, r, recover()) }()
 	if err := g.refuse(r); err != nil {
 		h["Connection"] = []string{"close"}
@@ -132,6 +133,7 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)
 	}
+	w.linger(r)
 }
 
 // tell logs a request.
@@ -190,6 +192,7 @@ type recorder struct {
 	err      error  // ours
 	status   int    // 0: nothing is written yet
 	bytes    int64
+	body     sent
 }
 
 func (w *recorder) WriteHeader(status int) {

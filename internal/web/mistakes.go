@@ -38,7 +38,7 @@ func (m Mistakes) With(err error) error {
 	if errors.As(err, &e) && e.Kind == fault.BadRequest {
 		told := m[:len(m):len(m)]
 		for _, f := range e.Fields {
-			if !slices.ContainsFunc(told, func(t fault.Field) bool { return t.Param == f.Param && within(f.Pointer, t.Pointer) }) {
+			if !slices.ContainsFunc(told, func(t fault.Field) bool { return t.Param == f.Param && Within(f.Pointer, t.Pointer) }) {
 				m.add(f)
 			}
 		}
@@ -46,8 +46,8 @@ func (m Mistakes) With(err error) error {
 	return m.Err()
 }
 
-// within says whether a JSON pointer leads to a value or into it.
-func within(pointer, value string) bool {
+// Within says whether a JSON pointer leads to a value or into it.
+func Within(pointer, value string) bool {
 	rest, ok := strings.CutPrefix(pointer, value)
 	return ok && (rest == "" || rest[0] == '/')
 }
@@ -59,8 +59,13 @@ func (m Mistakes) Err() error {
 	}
 	msg := strconv.Itoa(len(m)) + " parts of the request need attention"
 	if len(m) == 1 {
-		if msg = m[0].Param + ": " + m[0].Message; m[0].Param == "" {
-			msg = "the body is not as it should be: " + strings.TrimPrefix(m[0].Pointer+" ", " ") + m[0].Message
+		switch f := m[0]; {
+		case f.Param != "":
+			msg = f.Param + ": " + f.Message
+		case f.Pointer != "":
+			msg = "the body is not as it should be: " + f.Pointer + " " + f.Message
+		default:
+			msg = "the body " + f.Message
 		}
 	}
 	return &fault.Error{Kind: fault.BadRequest, Msg: msg, Fields: m}

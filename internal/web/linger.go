@@ -26,15 +26,9 @@ func (s *sent) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// watch lets the recorder see how much of the body is read. r is not changed: net/http looks at what it made.
-func (w *recorder) watch(r *http.Request) *http.Request {
-	if r.Body == nil || r.Body == http.NoBody || r.ProtoMajor != 1 {
-		return r
-	}
-	w.body.ReadCloser = r.Body
-	r = r.WithContext(r.Context())
-	r.Body = &w.body
-	return r
+// hasBody says whether a body follows the head on the same connection; HTTP/2 has streams of their own.
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ProtoMajor == 1
 }
 
 // linger reads what is left of the body of a request that was refused. A client that waits to be asked for

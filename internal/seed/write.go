@@ -103,8 +103,7 @@ func tried(c *spec.Collection) data.Operation {
 }
 
 // try finds all bad records, and writes nothing. Of a file of several transactions it leaves out what refers
-// to other records of the file: they may be in another one. That a record is there already is nothing bad in
-// a file that is skipped for it.
+// to other records of the file: they may be in another one.
 func (l *loader) try(ctx context.Context, s *set, records []record) error {
 	for part := range slices.Chunk(records, chunk) {
 		b, err := l.prepare(ctx, s, part)
@@ -124,10 +123,8 @@ func (l *loader) try(ctx context.Context, s *set, records []record) error {
 				break
 			}
 			r := b.records[failed.Operation]
-			if !s.known || !fault.Is(failed.Err, fault.Conflict) {
-				if err := s.fail(r, failed.Err); err != nil {
-					return err
-				}
+			if err := s.fail(r, failed.Err); err != nil {
+				return err
 			}
 			b.leave([]*record{r})
 		}

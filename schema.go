@@ -25,8 +25,17 @@ func Plan(ctx context.Context, dir string, opts ...Option) (m *Migration, err er
 	return m, err
 }
 
-// Apply runs the steps of Plan and returns them.
+// Apply runs the steps of Plan and returns them. Beside a server that runs on the database, what that server
+// does not know to keep is computed only once it has noticed.
 func Apply(ctx context.Context, dir string, a ApplyOptions, opts ...Option) (m *Migration, err error) {
+	o := choose(opts)
+	if at := o.place(dir); at.file != "" && there(at.file) && a.Settle == 0 {
+		if release, err := at.own(); err == nil {
+			release()
+		} else {
+			a.Settle = 5 * fitEvery / 2
+		}
+	}
 	err = withEngine(dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
 		if m, err = data.Plan(ctx, app, eng, key); err != nil {
 			return err

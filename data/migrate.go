@@ -153,6 +153,10 @@ type ApplyOptions struct {
 	// Progress is called in long work: rows done of all, and what is being done. Total is 0 while
 	// another process is waited for.
 	Progress func(done, total int, text string)
+	// Settle is how long values wait to be computed for a column that an older version of the app does not
+	// know to keep: until then each server that runs it has noticed, and writes no more (see plinth.Serve).
+	// 0 where nobody else uses the database.
+	Settle time.Duration
 
 	clock func() time.Time
 	batch int                     // rows of a backfill in one transaction
@@ -211,6 +215,7 @@ type run struct {
 	j       *journal
 	keys    *Keyring
 	crashed bool
+	settled bool
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -286,6 +291,9 @@ func (r *run) step(ctx context.Context, i int) error {
 	s := r.j.plan[i]
 	r.o.Progress(i, len(r.j.plan), s.Text)
 	if s.do.Fill != nil {
+		if err := r.settle(ctx, s.do.Fill); err != nil {
+			return err
+		}
 		if err := r.fill(ctx, s.Text, s.do.Fill); err != nil {
 			return err
 		}
@@ -300,6 +308,22 @@ func (r *run) step(ctx context.Context, i int) error {
 		return r.explain(ctx, s, err)
 	}
 	return r.mark("noted " + s.Text)
+}
+
+// settle waits once, before the first fill whose work an older writer would undo. One who leaves a default
+// out does no harm.
+func (r *run) settle(ctx context.Context, f *fill) error {
+	if r.settled || r.m.Fresh || f.Kind == fillDefault || r.o.Settle <= 0 {
+		return nil
+	}
+	r.settled = true
+	r.o.Progress(0, 0, "servers that run the app as it was are given time to notice")
+	select {
+	case <-time.After(r.o.Settle):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // fill works off a fill in batches, from the journal's cursor on.

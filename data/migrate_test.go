@@ -699,3 +699,44 @@ func TestConvert(t *testing.T) {
 		}
 	}
 }
+
+// Beside a server that runs, what it does not know to keep is computed once it had time to notice: what it
+// writes until then is not missed.
+func TestWhatAnOlderServerWritesIsNotMissed(t *testing.T) {
+	t.Parallel()
+	old := appOf(t, `  people: {fields: {name: {type: text, max: 9}}}`)
+	next := appOf(t, `  people: {fields: {name: {type: text, max: 9, ci: true, unique: true}, kind: {type: text, default: x}}}`)
+	eng := openSQLite(t)
+	migrate(t, old, eng, ApplyOptions{})
+	put(t, old, eng, "people", map[string]Value{"name": expr.TextOf("A")})
+	m, err := Plan(t.Context(), next, eng, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := 0
+	err = m.Apply(t.Context(), eng, ApplyOptions{Settle: time.Millisecond, Progress: func(_, _ int, text string) {
+		if strings.Contains(text, "given time") {
+			waited++
+			put(t, old, eng, "people", map[string]Value{"id": expr.TextOf(recordID(7)), "name": expr.TextOf("B")})
+		}
+	}})
+	if err != nil || waited != 1 {
+		t.Fatalf("%v, waited %d times", err, waited)
+	}
+	c, _ := next.Collection("people")
+	name, _ := c.Field("name")
+	rows := 0
+	stmt, err := eng.Prepare(&driver.Query{From: c, Limit: -1, Sort: byIDs, Cols: []driver.Col{{Ord: name.FoldOrd}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = eng.Rows(t.Context(), stmt, nil, func(cols driver.Columns) error {
+		if rows++; cols.Null(0) {
+			t.Error("a record was missed")
+		}
+		return nil
+	})
+	if err != nil || rows != 2 {
+		t.Errorf("%d rows, %v", rows, err)
+	}
+}

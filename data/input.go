@@ -191,6 +191,9 @@ func (p *problems) limits(f *spec.Field, t spec.FieldType, v Value, at spot) Val
 		p.add(at.pointer(), code, message)
 		return Value{}
 	}
+	if !utf8.ValidString(v.Text()) { // only Go code can send such a text
+		return wrong("type", "must be UTF-8")
+	}
 	switch t {
 	case spec.Text:
 		return p.text(f, v.Text(), at, f.Type == spec.List)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -438,5 +439,15 @@ func TestReferencesTellNothingToWhoMayNot(t *testing.T) {
 		if there, not := said(closed), said(none); !slices.Equal(there, not) {
 			h.t.Errorf("there: %q\nnot there: %q", there, not)
 		}
+	})
+}
+
+// Go code can send what no parser lets through.
+func TestTextMustBeUTF8(t *testing.T) {
+	onEach(t, computed, func(h *house) {
+		n := doc.NewObject()
+		n.Set("title", doc.NewString("\xe9t\xe9"))
+		_, err := h.Create(h.ctx, nobody, "ones", n, data.WriteOptions{})
+		wantKind(h.t, err, fault.Invalid, "/title type")
 	})
 }

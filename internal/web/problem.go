@@ -138,10 +138,14 @@ func Report(w http.ResponseWriter, r *http.Request, err error) {
 		slog.Int("status", Status(err)), slog.Any("error", err))
 }
 
-// ours says whether the server failed: not when the client did, or has gone.
+// ours says whether the server failed: not when the client did, or has gone, nor when it was turned away with
+// nothing wrong (too many ask, a newer schema was applied).
 func ours(r *http.Request, err error) bool {
 	k := kind(err)
-	return sorts[k].status >= 500 && k != fault.Capability && k != fault.Lacking && !errors.Is(r.Context().Err(), context.Canceled)
+	if sorts[k].status < 500 || k == fault.Capability || k == fault.Lacking || errors.Is(r.Context().Err(), context.Canceled) {
+		return false
+	}
+	return k != fault.Unavailable || errors.Unwrap(err) != nil
 }
 
 var (

@@ -596,3 +596,15 @@ func TestLargeAnswersAreBounded(t *testing.T) {
 		t.Errorf("when the slow ones are gone: %d", again.Code)
 	}
 }
+
+// Who is turned away while nothing is wrong fills no log with errors.
+func TestTurnedAwayIsNoError(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	if ours(r, fault.New(fault.Unavailable, "too many")) {
+		t.Error("nothing was wrong")
+	}
+	if !ours(r, &fault.Error{Kind: fault.Unavailable, Msg: "the database is away", Err: io.ErrUnexpectedEOF}) || !ours(r, fault.New(fault.Internal, "x")) {
+		t.Error("something was wrong")
+	}
+}

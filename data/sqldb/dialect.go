@@ -31,6 +31,9 @@ type Dialect interface {
 	ScaledDecimals() bool
 	// Lateral says that a table expression may look at those before it.
 	Lateral() bool
+	// OrderedLegs says that the members of a union may have an order and a limit of their own, without which
+	// they are not read from an index in order.
+	OrderedLegs() bool
 	// EndOfTexts says that AfterTexts can be bound; without it every prefix is looked for by StartsWith.
 	EndOfTexts() bool
 	// Lock ends a query whose rows are to be locked; "" where writers are alone anyway.

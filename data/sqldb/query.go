@@ -257,7 +257,15 @@ func (t *translation) list() {
 			t.w.Write(" UNION ALL ")
 		}
 		t.out = t.out[:0]
-		t.leg(l, len(legs) > 1)
+		if len(legs) == 1 || !t.d.OrderedLegs() {
+			t.leg(l, len(legs) > 1)
+			continue
+		}
+		t.w.Write("(")
+		t.leg(l, true)
+		t.orderBy(row)
+		t.limit(t.q.Limit)
+		t.w.Write(")")
 	}
 	if len(legs) == 1 {
 		t.orderBy(row)

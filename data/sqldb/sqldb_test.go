@@ -24,6 +24,7 @@ func (plain) Direction(desc, _ bool) string {
 	return map[bool]string{false: " ASC", true: " DESC"}[desc]
 }
 func (plain) Lateral() bool                       { return false }
+func (plain) OrderedLegs() bool                   { return false }
 func (plain) EndOfTexts() bool                    { return true }
 func (plain) Sum(w *SQL, column Piece)            { w.Write("sum(", column, ")") }
 func (plain) Same() string                        { return "<=>" }
@@ -91,6 +92,7 @@ type other struct{ plain }
 func (other) Placeholder(n int) string { return "$" + itoa(n) }
 func (other) Numbered() bool           { return true }
 func (other) Lateral() bool            { return true }
+func (other) OrderedLegs() bool        { return true }
 func (other) EndOfTexts() bool         { return false }
 func (other) Argument(n int, kind, elem expr.Kind) string {
 	if kind == expr.List {
@@ -115,6 +117,9 @@ func TestArguments(t *testing.T) {
 	}{
 		{"a page", driver.Query{Sort: []driver.Key{{Ord: 4}, {Ord: 0}}, Limit: 2, After: &driver.After{Args: []int{0, 1}, Null: []bool{false, false}}},
 			"SELECT r.`id` FROM `things` r WHERE (r.`name` >= $1:text AND (r.`name` > $1:text OR (r.`name` = $1:text AND r.`id` > $2:text))) ORDER BY r.`name` ASC NULLS SMALLEST, r.`id` ASC LIMIT $3:int"},
+		{"a page with nulls behind it", driver.Query{Sort: []driver.Key{{Ord: 4, Desc: true}}, Limit: 1, After: &driver.After{Args: []int{0}, Null: []bool{false}}},
+			"(SELECT r.`id`, r.`name` FROM `things` r WHERE r.`name` IS NULL ORDER BY r.`name` DESC NULLS SMALLEST LIMIT $1:int) UNION ALL " +
+				"(SELECT r.`id`, r.`name` FROM `things` r WHERE r.`name` < $2:text ORDER BY r.`name` DESC NULLS SMALLEST LIMIT $1:int) ORDER BY 2 DESC NULLS SMALLEST LIMIT $1:int"},
 		{"a list of decimals", driver.Query{Where: in(expr.OpIn, 5, expr.List, expr.Decimal), Limit: -1}, "SELECT r.`id` FROM `things` r WHERE (r.`cost` in($1:decimals))"},
 		{"the last of each", driver.Query{Sort: []driver.Key{{Ord: 0}}, Limit: -1, Per: &driver.Per{Arg: 0, Ord: 4, Limit: 1}},
 			"SELECT p.`value`, r.`id` FROM items($1:texts) p CROSS JOIN LATERAL (SELECT k.* FROM `things` k WHERE k.`name` = p.`value` ORDER BY k.`id` ASC LIMIT $2:int) r ORDER BY p.`value`, r.`id` ASC"},

@@ -29,6 +29,7 @@ func (dialect) Same() string         { return "IS" }
 func (dialect) RowValues() bool      { return true }
 func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return false }
+func (dialect) OrderedLegs() bool    { return false }
 func (dialect) EndOfTexts() bool     { return true } // a blob
 func (dialect) Lock() string         { return "" }
 

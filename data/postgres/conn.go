@@ -291,9 +291,8 @@ func cloned(row [][]byte) [][]byte {
 	return row
 }
 
-// answer asks a prepared query and gives its rows to yield.
-func (c *conn) answer(ctx context.Context, begin *prepared, s *stmt, args []expr.Value, yield func(driver.Columns) error) (refused, err error) {
-	st := s.For(args)
+// ask asks a statement with these arguments and gives its rows to yield, whose error is refused.
+func (c *conn) ask(ctx context.Context, begin *prepared, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) (refused, err error) {
 	p, err := c.prepare(ctx, st.SQL)
 	if err != nil {
 		return nil, err

@@ -8,8 +8,11 @@ import (
 	"github.com/bluell/plinth/expr"
 )
 
-// dialect is PostgreSQL's SQL.
-type dialect struct{}
+// dialect is PostgreSQL's SQL, with a limit that is the same for all who ask where it is fixed.
+type dialect struct {
+	limit int64
+	fixed bool
+}
 
 func (dialect) Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
@@ -47,7 +50,13 @@ func (dialect) OrderedLegs() bool    { return true }
 func (dialect) EndOfTexts() bool     { return false }
 func (dialect) Lock() string         { return " FOR UPDATE" }
 
-func (dialect) Limit(w *sqldb.SQL, n sqldb.Piece) { w.Write(n) }
+func (d dialect) Limit(w *sqldb.SQL, n sqldb.Piece) {
+	if d.fixed {
+		w.Write(strconv.FormatInt(d.limit, 10))
+	} else {
+		w.Write(n)
+	}
+}
 
 func (dialect) Length(w *sqldb.SQL, text sqldb.Piece) { w.Write("char_length(", text, ")") }
 

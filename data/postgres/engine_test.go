@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,8 +25,17 @@ import (
 func TestQueryInsideRows(t *testing.T) {
 	t.Parallel()
 	e, _ := empty(t)
-	fill(t, e, 5)
-	all, get := prepare(t, e, ids(nil)), prepare(t, e, one())
+	title := func(n int) string { return strings.Repeat(string(rune('a'+n)), 5000) }
+	for n := range 5 {
+		r := post(n + 1)
+		r[postTitle] = expr.TextOf(title(n))
+		if err := insert(e, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := ids(nil)
+	q.Cols = append(q.Cols, driver.Col{Ord: postTitle})
+	all, get := prepare(t, e, q), prepare(t, e, one())
 	nested := func(r driver.Reader) error {
 		var seen []string
 		err := r.Rows(context.Background(), all, nil, func(c driver.Columns) error {
@@ -35,8 +46,8 @@ func TestQueryInsideRows(t *testing.T) {
 					return fmt.Errorf("inside: %q, %w", inner, err)
 				}
 			}
-			if string(c.Text(0)) != first {
-				return fmt.Errorf("%q became %q", first, c.Text(0))
+			if want := title(len(seen)); string(c.Text(0)) != first || string(c.Text(1)) != want {
+				return fmt.Errorf("%q became %q with %.10q, want %.10q", first, c.Text(0), c.Text(1), want)
 			}
 			seen = append(seen, first)
 			return nil
@@ -153,6 +164,58 @@ func TestChangedByAnother(t *testing.T) {
 	}
 }
 
+// TestChangedMeanwhile: in the middle of a transaction a statement cannot be prepared anew: a write is to
+// be run again, and a reader is told to ask again.
+func TestChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	first, address := empty(t)
+	if err := first.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: driver.Table{Name: "others", Columns: tableOf(posts).Columns}}); err != nil {
+		t.Fatal(err)
+	}
+	e, other := open(t, address+" pool_max_conns=1"), open(t, address)
+	q := ids(nil)
+	q.Cols = append(q.Cols, driver.Col{Ord: postScore})
+	s := prepare(t, e, q)
+	others := *posts
+	others.Name = "others"
+	begin := prepare(t, e, &driver.Query{From: &others, Cols: q.Cols, Sort: byID, Limit: -1})
+	read := func(kind expr.Kind) func(r driver.Reader) error {
+		return func(r driver.Reader) error {
+			if err := r.Rows(context.Background(), begin, nil, func(driver.Columns) error { return nil }); err != nil {
+				return err
+			}
+			for _, step := range []driver.Step{{Kind: driver.DropColumn, Column: driver.Column{Name: "score"}}, {Kind: driver.AddColumn, Column: driver.Column{Name: "score", Kind: kind}}} {
+				step.Table = "posts"
+				if err := other.Apply(context.Background(), step); err != nil {
+					return err
+				}
+			}
+			_, err := texts(r, s)
+			return err
+		}
+	}
+	if _, err := texts(e, s); err != nil { // prepared on the one connection
+		t.Fatal(err)
+	}
+	if err := e.Read(context.Background(), read(expr.Text)); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a reader: %v", err)
+	}
+	if _, err := texts(e, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Write(context.Background(), func(tx driver.Tx) error { return read(expr.Int)(tx) }); !fault.Is(err, fault.Retry) {
+		t.Errorf("a write: %v", err)
+	}
+	err := e.Write(context.Background(), func(tx driver.Tx) error {
+		_, err := texts(tx, begin)
+		_, again := texts(tx, s)
+		return errors.Join(err, again)
+	})
+	if err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
 // TestCancelled: a caller who leaves ends his question, and the connection serves the next.
 func TestCancelled(t *testing.T) {
 	t.Parallel()
@@ -257,6 +320,29 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestLimits: the first limits of a query stand in its text, and every one is kept to.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	e, _ := empty(t)
+	fill(t, e, 20)
+	q := ids(nil)
+	q.Limit = 0
+	s := prepare(t, e, q)
+	written := 0
+	for _, n := range []int{3, 1, 0, 19, 2, 4, 5, 6, 7, 8, 9, 20, 21, 3} {
+		got, err := texts(e, s, expr.IntOf(int64(n)))
+		if err != nil || len(got) != min(n, 20) {
+			t.Errorf("%d of at most %d (%v)", len(got), n, err)
+		}
+		if strings.HasSuffix(postgres.TextFor(s, expr.IntOf(int64(n))), fmt.Sprint(" LIMIT ", n)) {
+			written++
+		}
+	}
+	if written != 9 {
+		t.Errorf("%d limits are written out, want the first 8 and one of them again", written)
+	}
+}
+
 // TestStatements: what is told is what would be done, step after step, and nothing is.
 func TestStatements(t *testing.T) {
 	t.Parallel()
@@ -316,23 +402,28 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestCloseWaits: a write under way is carried through.
+// TestCloseWaits: a write under way is carried through first.
 func TestCloseWaits(t *testing.T) {
 	t.Parallel()
 	e, address := empty(t)
+	var written atomic.Bool
 	begun, closed := make(chan struct{}), make(chan error)
 	go func() {
 		<-begun
-		closed <- e.Close()
+		err := e.Close()
+		if !written.Load() {
+			err = errors.New("closed before the write was done")
+		}
+		closed <- err
 	}()
 	err := e.Write(context.Background(), func(tx driver.Tx) error {
 		close(begun)
-		for !errors.Is(e.Read(context.Background(), func(driver.Reader) error { return nil }), fault.New(fault.Unavailable, "")) {
-			if fault.Is(e.Check(context.Background()), fault.Unavailable) {
-				break
-			}
+		for !fault.Is(e.Check(context.Background()), fault.Unavailable) {
+			runtime.Gosched()
 		}
-		return tx.Insert(posts, post(1))
+		err := tx.Insert(posts, post(1))
+		written.Store(true)
+		return err
 	})
 	if err := errors.Join(err, <-closed); err != nil {
 		t.Error(err)

@@ -44,13 +44,10 @@ func (s *stmt) Explain(ctx context.Context, args []expr.Value) (driver.Explanati
 	if err != nil {
 		return x, during(ctx, "explain", err)
 	}
-	st := s.For(args)
-	explained := &stmt{e: s.e}
-	copied := *st
-	copied.SQL, copied.Endless = "EXPLAIN (FORMAT JSON) "+st.SQL, nil
-	explained.Statement = &copied
+	explained := *s.statement(args)
+	explained.SQL = "EXPLAIN (FORMAT JSON) " + explained.SQL
 	var text []byte
-	_, err = c.answer(ctx, nil, explained, args, func(row driver.Columns) error {
+	_, err = c.ask(ctx, nil, &explained, args, func(row driver.Columns) error {
 		text = slices.Clone(row.(*columns).raw[0])
 		return nil
 	})
@@ -91,7 +88,7 @@ func (s *stmt) look(x *driver.Explanation, n *node, table string, indexes map[st
 		if !slices.Contains(x.Indexes, index.name) {
 			x.Indexes = append(x.Indexes, index.name)
 		}
-		whole = s.filters && !strings.Contains(table, "$") && !strings.Contains(n.Cond, index.first)
+		whole = s.q.Where != nil && !strings.Contains(table, "$") && !strings.Contains(n.Cond, index.first)
 	}
 	if whole && !slices.Contains(x.Scans, table) {
 		x.Scans = append(x.Scans, table)

@@ -1,6 +1,11 @@
 package postgres
 
-import "time"
+import (
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+)
 
 // Idle waits until no connection is in use.
 func (e *Engine) Idle() {
@@ -8,3 +13,6 @@ func (e *Engine) Idle() {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// TextFor is the statement that these arguments are asked with.
+func TextFor(s driver.Stmt, args ...expr.Value) string { return s.(*stmt).statement(args).SQL }

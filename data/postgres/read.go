@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"maps"
+	"sync/atomic"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
@@ -12,17 +14,61 @@ import (
 type stmt struct {
 	*sqldb.Statement
 	e       *Engine
-	filters bool // it asks for some rows of its table only
+	q       *driver.Query
+	served  *served
+	limit   int // index of the argument that is a limit; -1: none
+	limited atomic.Pointer[map[int64]*sqldb.Statement]
 }
 
 func (s *stmt) Text() string { return s.SQL }
 
 func (e *Engine) Prepare(q *driver.Query) (driver.Stmt, error) {
-	s, err := sqldb.Translate(dialect{}, e.served().collections, q)
+	app := e.served()
+	st, err := sqldb.Translate(dialect{}, app.collections, q)
 	if err != nil {
 		return nil, err
 	}
-	return &stmt{s, e, q.Where != nil}, nil
+	s := &stmt{Statement: st, e: e, q: q, served: app, limit: q.Limit}
+	if q.Per != nil {
+		s.limit = q.Per.Limit
+	}
+	return s, nil
+}
+
+// fixedLimits is how many limits of one query are written into its text, each a statement of its own.
+const fixedLimits = 8
+
+// statement is the statement for these arguments. A limit that is an argument is not known to the server
+// when it plans once for all, so it would plan anew each time (a fifth of a list's time): the limits that
+// are asked for first are written out.
+func (s *stmt) statement(args []expr.Value) *sqldb.Statement {
+	st := s.Statement
+	if s.limit >= 0 && s.limit < len(args) {
+		if fixed := s.fixed(args[s.limit].Int()); fixed != nil {
+			st = fixed
+		}
+	}
+	return st.For(args)
+}
+
+// fixed is the statement with a limit in its text; nil where there are enough of those.
+func (s *stmt) fixed(limit int64) *sqldb.Statement {
+	have := s.limited.Load()
+	if have != nil {
+		if st := (*have)[limit]; st != nil || len(*have) >= fixedLimits {
+			return st
+		}
+	}
+	st, err := sqldb.Translate(dialect{limit: limit, fixed: true}, s.served.collections, s.q)
+	if err != nil {
+		return nil
+	}
+	more := map[int64]*sqldb.Statement{limit: st}
+	if have != nil {
+		maps.Copy(more, *have)
+	}
+	s.limited.CompareAndSwap(have, &more) // who comes second does it again another time
+	return st
 }
 
 // Rows asks without BEGIN and COMMIT: a statement is a snapshot of its own.
@@ -31,7 +77,7 @@ func (e *Engine) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yie
 	if err != nil {
 		return err
 	}
-	alone := session{e: e, c: c}
+	alone := session{e: e, c: c, reads: true}
 	defer alone.end(rollback)
 	return alone.query(ctx, s, args, yield)
 }
@@ -49,7 +95,7 @@ func (e *Engine) Read(ctx context.Context, fn func(driver.Reader) error) error {
 	if err != nil {
 		return err
 	}
-	r := &reader{session{e: e, c: c, begin: beginRead}}
+	r := &reader{session{e: e, c: c, reads: true, begin: beginRead}}
 	defer r.end(commit)
 	return fn(r)
 }

@@ -21,6 +21,7 @@ type session struct {
 	e      *Engine
 	c      *conn  // nil when it is over
 	begin  string // begins the transaction, with its first statement; "" when it has begun, or there is none
+	reads  bool   // nobody runs it again
 	sent   bool   // a statement was answered
 	failed error  // the first error: the server refuses everything after it
 }
@@ -42,7 +43,7 @@ func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, 
 		}
 		var refused error
 		err := s.first(ctx, func(begin *prepared) (err error) {
-			refused, err = s.c.answer(ctx, begin, own, args, func(cols driver.Columns) error {
+			refused, err = s.c.ask(ctx, begin, own.statement(args), args, func(cols driver.Columns) error {
 				s.sent = true
 				return yield(cols)
 			})
@@ -109,7 +110,13 @@ func (s *session) fail(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if stale(err) {
+		_ = s.c.pg.Close(ctx) // what is run again prepares its statements anew
+	}
 	s.failed = during(ctx, op, err)
+	if f, ok := s.failed.(*fault.Error); ok && s.reads && f.Kind == fault.Retry {
+		f.Kind, f.Msg = fault.Unavailable, f.Msg+": try again"
+	}
 	return s.failed
 }
 

@@ -41,7 +41,7 @@ func (t *tx) commit() error {
 		return nil
 	case err == nil:
 		return fault.New(fault.Internal, "the transaction was undone by the database: %s", tag)
-	case t.id == 0, errors.As(err, &refused) && refused.Severity == "ERROR":
+	case t.id == 0, errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR":
 		return during(ctx, "commit", err)
 	}
 	return t.resolve(err)

@@ -70,7 +70,9 @@ func classify(op string, err error) error {
 		f.Kind, f.Msg = fault.TooLarge, "too large for this database"
 		return f
 	}
-	f.Kind, f.Msg = fault.Internal, ""
+	if e.SeverityUnlocalized == "ERROR" { // else the server has ended the connection
+		f.Kind, f.Msg = fault.Internal, ""
+	}
 	return f
 }
 

@@ -18,7 +18,7 @@ func TestClassify(t *testing.T) {
 		"57P01": fault.Unavailable, "57P03": fault.Unavailable, "08006": fault.Unavailable, "25006": fault.Unavailable, "28P01": fault.Unavailable,
 		"58030": fault.Unavailable, "54000": fault.TooLarge, "22003": fault.BadRequest, "XX001": fault.Internal, "42P01": fault.Internal, "0A000": fault.Internal,
 	} {
-		cause := &pgconn.PgError{Code: code, ConstraintName: "x", Message: "secret"}
+		cause := &pgconn.PgError{SeverityUnlocalized: "ERROR", Code: code, ConstraintName: "x"}
 		err := classify("read", cause)
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != want || !errors.Is(err, cause) {
@@ -30,6 +30,9 @@ func TestClassify(t *testing.T) {
 	}
 	if err := classify("read", io.ErrUnexpectedEOF); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("the network: %v", err)
+	}
+	if err := classify("read", &pgconn.PgError{SeverityUnlocalized: "FATAL", Code: "25P03"}); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("too long without a word: %v", err)
 	}
 	known := fault.New(fault.Conflict, "taken")
 	if err := classify("read", known); err != known {

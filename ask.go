@@ -3,15 +3,12 @@ package plinth
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"net/http"
-	"os"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/rest"
-	"github.com/bluell/plinth/internal/serve"
 )
 
 // Names of package data that callers of this package need.
@@ -87,7 +84,7 @@ func unserved(ctx context.Context, dir string, opts []Option) (*Plinth, error) {
 	if err != nil {
 		return nil, err
 	}
-	eng, err := engine(&o)
+	eng, err := o.engine(o.place(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +107,3 @@ type page struct {
 
 func (w *page) Header() http.Header    { return w.header }
 func (w *page) WriteHeader(status int) { w.status = status }
-
-// Logger writes text to a terminal and JSON to anything else.
-func Logger(f *os.File, level slog.Leveler) *slog.Logger { return serve.Logger(f, level) }
-
-// Terminal says whether somebody sits before f.
-func Terminal(f *os.File) bool { return serve.Terminal(f) }

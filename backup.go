@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -44,12 +45,13 @@ type About struct {
 	Engine  string    `json:"engine"`
 	Made    time.Time `json:"made"`
 	Version string    `json:"version"` // of Plinth
-	Files   int       `json:"files"`
+	Files   int       `json:"-"`       // uploads in it: counted as they are written and read
 }
 
 // Backup writes a backup of an app's database and uploads into a new file, while they are in use. The file
 // is there whole or not at all, and never written over another (Conflict). The database is as it was at one
-// moment; an upload that was deleted since may be missing. progress may be nil.
+// moment, and the uploads are read after it: only one that was deleted since that moment may be missing.
+// progress may be nil.
 func Backup(ctx context.Context, dir, file string, progress func(done, total int, text string), opts ...Option) (About, error) {
 	var about About
 	if progress == nil {
@@ -60,18 +62,23 @@ func Backup(ctx context.Context, dir, file string, progress func(done, total int
 	if err != nil {
 		return about, err
 	}
-	eng, err := engine(&o)
+	at := o.place(dir)
+	if o.openFile != nil && !there(at.file) {
+		return about, fault.New(fault.NotFound, "there is no database to back up")
+	}
+	eng, err := o.engine(at)
 	if err != nil {
 		return about, err
 	}
 	defer eng.Close()
-	f, err := os.CreateTemp(filepath.Dir(file), ".backup-*")
+	removeAged(filepath.Dir(file), growing)
+	f, err := os.CreateTemp(filepath.Dir(file), ".plinth-backup-*")
 	if err != nil {
 		return about, unwritten(err)
 	}
 	defer os.Remove(f.Name())
 	b := &backup{f: f, w: tar.NewWriter(f), now: o.clock().UTC()}
-	about, err = b.write(ctx, dir, app, eng, progress)
+	about, err = b.write(ctx, at.uploads, app, eng, progress)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -104,16 +111,11 @@ type backup struct {
 	f    *os.File
 	w    *tar.Writer // to f
 	now  time.Time
-	sums []string
+	sums strings.Builder
 }
 
-func (b *backup) write(ctx context.Context, dir string, app *spec.App, eng driver.Engine, progress func(int, int, string)) (About, error) {
+func (b *backup) write(ctx context.Context, uploads string, app *spec.App, eng driver.Engine, progress func(int, int, string)) (About, error) {
 	about := About{Format: backupFormat, App: app.Name, Engine: eng.Name(), Made: b.now, Version: Version()}
-	uploads, err := uploaded(filepath.Join(dir, "data", "files"))
-	if err != nil {
-		return about, err
-	}
-	about.Files = len(uploads)
 	text, err := json.Marshal(about)
 	if err != nil {
 		return about, err
@@ -124,16 +126,24 @@ func (b *backup) write(ctx context.Context, dir string, app *spec.App, eng drive
 	if err := b.database(ctx, eng, progress); err != nil {
 		return about, err
 	}
-	for i, name := range uploads {
+	names, err := uploaded(uploads)
+	if err != nil {
+		return about, err
+	}
+	for i, name := range names {
 		if err := ctx.Err(); err != nil {
 			return about, err
 		}
-		if err := b.file(filepath.Join(dir, "data", "files"), name); err != nil {
+		in, err := b.file(uploads, name)
+		if err != nil {
 			return about, err
 		}
-		progress(i+1, len(uploads), "files")
+		if in {
+			about.Files++
+		}
+		progress(i+1, len(names), "files")
 	}
-	sums := strings.Join(b.sums, "\n") + "\n"
+	sums := b.sums.String()
 	if err := b.entry(entrySums, int64(len(sums)), strings.NewReader(sums)); err != nil {
 		return about, err
 	}
@@ -172,7 +182,7 @@ func (b *backup) database(ctx context.Context, eng driver.Engine, progress func(
 	if _, err := b.f.WriteAt(head.Bytes(), start-block); err != nil {
 		return err
 	}
-	b.sums = append(b.sums, hex.EncodeToString(sum.Sum(nil))+"  "+entryData)
+	b.sums.WriteString(sumLine(sum, entryData))
 	return nil
 }
 
@@ -196,20 +206,21 @@ func uploaded(dir string) ([]string, error) {
 	return names, err
 }
 
-func (b *backup) file(dir, name string) error {
+// file writes an upload; it reports whether it is still there.
+func (b *backup) file(dir, name string) (bool, error) {
 	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // deleted meanwhile
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
-	return b.entry(entryFiles+name, info.Size(), f)
+	return true, b.entry(entryFiles+name, info.Size(), f)
 }
 
 // entry writes one entry and remembers its sum.
@@ -223,6 +234,11 @@ func (b *backup) entry(name string, size int64, r io.Reader) error {
 	if err == nil && n != size {
 		err = fmt.Errorf("%s became shorter while it was read", name)
 	}
-	b.sums = append(b.sums, hex.EncodeToString(sum.Sum(nil))+"  "+name)
+	b.sums.WriteString(sumLine(sum, name))
 	return err
+}
+
+// sumLine is the line of an entry in the sums.
+func sumLine(sum hash.Hash, name string) string {
+	return hex.EncodeToString(sum.Sum(nil)) + "  " + name + "\n"
 }

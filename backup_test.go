@@ -20,10 +20,7 @@ func TestBackupRestore(t *testing.T) {
 	elsewhere := t.TempDir()
 	t.Setenv("TMPDIR", filepath.Join(elsewhere, "not there"))
 	at := func(dir string) plinth.Option {
-		return plinth.On(func() (*sqlite.Engine, error) { return opened(filepath.Join(dir, "data", "plinth.db")) })
-	}
-	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
-		t.Fatal(err)
+		return plinth.OnFile(filepath.Join(dir, "data", "plinth.db"), opened)
 	}
 	p, err := plinth.Open(t.Context(), dir, at(dir), key)
 	if err != nil {
@@ -49,7 +46,7 @@ func TestBackupRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		about, err := plinth.Restore(t.Context(), f, other, opened, o)
+		about, err := plinth.Restore(t.Context(), f, other, o, plinth.OnFile("", opened))
 		if err == nil && about.Engine != "sqlite" {
 			t.Errorf("%+v", about)
 		}
@@ -73,7 +70,7 @@ func TestBackupRestore(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Errorf("%d records, %v", len(list), err)
 	}
-	left, _ := filepath.Glob(filepath.Join(elsewhere, ".backup-*"))
+	left, _ := filepath.Glob(filepath.Join(elsewhere, ".*backup-*"))
 	if len(left) > 0 {
 		t.Errorf("left behind: %s", left)
 	}

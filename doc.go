@@ -2,8 +2,8 @@
 // place that wires: it reads the app, collects what the rooms keep for themselves, opens the
 // database, and puts the doors before it.
 //
-//	p, err := plinth.Open(ctx, "myapp", plinth.On(func() (*sqlite.Engine, error) {
-//		return sqlite.Open("myapp/data/plinth.db", sqlite.Options{})
+//	p, err := plinth.Open(ctx, "myapp", plinth.OnFile("", func(file string) (*sqlite.Engine, error) {
+//		return sqlite.Open(file, sqlite.Options{})
 //	}))
 //	if err != nil {
 //		return err

@@ -29,20 +29,6 @@ func (p *Plinth) whileFit(next http.Handler) http.Handler {
 	})
 }
 
-// watching looks at the schema from time to time.
-func (p *Plinth) watching(ctx context.Context) {
-	tick := time.NewTicker(fitEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			p.look(ctx)
-		}
-	}
-}
-
 // look compares the schema. With Dev the app file is read again when it changed, and as long as a saved one
 // waits for its schema.
 func (p *Plinth) look(ctx context.Context) {

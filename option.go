@@ -20,7 +20,8 @@ type options struct {
 	env   func(string) (string, bool)
 	tell  func(string)
 
-	orphans bool
+	file     string // OnFile
+	openFile func(file string) (driver.Engine, error)
 }
 
 func choose(opts []Option) options {
@@ -37,18 +38,32 @@ func choose(opts []Option) options {
 	return o
 }
 
-// On says which database the app is on. It is opened when the app file and the key were found good,
-// and closed with the app.
-func On[E driver.Engine](open func() (E, error)) Option {
+// OnFile says which file the app's database is in: data/plinth.db in the app's folder when it is "". Its
+// uploads stand beside it: in data/files for data/plinth.db, in FILE-files for any other FILE. Serve removes those
+// that no record has named for a day. Whoever has it open keeps Restore from replacing it. It is opened when the app file and
+// the key were found good, and closed with the app.
+func OnFile[E driver.Engine](file string, open func(file string) (E, error)) Option {
 	return func(o *options) {
-		o.open = func() (driver.Engine, error) {
-			eng, err := open()
-			if err != nil {
-				return nil, err
-			}
-			return eng, nil
+		o.file, o.openFile = file, func(file string) (driver.Engine, error) {
+			return engineOf(open(file))
 		}
 	}
+}
+
+// On says which database the app is on, when it is in no file of its own. Uploads are in data/files of the app's
+// folder; what no record names stays there, because another database may name it.
+func On[E driver.Engine](open func() (E, error)) Option {
+	return func(o *options) {
+		o.openFile, o.open = nil, func() (driver.Engine, error) { return engineOf(open()) }
+	}
+}
+
+// engineOf is no engine where there is an error: a nil E would be one.
+func engineOf[E driver.Engine](eng E, err error) (driver.Engine, error) {
+	if err != nil {
+		return nil, err
+	}
+	return eng, nil
 }
 
 // WithClock replaces time.Now.
@@ -65,10 +80,6 @@ func WithEnv(env func(string) (string, bool)) Option { return func(o *options) {
 
 // Telling replaces the log as the place for what a developer should read: what a reload found, hints.
 func Telling(tell func(text string)) Option { return func(o *options) { o.tell = tell } }
-
-// RemovingOrphans lets Run remove uploads that no record has named for a day. It is for the one database
-// that the uploads of the folder belong to: another knows nothing of their records.
-func RemovingOrphans() Option { return func(o *options) { o.orphans = true } }
 
 // Dev is for the machine of a developer: a key is made when there is none, safe schema steps are
 // applied, an empty database gets the records of seed/, and Run follows the app file.

@@ -10,10 +10,17 @@ const (
 	orphansEvery = time.Hour
 )
 
-// removeOrphans removes uploads that no record names: a crash between the storing of a file and the
+// removeOrphans removes uploads that no record names, as far as it can.
+func (p *Plinth) removeOrphans(ctx context.Context) {
+	if err := p.orphans(ctx); err != nil && ctx.Err() == nil {
+		p.o.log.Warn("uploads that no record names could not be removed", "error", err)
+	}
+}
+
+// orphans removes uploads that no record names: a crash between the storing of a file and the
 // commit of its record, or after a deletion, leaves them. It looks for the old files first and asks then
 // which are in use; when anything cannot be read, nothing is removed.
-func (p *Plinth) removeOrphans(ctx context.Context) error {
+func (p *Plinth) orphans(ctx context.Context) error {
 	orphans := map[string]bool{}
 	err := p.files.Older(ctx, time.Now().Add(-orphanAge), func(key string) error {
 		orphans[key] = true

@@ -48,7 +48,7 @@ func TestOrphans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.removeOrphans(t.Context()); err != nil {
+	if err := p.orphans(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range kept {

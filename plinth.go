@@ -21,6 +21,7 @@ import (
 // Plinth is an open app. It is safe for concurrent use.
 type Plinth struct {
 	dir    string
+	at     place
 	o      options
 	secret []byte
 	eng    driver.Engine
@@ -67,11 +68,12 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 	if err != nil {
 		return nil, err
 	}
-	eng, err := engine(&o)
+	at := o.place(dir)
+	eng, err := o.engine(at)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plinth{dir: dir, o: o, secret: key, eng: eng}
+	p := &Plinth{dir: dir, at: at, o: o, secret: key, eng: eng}
 	if made {
 		err = p.keepKey(ctx, app)
 	}
@@ -94,7 +96,7 @@ func (p *Plinth) start(ctx context.Context, app *spec.App) error {
 	if err := p.settle(ctx, m); err != nil {
 		return err
 	}
-	if p.files, err = files.Open(filepath.Join(p.dir, "data", "files")); err != nil {
+	if p.files, err = files.Open(p.at.uploads); err != nil {
 		return err
 	}
 	s, err := p.wire(ctx, app)
@@ -117,13 +119,6 @@ func load(dir string, o *options) (*spec.App, error) {
 		}
 	}
 	return app, nil
-}
-
-func engine(o *options) (driver.Engine, error) {
-	if o.open == nil {
-		return nil, fault.New(fault.Invalid, "no database is chosen: give plinth.On(...)")
-	}
-	return o.open()
 }
 
 // wire puts the doors before the database of an app.

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,43 +15,44 @@ import (
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/files"
 )
 
 // RestoreOptions come with Restore.
 type RestoreOptions struct {
-	Database  string // the file of the database; data/plinth.db in the app's folder when it is ""
-	AllowLoss bool   // replace a database that is there
+	AllowLoss bool // replace the database and the uploads that are there
 	Progress  func(done, total int, text string)
 }
 
-// Restore puts the database and the uploads of a backup into an app's folder. It is unpacked beside them,
-// compared with its sums, and its database opened by open and looked through, before anything is replaced.
-// Where there is a database already it is a Conflict, unless its loss is allowed. Nobody may use the database
-// meanwhile. The key is not in a backup.
-func Restore[E driver.Engine](ctx context.Context, backup io.Reader, dir string, open func(file string) (E, error), o RestoreOptions) (About, error) {
-	path := o.Database
-	if path == "" {
-		path = filepath.Join(dir, "data", "plinth.db")
+// Restore puts the database and the uploads of a backup in the place that OnFile names; another database
+// and its uploads are not touched. Each is unpacked beside its place, both are compared with their sums, and the
+// database is opened and looked through, before anything is replaced. Then both are replaced: when that is cut
+// off, whoever opens the database next finishes it. Where there is a database or an upload already it is a
+// Conflict, unless its loss is allowed, and always when somebody has the database open. The key is not in a backup.
+func Restore(ctx context.Context, backup io.Reader, dir string, r RestoreOptions, opts ...Option) (About, error) {
+	o := choose(opts)
+	if o.openFile == nil {
+		return About{}, fault.New(fault.Capability, "a backup is restored to a database in a file: give plinth.OnFile(...)")
 	}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.MkdirAll(filepath.Join(dir, "data"), 0o700)); err != nil {
-		return About{}, unrestored(err)
-	}
-	if _, err := os.Stat(path); err == nil && !o.AllowLoss {
-		return About{}, fault.New(fault.Conflict, "there is a database already: restoring would lose its data; allow it with --allow-loss")
-	}
-	next, err := os.MkdirTemp(filepath.Dir(path), ".restore-*")
+	at := o.place(dir)
+	release, err := at.own()
 	if err != nil {
-		return About{}, unrestored(err)
+		return About{}, err
 	}
-	defer os.RemoveAll(next)
-	about, err := unpack(ctx, backup, next, o.Progress)
+	defer release()
+	if !r.AllowLoss {
+		if err := at.vacant(); err != nil {
+			return About{}, err
+		}
+	}
+	about, err := at.unpack(ctx, backup, r.Progress)
 	if err == nil {
-		err = sound(ctx, about, func() (driver.Engine, error) { return open(filepath.Join(next, entryData)) })
+		err = sound(ctx, about, func() (driver.Engine, error) { return o.openFile(at.nextFile()) })
 	}
 	if err != nil {
-		return about, err
+		return about, errors.Join(err, at.clear())
 	}
-	return about, replace(next, path, filepath.Join(dir, "data", "files"))
+	return about, at.replace()
 }
 
 // sound opens the database of a backup and looks it through.
@@ -64,50 +64,21 @@ func sound(ctx context.Context, about About, open func() (driver.Engine, error))
 	if name := eng.Name(); name != about.Engine {
 		err = fault.New(fault.Capability, "the backup was made on %s: it cannot be restored to %s", about.Engine, name)
 	} else {
-		err = eng.Check(ctx)
+		err = eng.Verify(ctx)
 	}
 	return errors.Join(err, eng.Close())
 }
 
-// replace puts what was unpacked in its place. What was there is moved aside first, whole, and removed
-// at the end: whenever this is cut off, no log of the one database stands beside the other.
-func replace(next, path, uploads string) error {
-	old := next + ".old"
-	if err := os.Mkdir(old, 0o700); err != nil {
-		return cannotReplace(err)
-	}
-	moves := [][2]string{
-		{path + "-wal", filepath.Join(old, "wal")},
-		{path + "-shm", filepath.Join(old, "shm")},
-		{path, filepath.Join(old, "database")},
-		{uploads, filepath.Join(old, "files")},
-		{filepath.Join(next, "files"), uploads},
-		{filepath.Join(next, "database"), path},
-	}
-	for _, m := range moves {
-		if err := os.Rename(m[0], m[1]); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return cannotReplace(err)
-		}
-	}
-	if d, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = d.Sync()
-		d.Close()
-	}
-	return os.RemoveAll(old)
-}
-
-func cannotReplace(err error) error {
-	return &fault.Error{Kind: fault.Unavailable, Msg: "the database could not be replaced; what was there is in a folder .restore-…old beside it", Err: err}
-}
-
-// unpack reads a backup into an empty folder: the database into the file "database", uploads below
-// "files". It is good only when no error comes: sums are at the end, and each part is compared with
-// its own.
-func unpack(ctx context.Context, r io.Reader, into string, progress func(done, total int, text string)) (About, error) {
+// unpack reads a backup: the database and the uploads beside their places. They are good only when no
+// error comes: sums are at the end, and each part is compared with its own.
+func (at place) unpack(ctx context.Context, r io.Reader, progress func(done, total int, text string)) (About, error) {
 	if progress == nil {
 		progress = func(int, int, string) {}
 	}
-	u := &unpacking{into: into}
+	u := &unpacking{database: at.nextFile(), uploads: filepath.Join(at.nextUploads(), "new")}
+	if err := errors.Join(os.MkdirAll(at.next(), 0o700), os.MkdirAll(u.uploads, 0o700)); err != nil {
+		return u.about, unrestored(err)
+	}
 	t := tar.NewReader(r)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -123,20 +94,19 @@ func unpack(ctx context.Context, r io.Reader, into string, progress func(done, t
 		if err := u.entry(h, t); err != nil {
 			return u.about, err
 		}
-		progress(u.files, u.about.Files, "restore")
+		progress(u.about.Files, 0, "restore")
 	}
 	return u.about, u.complete()
 }
 
 // unpacking is one backup that is being read.
 type unpacking struct {
-	into  string
-	about About
-	files int
-	sums  []string // as computed
-	said  string   // as written in the backup
-	begun bool
-	ended bool
+	database string // where it goes
+	uploads  string // the folder where they go
+	about    About
+	sums     strings.Builder // as computed
+	begun    bool
+	ended    bool
 }
 
 // uploadName is the name of an upload within a backup: nothing leads out of the folder.
@@ -152,12 +122,7 @@ func (u *unpacking) entry(h *tar.Header, r io.Reader) error {
 	from := io.TeeReader(r, sum)
 	switch {
 	case h.Name == entrySums:
-		b, err := io.ReadAll(from)
-		if err != nil {
-			return damaged("it ends in the middle")
-		}
-		u.said, u.ended = string(b), true
-		return nil
+		return u.compare(r)
 	case h.Name == entryAbout && !u.begun:
 		if err := u.read(from); err != nil {
 			return err
@@ -169,7 +134,20 @@ func (u *unpacking) entry(h *tar.Header, r io.Reader) error {
 	default:
 		return damaged("it has a part that no backup has")
 	}
-	u.sums = append(u.sums, hex.EncodeToString(sum.Sum(nil))+"  "+h.Name)
+	u.sums.WriteString(sumLine(sum, h.Name))
+	return nil
+}
+
+// compare reads the sums, and no more than there should be.
+func (u *unpacking) compare(r io.Reader) error {
+	u.ended = true
+	b, err := io.ReadAll(io.LimitReader(r, int64(u.sums.Len())+1))
+	if err != nil {
+		return damaged("it ends in the middle")
+	}
+	if string(b) != u.sums.String() {
+		return damaged("a part of it was changed")
+	}
 	return nil
 }
 
@@ -186,7 +164,10 @@ func (u *unpacking) read(r io.Reader) error {
 }
 
 func (u *unpacking) keep(h *tar.Header, r io.Reader) error {
-	name := filepath.Join(u.into, filepath.FromSlash(h.Name))
+	name := u.database
+	if upload, ok := strings.CutPrefix(h.Name, entryFiles); ok {
+		name = filepath.Join(u.uploads, filepath.FromSlash(upload))
+	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return unrestored(err)
 	}
@@ -206,21 +187,27 @@ func (u *unpacking) keep(h *tar.Header, r io.Reader) error {
 		return unrestored(err)
 	}
 	if h.Name != entryData {
-		u.files++
+		u.about.Files++
 	}
 	return nil
 }
 
-// complete compares the sums.
+// complete sees that nothing is missing, and that what was unpacked stays.
 func (u *unpacking) complete() error {
-	switch {
-	case !u.ended:
+	if !u.ended {
 		return damaged("it ends in the middle")
-	case strings.Join(u.sums, "\n")+"\n" != u.said:
-		return damaged("a part of it was changed")
 	}
-	if _, err := os.Stat(filepath.Join(u.into, entryData)); err != nil {
+	if !there(u.database) {
 		return damaged("it has no database")
+	}
+	err := filepath.WalkDir(u.uploads, func(name string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			err = files.Sync(name)
+		}
+		return err
+	})
+	if err = errors.Join(err, files.Sync(filepath.Dir(u.database)), files.Sync(filepath.Dir(u.uploads))); err != nil {
+		return unrestored(err)
 	}
 	return nil
 }

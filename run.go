@@ -11,7 +11,7 @@ import (
 	"github.com/bluell/plinth/spec"
 )
 
-// Listening says where Run serves and whom it tells.
+// Listening says where an app is served and who is told.
 type Listening struct {
 	Listen string           // host:port; port 0 picks a free one
 	Ready  func(url string) // called once, when requests are answered
@@ -19,27 +19,20 @@ type Listening struct {
 
 const sweepEvery = 15 * time.Minute
 
-// Run opens the app in a folder and serves it until ctx ends or the process is told to end. With Dev it
-// follows the app file: a good one replaces what is served, a wrong one is told and changes nothing. When
-// another process changes the schema so that the app does not fit any more, all but /healthz is answered
-// with 503 until it fits again; with Dev the app file is read again then.
-func Run(ctx context.Context, dir string, l Listening, opts ...Option) error {
-	p, err := Open(ctx, dir, opts...)
-	if err != nil {
-		return err
-	}
-	err = p.Serve(ctx, l)
-	return errors.Join(err, p.Close())
-}
-
-// Serve serves an open app, as Run does.
+// Serve serves an open app until ctx ends or the process is told to end. With Dev it follows the app file: a
+// good one replaces what is served, a wrong one is told and changes nothing. When another process changes the
+// schema so that the app does not fit any more, all but /healthz is answered with 503 until it fits again; with
+// Dev the app file is read again then.
 func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { p.sweeping(ctx) })
-	beside.Go(func() { p.watching(ctx) })
-	if p.o.orphans {
-		beside.Go(func() { p.removingOrphans(ctx) })
+	beside.Go(func() { every(ctx, sweepEvery, p.sweep) })
+	beside.Go(func() { every(ctx, fitEvery, p.look) })
+	if p.at.file != "" {
+		beside.Go(func() {
+			p.removeOrphans(ctx)
+			every(ctx, orphansEvery, p.removeOrphans)
+		})
 	}
 	if p.o.dev {
 		beside.Go(func() { serve.Watch(ctx, p.dir, func() { p.follow(ctx, true) }) })
@@ -50,35 +43,24 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	return err
 }
 
-// sweeping removes what has expired, from time to time.
-func (p *Plinth) sweeping(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
+// every calls fn each time that d has passed, until ctx ends.
+func every(ctx context.Context, d time.Duration, fn func(context.Context)) {
+	tick := time.NewTicker(d)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := p.DB().Sweep(ctx); err != nil && ctx.Err() == nil {
-				p.o.log.Warn("what has expired could not be removed", "error", err)
-			}
+			fn(ctx)
 		}
 	}
 }
 
-// removingOrphans looks for uploads that no record names, at the start and from time to time.
-func (p *Plinth) removingOrphans(ctx context.Context) {
-	tick := time.NewTicker(orphansEvery)
-	defer tick.Stop()
-	for {
-		if err := p.removeOrphans(ctx); err != nil && ctx.Err() == nil {
-			p.o.log.Warn("uploads that no record names could not be removed", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+// sweep removes what has expired.
+func (p *Plinth) sweep(ctx context.Context) {
+	if err := p.DB().Sweep(ctx); err != nil && ctx.Err() == nil {
+		p.o.log.Warn("what has expired could not be removed", "error", err)
 	}
 }
 

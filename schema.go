@@ -25,8 +25,17 @@ func Plan(ctx context.Context, dir string, opts ...Option) (m *Migration, err er
 	return m, err
 }
 
-// Apply runs the steps of Plan and returns them.
+// Apply runs the steps of Plan and returns them. Beside a server that runs on the database, what that server
+// does not know to keep is computed only once it has noticed.
 func Apply(ctx context.Context, dir string, a ApplyOptions, opts ...Option) (m *Migration, err error) {
+	o := choose(opts)
+	if at := o.place(dir); at.file != "" && there(at.file) && a.Settle == 0 {
+		if release, err := at.own(); err == nil {
+			release()
+		} else {
+			a.Settle = 5 * fitEvery / 2
+		}
+	}
 	err = withEngine(dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
 		if m, err = data.Plan(ctx, app, eng, key); err != nil {
 			return err
@@ -48,7 +57,7 @@ func withEngine(dir string, opts []Option, fn func(*spec.App, driver.Engine, []b
 	if err != nil && seals(app) {
 		return err
 	}
-	eng, err := engine(&o)
+	eng, err := o.engine(o.place(dir))
 	if err != nil {
 		return err
 	}
@@ -81,7 +90,7 @@ func (p *Plinth) settle(ctx context.Context, m *Migration) error {
 }
 
 func (p *Plinth) mayApply(m *Migration) error {
-	steps := count(len(m.Steps), "step")
+	steps := Counted(len(m.Steps), "step")
 	if !p.o.dev {
 		return fault.New(fault.Conflict, "the database differs from the app file by %s: look at them with `plinth plan %s`, then `plinth apply %s`", steps, p.dir, p.dir)
 	}

@@ -2,7 +2,6 @@ package plinth
 
 import (
 	"runtime/debug"
-	"strconv"
 	"sync"
 )
 
@@ -50,12 +49,4 @@ func Commit() string {
 		return ""
 	}
 	return commit + changed
-}
-
-// count is "1 step" or "3 steps".
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return strconv.Itoa(n) + " " + what
 }

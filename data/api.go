@@ -92,8 +92,8 @@ type View struct{ Fields, Expand string }
 
 // WriteOptions come with a write.
 type WriteOptions struct {
-	IfMatch     *Match // update, put, delete
-	IfNoneMatch *Match // put
+	IfMatch     *Match // all but create
+	IfNoneMatch *Match // all but create
 	Idempotency *Idempotency
 	Uploads     map[string][]Upload // file fields of a multipart body
 	Minimal     bool                // no body is wanted

@@ -234,38 +234,32 @@ func (fl *filler) companion(row Record) (Value, error) {
 	return rec[fl.field.Ord], err
 }
 
-// read gives each row behind cursor, in the order of ids, as a record of from; only the columns that
-// are needed are in it.
-func (fl *filler) read(ctx context.Context, r driver.Reader, s driver.Stmt, args []Value, yield func(Record) error) error {
-	return r.Rows(ctx, s, args, func(cols driver.Columns) error {
-		row := make(Record, len(fl.from.Fields))
-		for i, ord := range fl.need {
-			row[ord] = cols.Value(i)
-		}
-		return yield(row)
-	})
-}
-
-// query asks for what is needed: all rows, or (batch) those behind argument 0, as many as argument 1.
-func (fl *filler) query(batch bool) *driver.Query {
-	q := &driver.Query{From: fl.from, Sort: byIDs, Limit: -1}
+// query asks for what is needed of the rows behind argument 0, in the order of ids, as many as argument 1.
+func (fl *filler) query() *driver.Query {
+	q := &driver.Query{From: fl.from, Sort: byIDs, Limit: 1, After: &driver.After{Args: []int{0}, Null: []bool{false}}}
 	for _, ord := range fl.need {
 		q.Cols = append(q.Cols, driver.Col{Ord: ord})
-	}
-	if batch {
-		q.After = &driver.After{Args: []int{0}, Null: []bool{false}}
-		q.Limit, q.Lock = 1, true
 	}
 	return q
 }
 
-// batch fills the rows behind a cursor and returns the cursor and how many there were.
-func (fl *filler) batch(ctx context.Context, tx driver.Tx, s driver.Stmt, cursor string, limit int) (string, int, error) {
+// read answers query, as records of from; only the columns that are needed are in them.
+func (fl *filler) read(ctx context.Context, r driver.Reader, s driver.Stmt, cursor string, limit int) ([]Record, error) {
 	var rows []Record
-	err := fl.read(ctx, tx, s, []Value{expr.TextOf(cursor), expr.IntOf(int64(limit))}, func(row Record) error {
+	err := r.Rows(ctx, s, []Value{expr.TextOf(cursor), expr.IntOf(int64(limit))}, func(cols driver.Columns) error {
+		row := make(Record, len(fl.from.Fields))
+		for i, ord := range fl.need {
+			row[ord] = cols.Value(i)
+		}
 		rows = append(rows, row)
 		return nil
 	})
+	return rows, err
+}
+
+// batch fills the rows behind a cursor and returns the cursor and how many there were.
+func (fl *filler) batch(ctx context.Context, tx driver.Tx, s driver.Stmt, cursor string, limit int) (string, int, error) {
+	rows, err := fl.read(ctx, tx, s, cursor, limit)
 	if err != nil || len(rows) == 0 {
 		return cursor, 0, err
 	}

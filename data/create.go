@@ -12,7 +12,7 @@ import (
 
 // Create makes a record of body, a JSON object. What it answers is on disk.
 //
-// It reads: plan (pure) → transaction → what looks at other records → guard → insert → reply.
+// It reads: plan (pure) → transaction → what looks at other records → guard → refer → insert → reply.
 func (db *DB) Create(ctx context.Context, by Caller, collection string, body *doc.Node, o WriteOptions) (Reply, error) {
 	if err := db.Allow(by, collection, Create); err != nil {
 		return Reply{}, err
@@ -28,7 +28,10 @@ func (db *DB) Create(ctx context.Context, by Caller, collection string, body *do
 	}
 	c, err := db.planCreate(&by, k, body, o.Uploads, "")
 	if err != nil {
-		return Reply{}, db.refersAlso(ctx, &by, c, err)
+		return Reply{}, c.refersAlso(&by, err, func(to, id string) (bool, error) {
+			rec, err := db.kinds[to].record(ctx, db.eng, db.kinds[to].whole, id)
+			return rec != nil, err
+		})
 	}
 	return db.once(ctx, &by, o, c.apply)
 }
@@ -202,28 +205,23 @@ func (db *DB) compute(e *expr.Expr, by *Caller, rec Record, fetch expr.Fetcher) 
 	return v, nil
 }
 
-// computed holds a computed value to the limits of its field.
+// computed holds a computed value to what its field allows.
 func (p *problems) computed(f *spec.Field, v Value) Value {
-	if v.Kind() == expr.Text && f.Type == spec.Text {
-		return p.text(f, v.Text(), spot{f, -1}, false)
-	}
-	if v.IsNull() || f.Type == spec.List {
+	switch {
+	case v.IsNull():
 		return v
+	case f.Type == spec.List:
+		list := v.List()
+		return p.items(f, len(list), func(i int, at spot) Value { return p.limits(f, f.Elem, list[i], at) })
 	}
-	return p.within(f, v, spot{f, -1})
+	return p.limits(f, f.Type, v, spot{f, -1})
 }
 
-// valid computes what is set on every write and checks the record: required fields together with what
+// valid sets what is set on every write and checks the record: required fields together with what
 // was found before, then, if nothing was, the app's own rules.
 func (db *DB) valid(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *problems) error {
-	for _, f := range k.Fields {
-		if f.Set != nil {
-			v, err := db.compute(f.Set, by, rec, fetch)
-			if err != nil {
-				return err
-			}
-			rec[f.Ord] = p.computed(f, v)
-		}
+	if err := db.set(by, k, rec, fetch, p); err != nil {
+		return err
 	}
 	for _, f := range k.Fields {
 		if f.Required && rec[f.Ord].IsNull() && !p.names(f) {
@@ -252,6 +250,21 @@ func (db *DB) valid(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *prob
 	return p.err()
 }
 
+// set computes what is set on every write.
+func (db *DB) set(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *problems) error {
+	for _, f := range k.Fields {
+		if f.Set == nil {
+			continue
+		}
+		v, err := db.compute(f.Set, by, rec, fetch)
+		if err != nil {
+			return err
+		}
+		rec[f.Ord] = p.computed(f, v)
+	}
+	return nil
+}
+
 // names says whether something was found about a field already.
 func (p problems) names(f *spec.Field) bool {
 	for _, q := range p {
@@ -268,7 +281,7 @@ func (c *creation) apply(w *work) (Reply, error) {
 	if c.k.walks {
 		rec = append(Record(nil), rec...) // this may run again after a conflict
 		if err := w.db.finish(w.by, c.k, rec, c.given, w.now, w.fetch(), &problems{}); err != nil {
-			return Reply{}, err
+			return Reply{}, c.refersAlso(w.by, err, w.named)
 		}
 	}
 	if err := c.guard(w, rec); err != nil {

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"runtime"
@@ -190,11 +191,17 @@ func (db *DB) Keys() *Keyring { return db.keys }
 // Close ends the engine after the writes under way.
 func (db *DB) Close() error { return db.eng.Close() }
 
-// Ready says whether the database can be read (err is nil) and written.
+// Ready says whether the database can be read (err is nil) and written. A damaged one counts as one that
+// cannot be read: what is still whole is served, but nobody should rely on it.
 func (db *DB) Ready(ctx context.Context) (write bool, err error) {
 	err = db.eng.Check(ctx)
 	if err == nil {
 		return true, nil
+	}
+	var damage *driver.Damage
+	if errors.As(err, &damage) {
+		db.log.Error("the database is damaged: restore a backup", "error", err)
+		return false, err
 	}
 	db.log.Error("the database cannot be written", "error", err)
 	return false, db.eng.Read(ctx, func(driver.Reader) error { return nil })

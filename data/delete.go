@@ -65,7 +65,7 @@ type loose struct {
 }
 
 const (
-	batchSize = 500     // records that one statement removes
+	batchSize = 500     // records that are removed together
 	mostTaken = 100_000 // records that may go with one, or lose a reference: they are written in one transaction
 )
 
@@ -157,7 +157,8 @@ func (w *work) drop(links []link) error {
 	return err
 }
 
-// clear takes a reference out of a record. It is read anew each time: it may refer more than once.
+// clear takes a reference out of a record, which is a write like others: what is set on each is set. The
+// record is read anew each time: it may refer more than once.
 func (w *work) clear(l loose) error {
 	k, f := l.k, l.field
 	old, err := k.record(w.ctx, w.tx, k.lock, l.id)
@@ -177,6 +178,13 @@ func (w *work) clear(l loose) error {
 			}
 		}
 		rec[f.Ord] = expr.ListOf(left...)
+	}
+	var p problems
+	if err := w.db.set(w.by, k, rec, w.fetch(), &p); err != nil {
+		return err
+	}
+	if err := p.err(); err != nil {
+		return err
 	}
 	return w.replace(k, old, rec)
 }

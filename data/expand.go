@@ -165,6 +165,7 @@ func (p *expandParser) words(depth int) ([]expandWord, error) {
 }
 
 func (p *expandParser) options(w *expandWord, depth int) error {
+	var given []string
 	for {
 		at := p.at
 		key := p.name()
@@ -172,6 +173,11 @@ func (p *expandParser) options(w *expandWord, depth int) error {
 			p.at = at
 			return p.fail("an option such as limit=3 is missing")
 		}
+		if slices.Contains(given, key) {
+			p.at = at
+			return p.fail("%q is given twice", key)
+		}
+		given = append(given, key)
 		switch key {
 		case "limit":
 			n, err := strconv.Atoi(p.value())

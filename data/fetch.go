@@ -160,12 +160,17 @@ func tooLong() error {
 	return fault.At("expand", 1, "max", "the answer would be longer than %d MB: ask for fewer records, expansions or fields", maxAnswer>>20)
 }
 
-// append prints a row with what is expanded in it. One child may be printed many times, so it is here that
-// an answer becomes long.
-func (s *set) append(dst []byte, row int) ([]byte, error) {
-	if len(dst) > maxAnswer && len(s.more) == 0 {
+// inside prints a row that is expanded in another. One may be printed many times, so it is here that an
+// answer becomes long.
+func (s *set) inside(dst []byte, row int) ([]byte, error) {
+	if len(dst) > maxAnswer {
 		return dst, tooLong()
 	}
+	return s.append(dst, row)
+}
+
+// append prints a row with what is expanded in it.
+func (s *set) append(dst []byte, row int) ([]byte, error) {
 	r := s.rows[row]
 	dst = append(dst, s.buf[r.from:r.to]...)
 	if len(s.more) > 0 {
@@ -183,7 +188,7 @@ func (s *set) append(dst []byte, row int) ([]byte, error) {
 			dst = append(dst, e.prefix...)
 			if e.single {
 				var err error
-				if dst, err = child.append(dst, child.of[texts[0]].last); err != nil {
+				if dst, err = child.inside(dst, child.of[texts[0]].last); err != nil {
 					return dst, err
 				}
 				continue
@@ -197,7 +202,7 @@ func (s *set) append(dst []byte, row int) ([]byte, error) {
 					}
 					n++
 					var err error
-					if dst, err = child.append(dst, row); err != nil {
+					if dst, err = child.inside(dst, row); err != nil {
 						return dst, err
 					}
 				}

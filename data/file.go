@@ -149,8 +149,11 @@ func (p *problems) files(f *spec.Field, uploads []Upload) Value {
 func (w *work) keepFiles(k *kind, f *spec.Field, old, rec Record, n *doc.Node, p *problems) error {
 	pointer := fault.Pointer(f.Name)
 	items := []doc.Node{*n}
-	if n.Kind == doc.Array {
+	if several := f.MaxFiles > 1; several && n.Kind == doc.Array {
 		items = n.Items
+	} else if several || n.Kind != doc.Object {
+		p.add(pointer, "type", "takes null, what the record shows of its files, or files as parts of multipart/form-data")
+		return nil
 	}
 	var stored []FileInfo
 	if !old[f.Ord].IsNull() {
@@ -170,6 +173,10 @@ func (w *work) keepFiles(k *kind, f *spec.Field, old, rec Record, n *doc.Node, p
 		}
 		if at < 0 {
 			p.add(pointer, "type", "names a file that is not there: send new files as parts of multipart/form-data")
+			return nil
+		}
+		if slices.Contains(kept, stored[at]) {
+			p.add(pointer+"/"+strconv.Itoa(i), "unique", "is in the list twice")
 			return nil
 		}
 		kept = append(kept, stored[at])

@@ -28,7 +28,7 @@ type aggregate struct {
 	at     int // its output; the count of an avg stands behind it
 }
 
-// Groups appends {"groups":[…]}: what the records that the caller may read amount to, by group.
+// Groups appends {"groups":[…]}, with "more":true when there are others behind the last: what the records that the caller may read amount to, by group.
 func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) ([]byte, error) {
 	k, err := db.collection(by, q.Collection)
 	if err != nil {
@@ -39,11 +39,11 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 	}
 	var buf [256]byte
 	var litBuf [8]expr.Literal
-	key, lits, err := appendFilterShape(draftKey(buf[:0], 'a', k, &by), q.Filter, litBuf[:0])
+	key := appendWords(draftKey(buf[:0], 'a', k, &by), q.Group, q.Aggregate)
+	key, lits, err := appendFilterShape(key, q.Filter, litBuf[:0])
 	if err != nil {
 		return dst, err
 	}
-	key = append(append(append(append(key, 0), q.Group...), 0), q.Aggregate...)
 	d, ok := db.drafts.find(key)
 	if !ok {
 		if d, err = db.makeGroups(k, &by, q); err != nil {
@@ -60,7 +60,7 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 	if s.Params, err = db.filterArgs(d.filter, lits, q.Params); err != nil {
 		return dst, err
 	}
-	v, args, err := d.variant(db, s, nil, []Value{expr.IntOf(maxGroups)})
+	v, args, err := d.variant(db, s, nil, []Value{expr.IntOf(maxGroups + 1)})
 	if err != nil {
 		return dst, err
 	}
@@ -78,13 +78,18 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 	}
 	defer done()
 	err = db.eng.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
-		if n > 0 {
+		if n++; n > maxGroups {
+			return errEnough
+		}
+		if n > 1 {
 			dst = append(dst, ',')
 		}
-		n++
 		dst = d.appendGroup(db, dst, cols)
 		return nil
 	})
+	if err == errEnough {
+		return append(dst, `],"more":true}`...), nil
+	}
 	return append(dst, "]}"...), err
 }
 

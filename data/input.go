@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -70,32 +71,39 @@ func (p *problems) value(f *spec.Field, n *doc.Node) Value {
 }
 
 func (p *problems) list(f *spec.Field, n *doc.Node) Value {
-	whole := spot{f, -1}
 	if n.Kind != doc.Array {
-		p.add(whole.pointer(), "type", "must be a list")
+		p.add(fault.Pointer(f.Name), "type", "must be a list")
 		return Value{}
 	}
+	return p.items(f, len(n.Items), func(i int, at spot) Value {
+		if n.Items[i].Kind == doc.Null {
+			p.add(at.pointer(), "type", "must not be null")
+			return Value{}
+		}
+		return p.scalar(f, f.Elem, &n.Items[i], at)
+	})
+}
+
+// items makes a list of n items, sent or computed. One that is null has something wrong with it, which is
+// told.
+func (p *problems) items(f *spec.Field, n int, item func(i int, at spot) Value) Value {
 	most := f.MaxLen
 	if most == 0 {
 		most = maxItemsOfList
 	}
-	if len(n.Items) > most {
-		p.add(whole.pointer(), "max", "must have at most "+strconv.Itoa(most)+" items")
+	if n > most {
+		p.add(fault.Pointer(f.Name), "max", "must have at most "+strconv.Itoa(most)+" items")
 		return Value{}
 	}
-	items := make([]Value, 0, len(n.Items))
-	for i := range n.Items {
+	items := make([]Value, 0, n)
+	for i := range n {
 		if p.full() {
 			return Value{}
 		}
 		at := spot{f, i}
-		if n.Items[i].Kind == doc.Null {
-			p.add(at.pointer(), "type", "must not be null")
-			continue
-		}
-		v := p.scalar(f, f.Elem, &n.Items[i], at)
+		v := item(i, at)
 		if v.IsNull() {
-			continue // what was wrong with it is told
+			continue
 		}
 		if f.Elem == spec.Ref && contains(items, v) {
 			p.add(at.pointer(), "unique", "is in the list twice")
@@ -117,7 +125,6 @@ func contains(items []Value, v Value) bool {
 
 // scalar reads one value of type t; f gives its limits.
 func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, at spot) Value {
-	inList := f.Type == spec.List
 	switch t {
 	case spec.Text, spec.Email, spec.URL, spec.Enum, spec.Ref, spec.Bigint, spec.Decimal, spec.Time, spec.Date:
 		if n.Kind != doc.String {
@@ -136,61 +143,26 @@ func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, at spot)
 		}
 		return expr.BoolOf(n.Bool)
 	case spec.JSON:
-		text := n.AppendCanonical(nil)
-		if len(text) > maxJSON {
-			p.add(at.pointer(), "max", "must have at most 64 KiB")
-			return Value{}
-		}
-		return expr.JSONOf(string(text))
+		return p.limits(f, t, expr.JSONOf(string(n.AppendCanonical(nil))), at)
 	default: // a file comes as a part of a multipart body
 		p.add(at.pointer(), "type", "is a file: send it as a part of multipart/form-data")
 		return Value{}
 	}
 	switch t {
-	case spec.Text:
-		return p.text(f, n.Text, at, inList)
-	case spec.Email:
-		s := expr.NFC(n.Text)
-		if !validEmail(s) {
-			p.add(at.pointer(), "type", "must be an e-mail address")
-			return Value{}
-		}
-		return p.short(f, s, at)
-	case spec.URL:
-		s := expr.NFC(n.Text)
-		if !validURL(s) {
-			p.add(at.pointer(), "type", "must be an http or https address")
-			return Value{}
-		}
-		return p.short(f, s, at)
-	case spec.Enum:
-		for _, v := range f.Values {
-			if v.Value == n.Text {
-				return expr.TextOf(n.Text)
-			}
-		}
-		p.add(at.pointer(), "enum", "must be one of "+enumWords(f))
-		return Value{}
-	case spec.Ref:
-		if !ValidID(n.Text) {
-			p.add(at.pointer(), "ref", "must be the id of a record of "+f.To)
-			return Value{}
-		}
-		return expr.TextOf(n.Text)
 	case spec.Int:
 		v, ok := readInt(n.Text)
 		if !ok {
 			p.add(at.pointer(), "type", "must be a whole number between −(2^53−1) and 2^53−1")
 			return Value{}
 		}
-		return p.within(f, expr.IntOf(v), at)
+		return p.limits(f, t, expr.IntOf(v), at)
 	case spec.Float:
 		v, err := strconv.ParseFloat(n.Text, 64)
 		if err != nil || math.IsInf(v, 0) {
 			p.add(at.pointer(), "type", "must be a number that fits 64 bits")
 			return Value{}
 		}
-		return p.within(f, expr.FloatOf(v), at)
+		return p.limits(f, t, expr.FloatOf(v), at)
 	case spec.Decimal:
 		v, err := expr.ParseText(f.ExprType(), n.Text)
 		if err != nil {
@@ -201,19 +173,60 @@ func (p *problems) scalar(f *spec.Field, t spec.FieldType, n *doc.Node, at spot)
 			}
 			return Value{}
 		}
-		if digitsOf(v.Int()) > f.Precision {
-			p.add(at.pointer(), "max", "must have at most "+strconv.Itoa(f.Precision)+" digits")
-			return Value{}
-		}
-		return p.within(f, v, at)
-	default: // Bigint, Time, Date
+		return p.limits(f, t, v, at)
+	case spec.Bigint, spec.Time, spec.Date:
 		v, err := expr.ParseText(expr.Type{Kind: t.Kind()}, n.Text)
 		if err != nil {
 			p.add(at.pointer(), "type", "must be "+wants(t))
 			return Value{}
 		}
+		return p.limits(f, t, v, at)
+	}
+	return p.limits(f, t, expr.TextOf(n.Text), at)
+}
+
+// limits holds a value, sent or computed, to what type t and the field's own limits allow.
+func (p *problems) limits(f *spec.Field, t spec.FieldType, v Value, at spot) Value {
+	wrong := func(code, message string) Value {
+		p.add(at.pointer(), code, message)
+		return Value{}
+	}
+	switch t {
+	case spec.Text:
+		return p.text(f, v.Text(), at, f.Type == spec.List)
+	case spec.Email:
+		s := expr.NFC(v.Text())
+		if !validEmail(s) {
+			return wrong("type", "must be an e-mail address")
+		}
+		return p.short(f, s, at)
+	case spec.URL:
+		s := expr.NFC(v.Text())
+		if !validURL(s) {
+			return wrong("type", "must be an http or https address")
+		}
+		return p.short(f, s, at)
+	case spec.Enum:
+		if !slices.ContainsFunc(f.Values, func(one spec.EnumValue) bool { return one.Value == v.Text() }) {
+			return wrong("enum", "must be one of "+enumWords(f))
+		}
+	case spec.Ref:
+		if !ValidID(v.Text()) {
+			return wrong("ref", "must be the id of a record of "+f.To)
+		}
+	case spec.JSON:
+		if len(v.Text()) > maxJSON {
+			return wrong("max", "must have at most 64 KiB")
+		}
+	case spec.Decimal:
+		if digitsOf(v.Int()) > f.Precision {
+			return wrong("max", "must have at most "+strconv.Itoa(f.Precision)+" digits")
+		}
+		return p.within(f, v, at)
+	case spec.Int, spec.Float, spec.Bigint, spec.Time, spec.Date:
 		return p.within(f, v, at)
 	}
+	return v
 }
 
 func (p *problems) text(f *spec.Field, s string, at spot, inList bool) Value {

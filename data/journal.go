@@ -14,8 +14,13 @@ import (
 )
 
 // The journal is one row beside the app's tables: the shape of the database as far as Apply has come,
-// the plan it is working off, and who is at it. Whoever applies holds a lease; every write of the
-// journal asks that the row is as he left it, so one who was overtaken stops at his next step.
+// the plan it is working off, and who is at it. Whatever Apply changes, it changes in one transaction with the
+// journal, and only if the row is as it left it (its rev): a process that was overtaken, however long it
+// slept and wherever, changes nothing more.
+//
+// Whoever applies holds a lease. Clocks decide only when one who waits may try to take over: when the lease is
+// over by his clock, or he has not seen it renewed for as long as it lasts. A clock that is ahead stops the one
+// who is at work, and the other goes on with his steps; one that is behind costs nothing.
 
 const journalTable = "_migrations"
 
@@ -52,26 +57,31 @@ const (
 
 // journal is the row as this process knows it.
 type journal struct {
-	mu     sync.Mutex // a renewal runs beside the steps
-	eng    driver.Engine
-	clock  func() time.Time
-	holder string
+	mu    sync.Mutex // a renewal runs beside the steps, and waits while one is run
+	eng   driver.Engine
+	clock func() time.Time
 
-	rev    int64
+	rev   int64
+	held  string // who had the lease when the row was read
+	until int64  // and how long
+	journaled
+}
+
+// journaled is what the row says.
+type journaled struct {
 	shape  *shape
 	check  string // of the key (checkOf); "" when none was noted
 	plan   []Step
 	done   int
 	cursor string
 	filled int
-	held   string // who has the lease
-	until  int64
+	holder string
 }
 
 // readJournal reads the row; ok is false when there is none, and the database is Plinth's no more than
 // anybody's.
 func readJournal(ctx context.Context, eng driver.Engine, tables []driver.Table) (j *journal, ok bool, err error) {
-	j = &journal{eng: eng, shape: &shape{}}
+	j = &journal{eng: eng, journaled: journaled{shape: &shape{}}}
 	if !slices.ContainsFunc(tables, func(t driver.Table) bool { return t.Name == journalTable }) {
 		return j, false, nil
 	}
@@ -105,7 +115,7 @@ func (j *journal) load(row Record) error {
 	if row[ordPlan].IsNull() {
 		return nil
 	}
-	var plan []journaled
+	var plan []journaledStep
 	if err := json.Unmarshal([]byte(row[ordPlan].Text()), &plan); err != nil {
 		return fault.Wrap(fault.Internal, "read the migration journal", err)
 	}
@@ -121,27 +131,29 @@ type journaledShape struct {
 	Key string `json:",omitempty"`
 }
 
-// journaled is a step as the journal keeps it.
-type journaled struct {
+// journaledStep is a step as the journal keeps it.
+type journaledStep struct {
 	Text  string
 	Lossy bool `json:",omitempty"`
 	Do    action
 }
 
 // catchUp does to the shape what the database shows to be done of the plan, beyond what the journal says:
-// a process may die between a step and its entry. Only steps that begin at the position can be.
+// where tables do not change in transactions, a process may die between a step and its entry.
 func (j *journal) catchUp(tables []driver.Table) {
-	for j.done < len(j.plan) {
-		a := j.plan[j.done].do
-		if a.Change == nil || !changed(*a.Change, tables) {
-			return
-		}
-		j.shape.apply(a)
-		j.done++
-		if a.Change.Kind != driver.CreateTable { // only these follow one another without an entry each
-			return
-		}
+	if j.done == len(j.plan) {
+		return
 	}
+	if a := j.plan[j.done].do; a.Change != nil && changed(*a.Change, tables) {
+		j.did(a)
+	}
+}
+
+// did says that the next step of the plan is done.
+func (j *journal) did(a action) {
+	j.shape.apply(a)
+	j.done++
+	j.cursor, j.filled = "", 0
 }
 
 // changed says whether the tables show that a step was done.
@@ -184,11 +196,10 @@ func changed(s driver.Step, tables []driver.Table) bool {
 }
 
 // acquire takes the lease: at once, or when whoever has it ends or stops renewing it. It makes the journal
-// when there is none. waiting is called while another has it.
+// when there is none. waiting, if there is one, is called while another has it.
 func acquire(ctx context.Context, eng driver.Engine, holder string, clock func() time.Time, waiting func()) (*journal, error) {
-	if err := eng.Apply(ctx, driver.Step{Kind: driver.CreateTable, New: journalShape.def()}); err != nil {
-		return nil, err
-	}
+	var seen int64 // the revision of the journal, and since when
+	var since time.Time
 	for {
 		tables, err := eng.Inspect(ctx)
 		if err != nil {
@@ -199,23 +210,22 @@ func acquire(ctx context.Context, eng driver.Engine, holder string, clock func()
 			return nil, err
 		}
 		j.clock, j.holder = clock, holder
-		if !ok {
-			if err := j.begin(ctx); err == nil {
-				return j, nil
-			} else if !fault.Is(err, fault.Unique) {
-				return nil, err
-			}
-			continue // another was faster
+		now := clock()
+		if j.rev != seen || since.IsZero() {
+			seen, since = j.rev, now
 		}
-		if j.held == "" || j.held == holder || clock().UnixMilli() > j.until {
-			j.catchUp(tables)
-			if err := j.save(ctx); err == nil {
-				return j, nil
-			} else if !fault.Is(err, fault.Conflict) {
-				return nil, err
-			}
-			continue
+		switch {
+		case !ok:
+			err = j.begin(ctx)
+		case j.held == "" || now.UnixMilli() > j.until || now.Sub(since) > leaseTime:
+			err = j.take(ctx)
+		default:
+			err = overtaken()
 		}
+		if err == nil || !fault.Is(err, fault.Conflict) {
+			return j, err
+		}
+		// Another has it, or was faster. Whoever has come out of a long step is given the time to renew his lease.
 		if waiting != nil {
 			waiting()
 		}
@@ -227,9 +237,23 @@ func acquire(ctx context.Context, eng driver.Engine, holder string, clock func()
 	}
 }
 
-// begin makes the row.
+// take goes on where the row says that another ended, with tables that are not older than the row.
+func (j *journal) take(ctx context.Context) error {
+	tables, err := j.eng.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	j.catchUp(tables)
+	return j.keep(ctx)
+}
+
+// begin makes the journal; a conflict when another has.
 func (j *journal) begin(ctx context.Context) error {
-	return retrying(ctx, func() error {
+	create := driver.Step{Kind: driver.CreateTable, New: journalShape.def()}
+	if err := retrying(ctx, func() error { return j.eng.Apply(ctx, create, nil) }); err != nil {
+		return err
+	}
+	err := retrying(ctx, func() error {
 		return j.eng.Write(ctx, func(tx driver.Tx) error {
 			row, err := j.row()
 			if err != nil {
@@ -239,6 +263,10 @@ func (j *journal) begin(ctx context.Context) error {
 			return tx.Insert(journalCollection, row)
 		})
 	})
+	if fault.Is(err, fault.Unique) {
+		return overtaken()
+	}
+	return err
 }
 
 // row is the journal as a row, with the lease renewed.
@@ -258,9 +286,9 @@ func (j *journal) row() (Record, error) {
 		row[ordUntil] = expr.TimeOf(now.Add(leaseTime).UnixMilli())
 	}
 	if j.plan != nil {
-		plan := make([]journaled, len(j.plan))
+		plan := make([]journaledStep, len(j.plan))
 		for i, s := range j.plan {
-			plan[i] = journaled{s.Text, s.Lossy, s.do}
+			plan[i] = journaledStep{s.Text, s.Lossy, s.do}
 		}
 		if text, err = json.Marshal(plan); err != nil {
 			return nil, fault.Wrap(fault.Internal, "write the migration journal", err)
@@ -270,31 +298,31 @@ func (j *journal) row() (Record, error) {
 	return row, nil
 }
 
-// save writes the journal and keeps the lease; a conflict when another has taken it over.
-func (j *journal) save(ctx context.Context) error {
-	return j.together(ctx, func(driver.Tx) error { return nil })
+func overtaken() error {
+	return fault.New(fault.Conflict, "another process has taken over the change of the schema")
 }
 
-// together writes the journal in one transaction with fn, which runs first and may change j.
-func (j *journal) together(ctx context.Context, fn func(driver.Tx) error) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// entry is what a write of the journal changes. Its revision is the fence.
+var entry = []int{spec.OrdUpdated, spec.OrdRev, ordShape, ordPlan, ordDone, ordCursor, ordFilled, ordHolder, ordUntil}
+
+// write sets columns of the row, if it is as this process left it, and keeps others from it until the
+// transaction ends; a conflict when another has taken it over.
+func (j *journal) write(tx driver.Tx, ords []int) error {
+	row, err := j.row()
+	if err != nil {
+		return err
+	}
+	mine, err := tx.Update(journalCollection, journalID, j.rev, row, ords)
+	if err == nil && !mine {
+		err = overtaken()
+	}
+	return err
+}
+
+// commit runs do, which runs the fence it is given in a transaction of the engine.
+func (j *journal) commit(ctx context.Context, do func(fence func(driver.Tx) error) error) error {
 	err := retrying(ctx, func() error {
-		return j.eng.Write(ctx, func(tx driver.Tx) error {
-			if err := fn(tx); err != nil {
-				return err
-			}
-			row, err := j.row()
-			if err != nil {
-				return err
-			}
-			ords := []int{spec.OrdUpdated, spec.OrdRev, ordShape, ordPlan, ordDone, ordCursor, ordFilled, ordHolder, ordUntil}
-			mine, err := tx.Update(journalCollection, journalID, j.rev, row, ords)
-			if err == nil && !mine {
-				err = fault.New(fault.Conflict, "another process has taken over the change of the schema")
-			}
-			return err
-		})
+		return do(func(tx driver.Tx) error { return j.write(tx, entry) })
 	})
 	if err == nil {
 		j.rev++
@@ -302,10 +330,35 @@ func (j *journal) together(ctx context.Context, fn func(driver.Tx) error) error 
 	return err
 }
 
+// change is commit with what set says in the journal. Where it fails the journal is as it was.
+func (j *journal) change(ctx context.Context, set func(), do func(fence func(driver.Tx) error) error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	was := j.journaled
+	j.shape = was.shape.clone()
+	set()
+	err := j.commit(ctx, do)
+	if err != nil {
+		j.journaled = was
+	}
+	return err
+}
+
+// alone is a transaction of the journal's row and nothing else.
+func (j *journal) alone(ctx context.Context) func(fence func(driver.Tx) error) error {
+	return func(fence func(driver.Tx) error) error { return j.eng.Write(ctx, fence) }
+}
+
+// keep takes the lease, or renews it.
+func (j *journal) keep(ctx context.Context) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.commit(ctx, j.alone(ctx))
+}
+
 // release gives the lease up.
 func (j *journal) release(ctx context.Context) error {
-	j.holder = ""
-	return j.save(ctx)
+	return j.change(ctx, func() { j.holder = "" }, j.alone(ctx))
 }
 
 // renew keeps the lease while a step takes long, until stop is called.
@@ -321,7 +374,7 @@ func (j *journal) renew(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if j.save(ctx) != nil {
+				if j.keep(ctx) != nil {
 					return // the next step finds out why
 				}
 			}

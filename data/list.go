@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"strings"
@@ -77,8 +78,12 @@ type page struct {
 // maxAnswer is how long an answer may be, in bytes. A page ends early instead; an expansion is refused.
 const maxAnswer = 16 << 20
 
-// Questions that go through lists of records may cost much for each row: few run at a time, and none long.
-const heavyTime = 5 * time.Second
+// Questions that go through lists of records, or compare much, may cost much for each row: few run at a
+// time, and none long.
+const (
+	heavyTime       = 5 * time.Second
+	manyComparisons = 32
+)
 
 // patience holds a heavy question back until one of its kind may run, and bounds its time.
 func (db *DB) patience(ctx context.Context, by *Caller, d *draft) (context.Context, func(), error) {
@@ -148,15 +153,10 @@ func (db *DB) listDraft(by *Caller, q *ListQuery, lits []expr.Literal) (*draft, 
 		return nil, nil, denied(by, "read "+k.Name)
 	}
 	var buf [256]byte
-	key := draftKey(buf[:0], 'l', k, by)
+	key := appendWords(draftKey(buf[:0], 'l', k, by), q.Sort, q.Fields, q.Expand)
+	key = strconv.AppendBool(key, q.Count)
 	if key, lits, err = appendFilterShape(key, q.Filter, lits); err != nil {
 		return nil, nil, err
-	}
-	key = append(append(key, 0), q.Sort...)
-	key = append(append(key, 0), q.Fields...)
-	key = append(append(key, 0), q.Expand...)
-	if q.Count {
-		key = append(key, 1)
 	}
 	if d, ok := db.drafts.find(key); ok {
 		return d, lits, nil
@@ -178,7 +178,15 @@ func draftKey(dst []byte, question byte, k *kind, by *Caller) []byte {
 	if by.system {
 		dst = append(dst, 's')
 	}
-	return append(append(append(dst, 0), k.Name...), 0)
+	return appendWords(append(dst, 0), k.Name)
+}
+
+// appendWords adds texts of clients to a key so that no two lists of texts make the same.
+func appendWords(key []byte, words ...string) []byte {
+	for _, w := range words {
+		key = append(binary.AppendUvarint(key, uint64(len(w))), w...)
+	}
+	return key
 }
 
 func appendFilterShape(key []byte, filter string, lits []expr.Literal) ([]byte, []expr.Literal, error) {
@@ -224,7 +232,7 @@ func (d *draft) filtered(a *asker, src string) (filter *expr.Node, err error) {
 		return nil, nil
 	}
 	if d.filter, filter, err = a.filter(d.k.Collection, src); err == nil {
-		d.heavy = quantifiers(filter) > 0
+		d.heavy = quantifiers(filter) > 0 || comparisons(filter) > manyComparisons
 	}
 	return filter, err
 }

@@ -2,6 +2,7 @@ package data_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -216,5 +217,89 @@ func TestMistakesOfAQuestionAreToldTogether(t *testing.T) {
 		wantKind(h.t, err, fault.BadRequest, "unknown", "unknown")
 		_, err = h.Groups(h.ctx, staff, &data.GroupQuery{Collection: "posts", Filter: "nope == 1", Group: "nope", Aggregate: "sum(nope)"}, nil)
 		wantKind(h.t, err, fault.BadRequest, "unknown", "unknown", "unknown")
+	})
+}
+
+// A question is not taken for another that differs in what stands between its words.
+func TestQuestionsAreNotMixedUp(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		h.list(staff, data.ListQuery{Collection: "posts", Expand: "author", Count: true})
+		for _, q := range []data.ListQuery{
+			{Collection: "posts", Expand: "author\x01"}, {Collection: "posts", Expand: "author\x00"}, {Collection: "posts", Sort: "\x00\x00author"},
+		} {
+			if got, err := h.List(h.ctx, staff, &q, nil); !fault.Is(err, fault.BadRequest) {
+				h.t.Errorf("%+v was answered: %s %v", q, got, err)
+			}
+		}
+	})
+}
+
+const nested = `
+name: nested
+collections:
+  people:
+    fields:
+      boss: {type: ref, to: people}
+      life: {type: json}
+    access: {read: true, write: true}
+  posts:
+    fields: {author: {type: ref, to: people}}
+    access: {read: true, write: true}
+`
+
+// An answer is bounded however deep what is long is expanded.
+func TestExpansionsAreBounded(t *testing.T) {
+	onEach(t, nested, func(h *house) {
+		author := h.create(nobody, "people", `{"life":"`+strings.Repeat("x", 60<<10)+`"}`)
+		ops := make([]data.Operation, 500)
+		for i := range ops {
+			ops[i] = data.Operation{Op: "create", Collection: "posts", Body: body(h.t, `{"author":"`+author+`"}`)}
+		}
+		if _, _, err := h.Batch(h.ctx, nobody, ops, true, data.WriteOptions{}); err != nil {
+			h.t.Fatal(err)
+		}
+		for _, expand := range []string{"author", "author(expand=boss)"} {
+			out, err := h.List(h.ctx, nobody, &data.ListQuery{Collection: "posts", Limit: 500, Expand: expand}, nil)
+			if !fault.Is(err, fault.BadRequest) {
+				h.t.Errorf("%s: %d bytes, %v", expand, len(out), err)
+			}
+		}
+	})
+}
+
+func TestExpandOptionsAreGivenOnce(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		_, err := h.List(h.ctx, staff, &data.ListQuery{Collection: "posts", Expand: "comments(limit=1,limit=2)"}, nil)
+		wantKind(h.t, err, fault.BadRequest, "syntax")
+	})
+}
+
+// Whoever asks for more groups than an answer has is told.
+func TestMoreGroupsThanAreAnswered(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		ops := make([]data.Operation, 500)
+		for i := range ops {
+			ops[i] = data.Operation{Op: "create", Collection: "authors", Body: body(h.t, `{"name":"n`+strconv.Itoa(i)+`"}`)}
+		}
+		ask := func() (n int, more bool) {
+			out, err := h.Groups(h.ctx, staff, &data.GroupQuery{Collection: "authors", Group: "name", Aggregate: "count"}, nil)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			answer := body(h.t, string(out))
+			groups, _ := answer.Get("groups")
+			_, more = answer.Get("more")
+			return len(groups.Items), more
+		}
+		if _, _, err := h.Batch(h.ctx, staff, ops, true, data.WriteOptions{}); err != nil {
+			h.t.Fatal(err)
+		}
+		if n, more := ask(); n != 500 || more {
+			h.t.Errorf("%d groups, more: %t", n, more)
+		}
+		h.create(staff, "authors", `{"name":"one more"}`)
+		if n, more := ask(); n != 500 || !more {
+			h.t.Errorf("%d groups, more: %t", n, more)
+		}
 	})
 }

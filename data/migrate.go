@@ -153,6 +153,10 @@ type ApplyOptions struct {
 	// Progress is called in long work: rows done of all, and what is being done. Total is 0 while
 	// another process is waited for.
 	Progress func(done, total int, text string)
+	// Settle is how long values wait to be computed for a column that an older version of the app does not
+	// know to keep: until then each server that runs it has noticed, and writes no more (see plinth.Serve).
+	// 0 where nobody else uses the database.
+	Settle time.Duration
 
 	clock func() time.Time
 	batch int                     // rows of a backfill in one transaction
@@ -161,7 +165,8 @@ type ApplyOptions struct {
 
 // Apply runs the steps. Each is journaled, so that after a crash the next Plan and Apply go on from where
 // it ended. Of two processes that apply at once one does the work and the other waits; both return
-// when the schema is the app's. Steps that lose something run only with AllowLoss.
+// when the schema is the app's. One that was suspended until another took over changes nothing more, and ends
+// with an error of kind Conflict. Steps that lose something run only with AllowLoss.
 //
 // An older version of the app may go on beside added fields and collections. It should be stopped before
 // fields are renamed, converted or dropped.
@@ -210,6 +215,7 @@ type run struct {
 	j       *journal
 	keys    *Keyring
 	crashed bool
+	settled bool
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -220,9 +226,11 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stop := r.j.renew(ctx)
+	defer stop()
 	// Another may have been here since the plan was made, and an interrupted one leaves its cursor.
-	cursorOf := r.interrupted()
-	m, err := plan(ctx, r.m.app, r.eng, r.m.key, r.j.shape, tables)
+	cursorOf, now := r.interrupted(), r.j.shape.clone()
+	m, err := plan(ctx, r.m.app, r.eng, r.m.key, now, tables)
 	if err != nil {
 		return err
 	}
@@ -232,28 +240,30 @@ func (r *run) all(ctx context.Context) error {
 	if r.keys, err = keyring(r.m.key); err != nil {
 		return err
 	}
-	r.j.plan, r.j.done = m.Steps, 0
-	if len(m.Steps) == 0 || m.Steps[0].do.Fill == nil || cursorOf == nil || *m.Steps[0].do.Fill != *cursorOf {
-		r.j.cursor, r.j.filled = "", 0
-	}
 	if len(m.Steps) > 0 {
-		if err := r.j.save(ctx); err != nil {
+		err := r.j.change(ctx, func() {
+			r.j.shape, r.j.plan, r.j.done = now, m.Steps, 0
+			if first := m.Steps[0].do.Fill; first == nil || cursorOf == nil || *first != *cursorOf {
+				r.j.cursor, r.j.filled = "", 0
+			}
+		}, r.j.alone(ctx))
+		if err != nil {
 			return err
 		}
 	}
 	if err := r.mark("plan"); err != nil {
 		return err
 	}
-	stop := r.j.renew(ctx)
-	defer stop()
 	for i := range m.Steps {
 		if err := r.step(ctx, i); err != nil {
 			return err
 		}
 	}
 	stop()
-	r.j.shape, r.j.plan, r.j.done = shapeOf(r.m.app), nil, 0
-	if err := r.j.release(ctx); err != nil {
+	err = r.j.change(ctx, func() {
+		r.j.journaled = journaled{shape: shapeOf(r.m.app), check: r.j.check}
+	}, r.j.alone(ctx))
+	if err != nil {
 		return err
 	}
 	return r.mark("end")
@@ -281,43 +291,59 @@ func (r *run) step(ctx context.Context, i int) error {
 	s := r.j.plan[i]
 	r.o.Progress(i, len(r.j.plan), s.Text)
 	if s.do.Fill != nil {
-		return r.fill(ctx, s)
+		if err := r.settle(ctx, s.do.Fill); err != nil {
+			return err
+		}
+		if err := r.fill(ctx, s.Text, s.do.Fill); err != nil {
+			return err
+		}
 	}
-	if err := r.eng.Apply(ctx, *s.do.Change); err != nil {
+	err := r.j.change(ctx, func() { r.j.did(s.do) }, func(fence func(driver.Tx) error) error {
+		if s.do.Fill != nil {
+			return r.eng.Write(ctx, fence)
+		}
+		return r.eng.Apply(ctx, *s.do.Change, fence)
+	})
+	if err != nil {
 		return r.explain(ctx, s, err)
-	}
-	if err := r.mark("did " + s.Text); err != nil {
-		return err
-	}
-	r.j.mu.Lock()
-	r.j.shape.apply(s.do)
-	r.j.done = i + 1
-	r.j.mu.Unlock()
-	if creates(s) && i+1 < len(r.j.plan) && creates(r.j.plan[i+1]) {
-		return nil // a new database is made with one entry for all its tables: catchUp finds those that are there
-	}
-	if err := r.j.save(ctx); err != nil {
-		return err
 	}
 	return r.mark("noted " + s.Text)
 }
 
-func creates(s Step) bool { return s.do.Change != nil && s.do.Change.Kind == driver.CreateTable }
+// settle waits once, before the first fill whose work an older writer would undo. One who leaves a default
+// out does no harm.
+func (r *run) settle(ctx context.Context, f *fill) error {
+	if r.settled || r.m.Fresh || f.Kind == fillDefault || r.o.Settle <= 0 {
+		return nil
+	}
+	r.settled = true
+	r.o.Progress(0, 0, "servers that run the app as it was are given time to notice")
+	select {
+	case <-time.After(r.o.Settle):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // fill works off a fill in batches, from the journal's cursor on.
-func (r *run) fill(ctx context.Context, s Step) error {
-	f := s.do.Fill
-	r.j.mu.Lock()
-	if col := r.j.shape.table(f.Table).column(f.Column); f.Kind == fillReseal && !slices.Contains(col.Sealed, f.Place) {
-		col.Sealed = append([]string{f.Place}, col.Sealed...) // from now on values are sealed for either place
+func (r *run) fill(ctx context.Context, text string, f *fill) error {
+	err := r.j.change(ctx, func() {
+		if col := r.j.shape.table(f.Table).column(f.Column); f.Kind == fillReseal && !slices.Contains(col.Sealed, f.Place) {
+			col.Sealed = append([]string{f.Place}, col.Sealed...) // from now on values are sealed for either place
+		}
+	}, r.j.alone(ctx))
+	if err != nil {
+		return err
 	}
-	r.j.mu.Unlock()
 	fl, err := newFiller(r.eng, r.m.app, r.keys, r.j.shape, f)
 	if err != nil {
 		return err
 	}
 	fl.loss = r.o.AllowLoss
-	stmt, err := r.eng.Prepare(fl.query(true))
+	q := fl.query()
+	q.Lock = true
+	stmt, err := r.eng.Prepare(q)
 	if err != nil {
 		return err
 	}
@@ -325,48 +351,41 @@ func (r *run) fill(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	if f.Kind == fillReseal {
-		if err := r.j.save(ctx); err != nil {
-			return err
-		}
-	}
 	for n := 1; n > 0; {
-		cursor, filled := r.j.cursor, r.j.filled
-		err := r.j.together(ctx, func(tx driver.Tx) error {
-			r.j.cursor, r.j.filled = cursor, filled // it may be run again
-			var err error
-			if r.j.cursor, n, err = fl.batch(ctx, tx, stmt, cursor, r.o.batch); err != nil {
-				return err
-			}
-			r.j.filled += n
-			return nil
-		})
-		if err != nil {
-			r.j.mu.Lock() // what was undone is not done
-			r.j.cursor, r.j.filled = cursor, filled
-			r.j.mu.Unlock()
+		if n, err = r.batch(ctx, fl, stmt); err != nil {
 			return err
 		}
-		r.o.Progress(r.j.filled, max(total, r.j.filled), s.Text)
+		r.o.Progress(r.j.filled, max(total, r.j.filled), text)
 		if err := r.mark("batch of " + f.words()); err != nil {
 			return err
 		}
 	}
-	r.j.mu.Lock()
-	r.j.shape.apply(s.do)
-	r.j.done++
-	r.j.cursor, r.j.filled = "", 0
-	r.j.mu.Unlock()
-	if err := r.j.save(ctx); err != nil {
-		return err
-	}
-	return r.mark("noted " + s.Text)
+	return nil
+}
+
+// batch fills the rows behind the cursor in one transaction with the journal, and says how many there were.
+func (r *run) batch(ctx context.Context, fl *filler, stmt driver.Stmt) (n int, err error) {
+	cursor, filled := r.j.cursor, r.j.filled
+	err = r.j.change(ctx, func() {}, func(fence func(driver.Tx) error) error {
+		return r.eng.Write(ctx, func(tx driver.Tx) error {
+			if err := r.j.write(tx, []int{spec.OrdUpdated}); err != nil { // before the rows of another are touched
+				return err
+			}
+			var err error
+			if r.j.cursor, n, err = fl.batch(ctx, tx, stmt, cursor, r.o.batch); err != nil {
+				return err
+			}
+			r.j.filled = filled + n
+			return fence(tx)
+		})
+	})
+	return n, err
 }
 
 // explain says which values stand in the way of a unique index.
 func (r *run) explain(ctx context.Context, s Step, err error) error {
 	c := s.do.Change
-	if !fault.Is(err, fault.Unique) || c.Kind != driver.CreateIndex {
+	if c == nil || c.Kind != driver.CreateIndex || !fault.Is(err, fault.Unique) {
 		return err
 	}
 	sv := &surveyor{app: r.m.app, eng: r.eng, keys: r.keys, now: r.j.shape.clone()}

@@ -39,7 +39,7 @@ func (db *DB) Put(ctx context.Context, by Caller, collection, id string, body *d
 			}
 			c, err := db.planCreate(w.by, k, body, o.Uploads, id)
 			if err != nil {
-				return Reply{}, err
+				return Reply{}, c.refersAlso(w.by, err, w.named)
 			}
 			return c.apply(w)
 		}

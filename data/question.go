@@ -237,6 +237,18 @@ func quantifiers(n *expr.Node) int {
 	return deepest
 }
 
+// comparisons counts what is asked of one row.
+func comparisons(n *expr.Node) int {
+	if n.Type.Kind == expr.Bool && len(n.Args) > 0 && n.Op != expr.OpAnd && n.Op != expr.OpOr && n.Op != expr.OpNot {
+		return 1
+	}
+	count := 0
+	for _, arg := range n.Args {
+		count += comparisons(arg)
+	}
+	return count
+}
+
 // guarded puts the read rule of each collection that a path reaches as a guard on the step that
 // reaches it.
 func (a *asker) guarded(root *expr.Node) *expr.Node {

@@ -116,9 +116,7 @@ func (g *getting) print(cols driver.Columns) error {
 func (db *DB) getDraft(k *kind, by *Caller, field string, view View) (*draft, error) {
 	var buf [128]byte
 	key := draftKey(buf[:0], 'g', k, by)
-	key = append(append(key, field...), 0)
-	key = append(append(key, view.Fields...), 0)
-	key = append(key, view.Expand...)
+	key = appendWords(key, field, view.Fields, view.Expand)
 	if d, ok := db.drafts.find(key); ok {
 		return d, nil
 	}

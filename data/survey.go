@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 	"strconv"
 
@@ -118,48 +119,46 @@ func (sv *surveyor) conversion(ctx context.Context, s *Step) error {
 			}
 		}
 	}
-	total, example := 0, ""
-	stmt, err := sv.eng.Prepare(fl.query(false))
+	stmt, err := sv.eng.Prepare(fl.query())
 	if err != nil {
 		return err
 	}
-	var rows []Record
-	var values []Value
-	err = sv.eng.Read(ctx, func(r driver.Reader) error {
-		flush := func() error {
-			var err error
-			if fl.refs != nil {
-				err = fl.dropDangling(ctx, r, rows, values)
-			}
-			rows, values = rows[:0], values[:0]
-			return err
+	total, example := 0, ""
+	judge := func(row Record) (v Value, err error) {
+		was, err := fl.plain(row, s.column)
+		if err != nil || was.IsNull() {
+			return Value{}, err
 		}
-		err := fl.read(ctx, r, stmt, nil, func(row Record) error {
-			if row[fl.ord].IsNull() {
-				return nil
-			}
-			total++
-			was, err := fl.plain(row, s.column)
-			if err != nil {
+		total++
+		v, ok := convert(was, plainColumn(f))
+		if ok && fits(f, v) {
+			return v, nil
+		}
+		fl.lost++
+		if example == "" && fl.showable() {
+			example = ", such as " + short(was)
+		}
+		return Value{}, nil
+	}
+	err = sv.eng.Read(ctx, func(r driver.Reader) error {
+		for cursor := ""; ; {
+			rows, err := fl.read(ctx, r, stmt, cursor, batchRows)
+			if err != nil || len(rows) == 0 {
 				return err
 			}
-			v, ok := convert(was, plainColumn(f))
-			if !ok || !fits(f, v) {
-				fl.lost++
-				if example == "" && fl.showable() {
-					example = ", such as " + short(was)
+			values := make([]Value, len(rows))
+			for i, row := range rows {
+				if values[i], err = judge(row); err != nil {
+					return err
 				}
-				return nil
 			}
 			if fl.refs != nil {
-				rows, values = append(rows, row), append(values, v)
+				if err := fl.dropDangling(ctx, r, rows, values); err != nil {
+					return err
+				}
 			}
-			return nil
-		})
-		if err == nil {
-			err = flush()
+			cursor = rows[len(rows)-1][spec.OrdID].Text()
 		}
-		return err
 	})
 	if err != nil || fl.lost == 0 {
 		return err
@@ -201,6 +200,26 @@ func (sv *surveyor) newUnique(ctx context.Context, steps []Step, c *driver.Step)
 // duplicates is the error about the values that a unique index over a table would refuse; nil when
 // there are none, or they cannot be told.
 func (sv *surveyor) duplicates(ctx context.Context, t *tableShape, x driver.TableIndex) *fault.Error {
+	d := sv.keysOf(t, x)
+	if d == nil {
+		return nil
+	}
+	rows, err := countRows(ctx, sv.eng, d.from)
+	if err == nil {
+		err = d.count(ctx, sv.eng, uint64(rows/mostKeys+1))
+	}
+	if err != nil {
+		return &fault.Error{Kind: fault.Of(err), Op: "plan", Err: err}
+	}
+	if d.twice == 0 {
+		return nil
+	}
+	return fault.New(fault.Conflict, "%s cannot be unique by %s (index %q): %s not the only one%s; change the records first",
+		d.c.Name, fieldWords(d.index), d.index.Name, are(d.twice), d.example)
+}
+
+// keysOf finds what the keys of an index over a table are made of; nil when it is not there as it will be.
+func (sv *surveyor) keysOf(t *tableShape, x driver.TableIndex) *duplicates {
 	c, ok := sv.app.Collection(t.Name)
 	for _, other := range sv.app.Collections {
 		if !ok && other.Was == t.Name {
@@ -214,30 +233,11 @@ func (sv *surveyor) duplicates(ctx context.Context, t *tableShape, x driver.Tabl
 	if i < 0 {
 		return nil
 	}
-	index := c.Indexes[i]
-	d := &duplicates{index: index, seen: map[[sha256.Size]byte]int{}}
-	if !d.locate(c, t, sv.keys) {
+	d := &duplicates{c: c, index: c.Indexes[i], table: t, from: collectionOf(t), keys: sv.keys, seen: map[indexKey]bool{}}
+	if !d.locate() {
 		return nil
 	}
-	from := collectionOf(t)
-	q := &driver.Query{From: from, Sort: byIDs, Limit: -1, Cols: []driver.Col{{Ord: spec.OrdID}}}
-	for _, col := range d.cols {
-		q.Cols = append(q.Cols, driver.Col{Ord: ordinalOf(from, col.Name)})
-	}
-	stmt, err := sv.eng.Prepare(q)
-	if err == nil {
-		err = sv.eng.Read(ctx, func(r driver.Reader) error {
-			return r.Rows(ctx, stmt, nil, func(cols driver.Columns) error { return d.row(c, t, sv.keys, cols) })
-		})
-	}
-	if err != nil {
-		return &fault.Error{Kind: fault.Of(err), Op: "plan", Err: err}
-	}
-	if d.twice == 0 {
-		return nil
-	}
-	return fault.New(fault.Conflict, "%s cannot be unique by %s (index %q): %s not the only one%s; change the records first",
-		c.Name, fieldWords(index), index.Name, are(d.twice), d.example)
+	return d
 }
 
 func are(n int) string {
@@ -247,32 +247,80 @@ func are(n int) string {
 	return strconv.Itoa(n) + " records are"
 }
 
+// mostKeys is how many keys are held at once, in some 40 MB. A table that may have more is read several times, each time
+// for another part of them. The keys are made here, not asked for by group: a fold, a hash or a condition that
+// is going to be declared is in no column yet, and an engine would have to hold them all the same.
+const mostKeys = 1 << 19
+
+// indexKey is a hash of what a row is found by in an index.
+type indexKey [sha256.Size]byte
+
 // duplicates counts the rows whose key another row has already.
 type duplicates struct {
+	c       *spec.Collection
 	index   *spec.Index
+	table   *tableShape // as it is
+	from    *spec.Collection
+	keys    *Keyring
 	fields  []*spec.Field  // that the key is made of
 	cols    []*columnShape // where they are
-	seen    map[[sha256.Size]byte]int
+	seen    map[indexKey]bool
 	twice   int
 	example string
 }
 
-// locate finds the columns of now that the index's fields are in; false when one is not there as it will be.
-func (d *duplicates) locate(c *spec.Collection, t *tableShape, keys *Keyring) bool {
+// count reads the table once for each part of the keys.
+func (d *duplicates) count(ctx context.Context, eng driver.Engine, parts uint64) error {
+	q := &driver.Query{From: d.from, Sort: byIDs, Limit: -1, Cols: []driver.Col{{Ord: spec.OrdID}}}
+	for _, col := range d.cols {
+		q.Cols = append(q.Cols, driver.Col{Ord: ordinalOf(d.from, col.Name)})
+	}
+	stmt, err := eng.Prepare(q)
+	if err != nil {
+		return err
+	}
+	return eng.Read(ctx, func(r driver.Reader) error {
+		for part := range parts {
+			clear(d.seen)
+			err := r.Rows(ctx, stmt, nil, func(cols driver.Columns) error {
+				rec, err := d.record(cols)
+				if err != nil {
+					return err
+				}
+				key, ok := d.key(rec)
+				if !ok || binary.BigEndian.Uint64(key[:])%parts != part {
+					return nil
+				}
+				if d.seen[key] {
+					d.again(rec)
+				}
+				d.seen[key] = true
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// locate finds the columns that the index's fields are in; false when one is not there as it will be.
+func (d *duplicates) locate() bool {
 	d.fields = slices.Clone(d.index.Fields)
 	if d.index.Where != nil {
-		for _, f := range readsOf(c, d.index.Where) {
+		for _, f := range readsOf(d.c, d.index.Where) {
 			if !slices.Contains(d.fields, f) {
 				d.fields = append(d.fields, f)
 			}
 		}
 	}
 	for _, f := range d.fields {
-		col := t.column(f.Name)
+		col := d.table.column(f.Name)
 		if col == nil && f.Was != "" {
-			col = t.column(f.Was)
+			col = d.table.column(f.Was)
 		}
-		if col == nil || (col.Plain != nil || f.KeyOrd >= 0) && keys == nil {
+		if col == nil || (col.Plain != nil || f.KeyOrd >= 0) && d.keys == nil {
 			return false
 		}
 		if a, b := col.value(), plainColumn(f); a.Kind != b.Kind || a.Scale != b.Scale || a.Elem != b.Elem {
@@ -283,43 +331,45 @@ func (d *duplicates) locate(c *spec.Collection, t *tableShape, keys *Keyring) bo
 	return true
 }
 
-func (d *duplicates) row(c *spec.Collection, t *tableShape, keys *Keyring, cols driver.Columns) error {
-	rec := make(Record, len(c.Fields))
+// record is a row as the app's collection has it, with the companions that it will have.
+func (d *duplicates) record(cols driver.Columns) (Record, error) {
+	rec := make(Record, len(d.c.Fields))
 	id := string(cols.Text(0))
 	rec[spec.OrdID] = expr.TextOf(id)
 	for i, f := range d.fields {
-		v, err := openColumn(keys, d.cols[i], t.Name, id, cols.Value(i+1))
+		v, err := openColumn(d.keys, d.cols[i], d.table.Name, id, cols.Value(i+1))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rec[f.Ord] = v
 	}
-	if err := keys.companions(c, rec); err != nil {
-		return err
-	}
+	return rec, d.keys.companions(d.c, rec)
+}
+
+// key is what a record is found by; false when the index does not have it.
+func (d *duplicates) key(rec Record) (indexKey, bool) {
 	var text []byte
+	by := []int{}
 	if d.index.Key != nil {
-		if rec[d.index.Key.Ord].IsNull() {
-			return nil
-		}
-		text = AppendJSON(text, rec[d.index.Key.Ord])
+		by = append(by, d.index.Key.Ord)
 	} else {
 		for _, f := range d.index.Fields {
-			v := rec[comparedBy(f)]
-			if v.IsNull() {
-				return nil
-			}
-			text = append(AppendJSON(text, v), 0)
+			by = append(by, comparedBy(f))
 		}
 	}
-	key := sha256.Sum256(text)
-	d.seen[key]++
-	if d.seen[key] < 2 {
-		return nil
+	for _, ord := range by {
+		if rec[ord].IsNull() {
+			return indexKey{}, false
+		}
+		text = append(AppendJSON(text, rec[ord]), 0)
 	}
+	return sha256.Sum256(text), true
+}
+
+// again counts a record whose key is there already.
+func (d *duplicates) again(rec Record) {
 	d.twice++
 	if f := d.index.Fields[0]; d.example == "" && !slices.ContainsFunc(d.index.Fields, func(f *spec.Field) bool { return f.Personal || f.Encrypted || f.Hidden }) {
 		d.example = ", such as the second with " + short(rec[f.Ord])
 	}
-	return nil
 }

@@ -82,7 +82,7 @@ func (u *update) applyTo(w *work, old Record) (Reply, error) {
 		return w.reply(200, k, old)
 	}
 	if err := w.db.valid(w.by, k, rec, w.fetch(), &p); err != nil {
-		if len(p) == 0 || asksInput {
+		if len(p) == 0 || !decided(rule, w.by) {
 			return Reply{}, err
 		}
 		if err := w.refer(k, old, rec, &p); err != nil {

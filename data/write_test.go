@@ -3,6 +3,7 @@ package data_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -262,7 +263,7 @@ func testReferencesAreToldWithTheRest(h *house) {
 	t, ids := h.t, shelf(h)
 	_, err := h.Create(h.ctx, admin, "comments", body(t, `{"post":"01900000-0000-7000-8000-00000000dead","name":7}`), data.WriteOptions{})
 	wantKind(t, err, fault.Invalid, "/name type", "/post ref")
-	_, err = h.update(ann, "posts", ids["a"], `{"author":"01900000-0000-7000-8000-00000000dead","views":"many"}`, data.WriteOptions{})
+	_, err = h.update(root, "posts", ids["a"], `{"author":"01900000-0000-7000-8000-00000000dead","views":"many"}`, data.WriteOptions{})
 	wantKind(t, err, fault.Invalid, "/views type", "/author ref")
 }
 
@@ -297,4 +298,145 @@ func TestDeleteIsBounded(t *testing.T) {
 	if left := h.names(staff, data.ListQuery{Collection: "comments", Limit: 1}); left != "" {
 		t.Errorf("left: %q", left)
 	}
+}
+
+const computed = `
+name: computed
+collections:
+  ones:
+    fields:
+      title: {type: text, max: 50}
+      n:     {type: int}
+      more:  {type: list, of: text, max: 9}
+      mail:  {type: email, init: title}
+      link:  {type: url, init: title}
+      kind:  {type: enum, values: [p, q], init: title}
+      tags:  {type: list, of: text, max: 1, set: more}
+      price: {type: decimal, precision: 4, scale: 2, init: n}
+    access: {read: true, write: true}
+`
+
+// What is computed is held to the same limits as what is sent.
+func TestComputedValuesAreHeldToTheirTypes(t *testing.T) {
+	onEach(t, computed, func(h *house) {
+		_, err := h.Create(h.ctx, nobody, "ones", body(h.t, `{"title":"zzz","n":123456,"more":["a","b"]}`), data.WriteOptions{})
+		wantKind(h.t, err, fault.Invalid, "/mail type", "/link type", "/kind enum", "/price max", "/tags max")
+		_, err = h.Create(h.ctx, nobody, "ones", body(h.t, `{"title":"p","mail":"a@b.c","link":"http://x/","n":12,"more":["a"]}`), data.WriteOptions{})
+		if err != nil {
+			h.t.Error(err)
+		}
+	})
+}
+
+// However a record is put, what it refers to in vain is told with the rest.
+func TestPutTellsReferencesWithTheRest(t *testing.T) {
+	onEach(t, blog, func(h *house) {
+		_, err := h.Put(h.ctx, admin, "comments", "01900000-0000-7000-8000-0000000000cc", body(h.t, `{"post":"01900000-0000-7000-8000-00000000dead"}`), data.WriteOptions{})
+		wantKind(h.t, err, fault.Invalid, "/name required", "/post ref")
+	})
+}
+
+const cleared = `
+name: cleared
+collections:
+  topics:
+    fields: {name: {type: text, max: 20}}
+    access: {read: true, write: true}
+  notes:
+    fields:
+      name:  {type: text, max: 20}
+      topic: {type: ref, to: topics, onDelete: clear}
+      at:    {type: time, set: now}
+    access: {read: true, write: true}
+`
+
+// Taking a reference away is a write like any other.
+func TestClearSetsWhatIsSet(t *testing.T) {
+	onEach(t, cleared, func(h *house) {
+		topic := h.create(nobody, "topics", `{"name":"t"}`)
+		note := h.create(nobody, "notes", `{"name":"n","topic":"`+topic+`"}`)
+		h.now.Add(60_000)
+		if _, err := h.Delete(h.ctx, nobody, "topics", topic, data.WriteOptions{}); err != nil {
+			h.t.Fatal(err)
+		}
+		got := h.list(nobody, data.ListQuery{Collection: "notes", Filter: `topic == null && at > created && rev == 2`, Fields: "id"})
+		if !strings.Contains(got, note) {
+			h.t.Errorf("%s", h.list(nobody, data.ListQuery{Collection: "notes"}))
+		}
+	})
+}
+
+const papers = `
+name: papers
+collections:
+  papers:
+    fields:
+      title: {type: text, max: 50}
+      f:     {type: file, max: 3}
+      one:   {type: file}
+    access: {read: true, write: true}
+`
+
+// What a patch says of the files that stay is held to the field: none twice, one where there may be one.
+func TestFilesThatStay(t *testing.T) {
+	onEach(t, papers, func(h *house) {
+		up := func(name string) data.Upload {
+			return data.Upload{Name: name, Type: "text/plain", Blob: "blob-" + name, Size: 1}
+		}
+		r, err := h.Create(h.ctx, nobody, "papers", body(h.t, `{}`), data.WriteOptions{Uploads: map[string][]data.Upload{
+			"one": {up("a.txt")}, "f": {up("b.txt"), up("c.txt")}}})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for patch, code := range map[string]string{
+			`{"one":[{"name":"a.txt"},{"name":"a.txt"}]}`: "/one type", `{"one":[{"name":"a.txt"}]}`: "/one type", `{"one":"a.txt"}`: "/one type",
+			`{"f":[{"name":"b.txt"},{"name":"b.txt"}]}`: "/f/1 unique", `{"f":{"name":"b.txt"}}`: "/f type", `{"f":[{"name":"z.txt"}]}`: "/f type",
+		} {
+			_, err := h.Update(h.ctx, nobody, "papers", r.ID, body(h.t, patch), data.WriteOptions{Minimal: true})
+			wantKind(h.t, err, fault.Invalid, code)
+		}
+		for _, patch := range []string{`{"one":{"name":"a.txt"}}`, `{"f":[{"name":"c.txt"}]}`, `{"f":[]}`, `{"one":null}`} {
+			if _, err := h.Update(h.ctx, nobody, "papers", r.ID, body(h.t, patch), data.WriteOptions{}); err != nil {
+				h.t.Errorf("%s: %v", patch, err)
+			}
+		}
+	})
+}
+
+const boxes = `
+name: boxes
+auth: {roles: [guest]}
+collections:
+  boxes:
+    fields: {name: {type: text, max: 20}, open: {type: bool}}
+  notes:
+    fields:
+      title:     {type: text, max: 10}
+      box:       {type: ref, to: boxes}
+      secretbox: {type: ref, to: boxes, read: 'title == "zz"', write: 'title == "zz"'}
+    access: {read: true, create: true, update: 'box == null || box.open'}
+`
+
+// Whom a rule would refuse hears nothing of what there is: what is refused sounds the same whether the
+// record that is named is there or not.
+func TestReferencesTellNothingToWhoMayNot(t *testing.T) {
+	onEach(t, boxes, func(h *house) {
+		guest := data.Caller{SignedIn: true, Role: "guest", Scope: "key:guest"}
+		closed := h.create(root, "boxes", `{"name":"x","open":false}`)
+		note := h.create(guest, "notes", `{"title":"t"}`)
+		const none = "01900000-0000-7000-8000-00000000dead"
+		said := func(box string) (all []string) {
+			patch := body(h.t, `{"box":"`+box+`","title":"much too long for it"}`)
+			_, err := h.Update(h.ctx, guest, "notes", note, patch, data.WriteOptions{})
+			_, err2 := h.Put(h.ctx, guest, "notes", note, patch, data.WriteOptions{})
+			_, err3 := h.Create(h.ctx, guest, "notes", body(h.t, `{"secretbox":"`+box+`","title":"much too long for it"}`), data.WriteOptions{})
+			for _, err := range []error{err, err2, err3} {
+				all = append(all, fmt.Sprint(err))
+			}
+			return all
+		}
+		if there, not := said(closed), said(none); !slices.Equal(there, not) {
+			h.t.Errorf("there: %q\nnot there: %q", there, not)
+		}
+	})
 }

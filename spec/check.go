@@ -29,8 +29,14 @@ func (l *loader) section(n *node, s *shape) section {
 		}
 		return out
 	}
+	var strays []int
 	for i, k := range n.keys {
 		known := s.key(k.text)
+		if known == nil && s == collectionShape && stray(n, n.items[i]) && k.env == "" {
+			l.report(k, "unknown", "%s stands beside the keys of a collection: a field stands under fields, so indent it below them", k.show())
+			strays = append(strays, i)
+			continue
+		}
 		if known == nil || k.env != "" {
 			l.adopt(n, i, l.unknown(k, s), out)
 			continue
@@ -40,12 +46,40 @@ func (l *loader) section(n *node, s *shape) section {
 			l.note(k, s, known)
 		}
 	}
+	if len(strays) > 0 {
+		out.values["fields"] = withFields(n, out.values["fields"], strays)
+	}
 	for _, k := range s.keys {
 		if k.required && n.get(k.name) == nil {
 			l.report(n, "required", "%s is missing in %s", k.name, s.name)
 		}
 	}
 	return out
+}
+
+// stray says whether a value that stands in a collection is a field, which belongs one level deeper.
+func stray(n, value *node) bool {
+	if value.kind == object {
+		return value.get("type") != nil
+	}
+	fields := n.get("fields")
+	_, ok := typeOf(value.text)
+	return ok && value.kind == scalar && (fields == nil || fields.null())
+}
+
+// withFields is the map of fields with those that were written beside it, lest what names them is blamed.
+func withFields(n, fields *node, strays []int) *node {
+	all := *n
+	all.kind, all.keys, all.items = object, nil, nil
+	if fields != nil {
+		all.keys, all.items = slices.Clone(fields.keys), slices.Clone(fields.items)
+	}
+	for _, i := range strays {
+		if all.get(n.keys[i].text) == nil {
+			all.keys, all.items = append(all.keys, n.keys[i]), append(all.items, n.items[i])
+		}
+	}
+	return &all
 }
 
 // note tells of a key that has no effect yet.
@@ -67,6 +101,10 @@ func (l *loader) unknown(k *node, s *shape) (meant string) {
 	if first, _, ok := strings.Cut(k.text, " "); ok && s.key(first) != nil {
 		l.report(k, "syntax", "a colon is missing behind %s", quoted(first))
 		k.text = first
+		return ""
+	}
+	if f, ok := instead(k.text, s); ok {
+		l.reportAt(k.pos(), "unknown", f.ours, "unknown key "+k.show()+" in "+s.name+": "+f.say)
 		return ""
 	}
 	home := ""
@@ -152,7 +190,12 @@ func (l *loader) scalarFits(n *node, k *key) bool {
 	switch k.form {
 	case asWord:
 		if !slices.Contains(k.words, n.text) {
-			l.suggest(n, k.words, "value", "%s is one of %s, not %s", k.name, strings.Join(k.words, " "), n.show())
+			message := k.name + " is one of " + strings.Join(k.words, " ") + ", not " + n.show()
+			if t, why := sizedType(n.text, k.words); t != "" && n.env == "" {
+				l.reportAt(n.pos(), "value", t, strings.TrimSuffix(message+": "+why, ": "))
+				return false
+			}
+			l.suggest(n, k.words, "value", "%s", message)
 			return false
 		}
 	case asBool:

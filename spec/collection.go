@@ -100,7 +100,7 @@ func (l *loader) fields(d *draft) {
 		fd.f.Pos = k.pos()
 		d.fields = append(d.fields, fd)
 		if before := len(l.problems); !l.field(fd) || len(l.problems) > before {
-			l.broken[k.text] = true
+			l.broken[member{d.c.Name, k.text}] = true
 		}
 	}
 }
@@ -118,6 +118,7 @@ func (l *loader) finish() {
 	}
 	for _, d := range l.drafts {
 		l.rules(d)
+		l.impossible(d)
 	}
 	l.userRules()
 	l.authRules()

@@ -59,7 +59,7 @@ func (l *loader) index(d *draft, s section) *Index {
 		f, found := c.byName[n.text]
 		switch {
 		case !found:
-			if !l.broken[n.text] {
+			if !l.broken[member{c.Name, n.text}] {
 				l.suggest(n, c.names(), "unknown", "%s has no field %s to index", c.Name, n.show())
 			}
 			ok = false
@@ -69,7 +69,7 @@ func (l *loader) index(d *draft, s section) *Index {
 			ok = false
 			continue
 		}
-		ok = l.indexable(n, f, s) && ok
+		ok = l.indexable(n, c, f, s) && ok
 		names, i.Fields = append(names, f.Name), append(i.Fields, f)
 		bytes += f.indexBytes()
 	}
@@ -101,7 +101,7 @@ func (l *loader) index(d *draft, s section) *Index {
 }
 
 // indexable says whether an index may hold a field, and bounds what it leaves unbounded.
-func (l *loader) indexable(n *node, f *Field, s section) bool {
+func (l *loader) indexable(n *node, c *Collection, f *Field, s section) bool {
 	fields, unique := len(s.values["fields"].list()), s.bool("unique")
 	switch {
 	case f.Type == JSON || f.Type == File:
@@ -111,7 +111,7 @@ func (l *loader) indexable(n *node, f *Field, s section) bool {
 	case f.Type == List && (fields > 1 || unique):
 		l.report(n, "option", "%s is a list: index it alone, and not as unique", n.show())
 	case f.Type == Text && !f.Encrypted && f.MaxLen == 0 && f.Ord >= OrdFirst:
-		if !l.broken[f.Name] {
+		if !l.broken[member{c.Name, f.Name}] {
 			l.report(n, "option", "an indexed text is bounded: add max: %d or less to the field %s", indexedLen, n.show())
 		}
 	case f.Type == Text && !f.Encrypted && f.MaxLen > indexedLen:

@@ -93,13 +93,16 @@ type loader struct {
 
 	drafts   []*draft
 	auth     section
-	broken   map[string]bool // names of what could not be made, lest what uses them is blamed
+	broken   map[member]bool // what could not be made, lest what uses it is blamed
 	authUses []authUse
 }
 
+// member is a field or an inverse of a collection.
+type member struct{ collection, name string }
+
 func newLoader(files fs.FS, env func(string) (string, bool)) *loader {
 	return &loader{
-		fsys: files, env: env, sources: map[string]int{}, broken: map[string]bool{},
+		fsys: files, env: env, sources: map[string]int{}, broken: map[member]bool{},
 		app: &App{byName: map[string]*Collection{}},
 	}
 }

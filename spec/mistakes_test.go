@@ -103,6 +103,15 @@ plinth.yaml:1:124: default does not fit type file; it fits text email url int bi
 `, `plinth.yaml:1:56: there is no collection "people"
 plinth.yaml:1:73: to is missing: a reference names its collection
 plinth.yaml:1:105: there is no collection "post" (did you mean "posts"?)`},
+	{`collections: {posts: {fields: {by: {type: flot, to: authors, inverse: posts}, of: {type: reff, to: authros}}, access: {read: by.name == "x"}}, authors: {fields: {name: {type: text}}, access: {read: 'posts.exists(p, p.of == "x")'}}}
+`, `plinth.yaml:1:43: type is one of text email url int bigint float decimal bool time date enum ref list json file, not "flot" (did you mean "float"?)
+plinth.yaml:1:90: type is one of text email url int bigint float decimal bool time date enum ref list json file, not "reff" (did you mean "ref"?)
+plinth.yaml:1:100: there is no collection "authros" (did you mean "authors"?)`},
+	{`collections: {posts: {fields: {by: {type: reff, to: users}}}}
+`, `plinth.yaml:1:43: type is one of text email url int bigint float decimal bool time date enum ref list json file, not "reff" (did you mean "ref"?)`},
+	{`collections: {a: {fields: {title: {type: txt}}}, b: {fields: {title: {type: text}, a: {type: ref, to: a}}, access: {read: title == "x" && nosuch == 3, create: a.title == "x"}}}
+`, `plinth.yaml:1:42: type is one of text email url int bigint float decimal bool time date enum ref list json file, not "txt" (did you mean "text"?)
+plinth.yaml:1:139: the name nosuch does not exist`},
 	{`collections: {posts: {fields: {a: {type: ref, to: posts, onDelete: clear, required: true}, b: {type: ref, to: posts, onDelete: remove}, c: {type: ref, to: posts, onDelete: clear, fixed: true}}}}
 `, `plinth.yaml:1:68: onDelete: clear does not go with required: it cannot become null; use restrict or cascade
 plinth.yaml:1:128: onDelete is one of restrict cascade clear, not "remove"

@@ -18,7 +18,7 @@ type App struct {
 	Server      Server
 	Mail        Mail
 	Files       Files
-	Notes       []Problem // what is right and worth knowing: keys that have no effect yet
+	Notes       []Problem // what is right and worth knowing: keys that have no effect yet, fields that let nobody create a record
 
 	byName map[string]*Collection
 }

@@ -12,7 +12,7 @@ type Problem struct {
 	File       string `json:"file"`   // within the folder, with slashes
 	Line       int    `json:"line"`   // from 1
 	Column     int    `json:"column"` // from 1, in characters
-	Code       string `json:"code"`   // syntax quote env unknown duplicate required type name reserved ref option value conflict rule limit missing; of expressions: syntax unknown type; of notes: idle
+	Code       string `json:"code"`   // syntax quote env unknown duplicate required type name reserved ref option value conflict rule limit missing; of expressions: syntax unknown type; of notes: idle closed
 	Message    string `json:"message"`
 	Suggestion string `json:"suggestion,omitempty"` // what was probably meant
 }

@@ -13,15 +13,20 @@ func (l *loader) references(d *draft) {
 		if n == nil {
 			continue
 		}
-		to, ok := l.app.byName[f.To]
+		to, ok := l.app.byName[n.text]
 		if !ok || to.System && !l.system {
 			l.suggest(n, l.collectionNames(), "ref", "there is no collection %s", n.show())
-			l.broken[f.Name] = true
+			l.broken[member{d.c.Name, f.Name}] = true
 			f.To = ""
 			continue
 		}
-		if n := fd.s.values["inverse"]; n != nil {
-			l.inverse(n, d.c, f, to)
+		inverse := fd.s.values["inverse"]
+		switch {
+		case inverse == nil:
+		case f.To == "": // its type is not known
+			l.broken[member{to.Name, inverse.text}] = true
+		default:
+			l.inverse(inverse, d.c, f, to)
 		}
 	}
 }
@@ -38,7 +43,7 @@ func (l *loader) collectionNames() []string {
 
 func (l *loader) inverse(n *node, c *Collection, f *Field, to *Collection) {
 	if !l.name(n, "an inverse", slices.Concat(reservedFields, reservedWords)...) {
-		l.broken[n.text] = true
+		l.broken[member{to.Name, n.text}] = true
 		return
 	}
 	if l.system && !to.System {

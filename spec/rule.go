@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/bluell/plinth/expr"
@@ -77,7 +78,7 @@ func (l *loader) compile(n *node, c *Collection, use expr.Use) *expr.Expr {
 		return nil
 	}
 	e, err := expr.Compile(n.text, l.app.Env(), c.Name, use)
-	return l.compiled(n, e, err)
+	return l.compiled(n, c, e, err)
 }
 
 // compileValue makes an init or set, whose answer must fit the field.
@@ -86,20 +87,43 @@ func (l *loader) compileValue(n *node, c *Collection, f *Field) *expr.Expr {
 		return nil
 	}
 	e, err := expr.CompileValue(n.text, l.app.Env(), c.Name, expr.InInit, f.ExprType())
-	return l.compiled(n, e, err)
+	return l.compiled(n, c, e, err)
 }
 
 var words = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
 
-func (l *loader) compiled(n *node, e *expr.Expr, err error) *expr.Expr {
+// namesBroken says whether an expression names something broken, in its own collection or in one that a path leads to.
+func (l *loader) namesBroken(text string, c *Collection) bool {
+	reached := []*Collection{c}
+	for _, w := range words.FindAllString(text, -1) {
+		if users := l.app.byName[l.app.Auth.Collection]; w == "auth" && users != nil {
+			reached = append(reached, users)
+		}
+		for _, at := range reached {
+			if l.broken[member{at.Name, w}] {
+				return true
+			}
+			var to *Collection
+			if f, ok := at.byName[w]; ok {
+				to = l.app.byName[f.To]
+			} else if i, ok := at.Inverse(w); ok {
+				to = i.Of
+			}
+			if to != nil && !slices.Contains(reached, to) {
+				reached = append(reached, to)
+			}
+		}
+	}
+	return false
+}
+
+func (l *loader) compiled(n *node, c *Collection, e *expr.Expr, err error) *expr.Expr {
 	if err == nil {
 		l.uses(n, e)
 		return e
 	}
-	for _, w := range words.FindAllString(n.text, -1) {
-		if l.broken[w] {
-			return nil // what it names was reported where it is declared
-		}
+	if l.namesBroken(n.text, c) {
+		return nil // what it names was reported where it is declared
 	}
 	var ee *expr.Error
 	switch {
@@ -112,11 +136,16 @@ func (l *loader) compiled(n *node, e *expr.Expr, err error) *expr.Expr {
 		}
 		at := min(max(ee.At, 0), len(n.text))
 		suggestion, message := ee.Suggest, ee.Msg
-		if s := translate(strings.ToLower(words.FindString(n.text[at:])), operators); s.ours != "" {
-			suggestion = s.ours
-			if s.why != "" {
-				message += ": " + s.why
-			}
+		ours, why, ok := idiom(n.text, at)
+		if !ok {
+			s := translate(strings.ToLower(words.FindString(n.text[at:])), operators)
+			ours, why, ok = s.ours, s.why, s.ours != ""
+		}
+		if ok {
+			suggestion = ours
+		}
+		if why != "" {
+			message += ": " + why
 		}
 		l.reportIn(n, at, code, suggestion, message)
 	default:
@@ -149,7 +178,7 @@ func (l *loader) authRules() {
 	}
 	for _, u := range l.authUses {
 		f, ok := users.byName[u.name]
-		if !ok || f.Ord < OrdFirst || f.Write != nil || f.Set != nil || l.broken[f.Name] {
+		if !ok || f.Ord < OrdFirst || f.Write != nil || f.Set != nil || l.broken[member{users.Name, f.Name}] {
 			continue
 		}
 		l.reportIn(u.node, u.at, "rule", "", fmt.Sprintf("auth.%s is asked here, so the field %s of %s must carry a write rule: else users set it themselves", u.name, u.name, users.Name))

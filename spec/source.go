@@ -59,6 +59,53 @@ func (s *source) rest(offset int) string {
 	return t
 }
 
+// opening finds the innermost { or [ that is open at a byte, outside of texts, comments and blocks of text.
+func (s *source) opening(end int) int {
+	var stack []int
+	quote, begins, deep := byte(0), true, -1 // begins: a value can begin here; deep: how far a block of text is indented at least
+	for _, start := range s.lines {
+		line := s.rest(start)
+		in := indent(line)
+		if deep >= 0 && (in > deep || strings.TrimSpace(line) == "") {
+			continue
+		}
+		deep = -1
+		if len(stack) == 0 && quote == 0 {
+			begins = true
+			if blockStart.MatchString(strings.TrimRight(line, " \t")) {
+				deep = in
+			}
+		}
+	scan:
+		for i := 0; i < len(line) && start+i < end; i++ {
+			switch c := line[i]; {
+			case quote != 0:
+				if c == '\\' && quote == '"' || c == '\'' && strings.HasPrefix(line[i:], "''") {
+					i++
+				} else if c == quote {
+					quote = 0
+				}
+			case c == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t'):
+				break scan
+			case c == ' ' || c == '\t':
+				begins = begins || i > 0 && strings.IndexByte(":-?", line[i-1]) >= 0
+			case (c == '"' || c == '\'') && begins:
+				quote, begins = c, false
+			case (c == '{' || c == '[') && (begins || len(stack) > 0):
+				stack, begins = append(stack, start+i), true
+			case (c == '}' || c == ']') && len(stack) > 0:
+				stack, begins = stack[:len(stack)-1], false
+			default:
+				begins = c == ',' && len(stack) > 0 || c == '-' && begins
+			}
+		}
+	}
+	if len(stack) == 0 {
+		return end
+	}
+	return stack[len(stack)-1]
+}
+
 // find gives the byte of the file from which byte at of the scalar's value was read: quotes,
 // escapes, folded lines and indentation lie between them. The value's length finds its end.
 // It follows both texts side by side and lets white space differ, as folding does.

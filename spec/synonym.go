@@ -88,7 +88,7 @@ var synonyms = func() map[string][]synonym {
 
 var synonymsOf = []struct{ ours, theirs, why string }{
 	// Types.
-	{"text", "string str varchar char longtext richtext markdown html textarea slug uuid phone tel", ""},
+	{"text", "string str varchar nvarchar char nchar longtext richtext markdown html textarea slug uuid phone tel", ""},
 	{"int", "number numeric", "int is for whole numbers, decimal for exact ones like prices, float for measured ones"},
 	{"int", "integer smallint int32", ""},
 	{"bigint", "long int64 biginteger", ""},
@@ -119,6 +119,7 @@ var synonymsOf = []struct{ ours, theirs, why string }{
 	{"scale", "decimals decimalplaces", ""},
 	{"values", "options choices enum oneof", ""},
 	{"of", "items itemtype element", ""},
+	{"inverse", "relatedname backref backpopulates mappedby inversedby", ""},
 	{"to", "collection table model target references relatedto", ""},
 	{"accept", "mimetypes mimetype mime contenttypes extensions", ""},
 	{"hidden", "private", ""},

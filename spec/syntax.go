@@ -25,6 +25,7 @@ type misreading struct {
 	line, column int
 	message      string
 	flowFrom     int // the line on which the { or [ opens that was being read; 0: none
+	flowColumn   int // and its column
 	read         int // the line to which YAML came
 }
 
@@ -37,7 +38,10 @@ func misread(src *source, err error) misreading {
 	m := misreading{line: max(le.Mark.Line, 1), column: max(le.Mark.Column, 1)}
 	m.read = m.line
 	if strings.Contains(le.ContextMsg, "flow") {
-		m.flowFrom = le.ContextMark.Line
+		m.flowFrom, m.flowColumn = le.ContextMark.Line, le.ContextMark.Column
+		if strings.HasSuffix(le.ContextMsg, "flow node") { // that is where a value should be
+			m.flowFrom, m.flowColumn = src.place(src.opening(src.offset(m.line, m.column)))
+		}
 	}
 	switch msg := le.Message; {
 	case strings.Contains(msg, "no documents"):
@@ -49,7 +53,7 @@ func misread(src *source, err error) misreading {
 	case m.tab(src):
 		m.message = "a tab stands here: YAML is indented with spaces"
 	case m.flowFrom > 0:
-		m.unclosed(src, le)
+		m.unclosed(src)
 	case strings.Contains(le.ContextMsg, "quoted scalar"):
 		m.quotes(src, le)
 	case strings.Contains(msg, "could not find expected ':'"):
@@ -74,19 +78,19 @@ func (m *misreading) tab(src *source) bool {
 }
 
 // unclosed is about what stands inside { } or [ ].
-func (m *misreading) unclosed(src *source, le *yaml.LoadError) {
+func (m *misreading) unclosed(src *source) {
 	opening, closing := "{", "}"
-	if strings.Contains(le.ContextMsg, "sequence") {
+	if strings.HasPrefix(src.rest(src.offset(m.flowFrom, m.flowColumn)), "[") {
 		opening, closing = "[", "]"
 	}
 	if at := src.rest(src.offset(m.line, m.column)); m.line == m.flowFrom && strings.TrimSpace(at) != "" {
 		if head := m.text(src); at[0] == ':' { // the comma belongs before the key
 			m.column = utf8.RuneCountInString(head[:1+strings.LastIndexByte(head[:len(head)-len(at)], ' ')]) + 1
 		}
-		m.message = fmt.Sprintf("a comma or %s is missing before this: %s opens in column %d", closing, opening, le.ContextMark.Column)
+		m.message = fmt.Sprintf("a comma or %s is missing before this: %s opens in column %d", closing, opening, m.flowColumn)
 		return
 	}
-	m.line, m.column = m.flowFrom, le.ContextMark.Column
+	m.line, m.column = m.flowFrom, m.flowColumn
 	m.message = fmt.Sprintf("this %s is not closed: a %s, or a comma between two values, is missing", opening, closing)
 }
 

@@ -23,7 +23,7 @@ func (l *loader) users() {
 	c, declared := l.app.byName[a.Collection]
 	if !declared && !a.On {
 		for _, d := range l.drafts {
-			a.On = a.On || slices.ContainsFunc(d.c.Fields, func(f *Field) bool { return f.To == defaultUsers })
+			a.On = a.On || slices.ContainsFunc(d.fields, func(fd *fieldDraft) bool { return fd.s.text("to") == defaultUsers })
 		}
 	}
 	if !a.On {
@@ -92,7 +92,7 @@ func (l *loader) userField(d *draft, want Field) *Field {
 		d.c.add(&want)
 		return &want
 	}
-	if f.Type != want.Type && !l.broken[f.Name] {
+	if f.Type != want.Type && !l.broken[member{d.c.Name, f.Name}] {
 		l.reportAt(f.Pos, "option", "", "the field "+f.Name+" of "+d.c.Name+" has type "+want.Type.String()+": change it, or remove it and Plinth makes it")
 	}
 	return f

@@ -79,7 +79,7 @@ func TestApplyKilled(t *testing.T) {
 		for i := start; i < start+400; i++ {
 			ops = append(ops, fmt.Sprintf(`{"op":"create","collection":"notes","body":{"title":"T%d","amount":"%d","gone":"x"}}`, i, i))
 		}
-		status, b, err := ask(client, "POST", s.url+"/api/batch", "", `{"operations":[`+strings.Join(ops, ",")+`]}`)
+		status, b, err := ask(described(t), "POST", s.url+"/api/batch", "", `{"operations":[`+strings.Join(ops, ",")+`]}`)
 		if err != nil || status != 200 {
 			t.Fatal(status, string(b), err)
 		}
@@ -108,12 +108,12 @@ func TestApplyKilled(t *testing.T) {
 				t.Fatalf("after the second apply there is still to do:\n%s", got)
 			}
 			s := serving(t, dir)
-			_, b, err := ask(client, "GET", s.url+`/api/memos?group=state&aggregate=count,sum(amount),min(amount),max(amount)`, "", "")
+			_, b, err := ask(described(t), "GET", s.url+`/api/memos?group=state&aggregate=count,sum(amount),min(amount),max(amount)`, "", "")
 			want := fmt.Sprintf(`{"groups":[{"state":"open","count":%d,"sum(amount)":%d,"min(amount)":0,"max(amount)":%d}]}`, rows, rows*(rows-1)/2, rows-1)
 			if err != nil || string(b) != want {
 				t.Errorf("got %s %v, want %s", b, err, want)
 			}
-			_, b, _ = ask(client, "GET", s.url+`/api/memos?filter=heading%20==%20%22t7%22&fields=heading,amount`, "", "")
+			_, b, _ = ask(described(t), "GET", s.url+`/api/memos?filter=heading%20==%20%22t7%22&fields=heading,amount`, "", "")
 			if !strings.Contains(string(b), `"heading":"T7","amount":7`) {
 				t.Errorf("the ci field does not find by its fold: %s", b)
 			}

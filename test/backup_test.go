@@ -3,7 +3,10 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"mime/multipart"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,7 +63,7 @@ func TestBackup(t *testing.T) {
 			t.Errorf("%s is in the backup without %s", mark, half)
 		}
 	}
-	left, _ := filepath.Glob(filepath.Join(dir, "data", ".restore-*"))
+	left, _ := filepath.Glob(filepath.Join(dir, "data", "*.restore"))
 	if len(left) > 0 {
 		t.Errorf("left behind: %s", left)
 	}
@@ -142,4 +145,132 @@ func refused(t *testing.T, words string, args ...string) {
 	if err == nil || !strings.Contains(string(out), words) {
 		t.Fatalf("plinth %s: %v, %q, want %q", strings.Join(args, " "), err, out, words)
 	}
+}
+
+// Another database has uploads of its own: to restore it does nothing to those in the app's folder, which a server
+// is using, and it finds its own where it is.
+func TestRestoreElsewhere(t *testing.T) {
+	t.Parallel()
+	dir, away := folder(t, papersApp), t.TempDir()
+	s := serving(t, dir)
+	a := s.keep(t, "a")
+	first := filepath.Join(away, "first.plinth")
+	run(t, "backup", dir, first)
+	b := s.keep(t, "b")
+	db := "sqlite:" + filepath.Join(away, "other.db")
+	run(t, "restore", first, dir, "--db", db)
+	s.kept(t, a, "a")
+	s.kept(t, b, "b")
+
+	other := serving(t, "--db", db, dir)
+	other.kept(t, a, "a")
+	c := other.keep(t, "c")
+	second := filepath.Join(away, "second.plinth")
+	if got := run(t, "backup", dir, second, "--db", db, "--json"); !strings.Contains(got, `"files":2`) {
+		t.Errorf("the backup of the other one: %s", got)
+	}
+	refused(t, "in use", "restore", second, dir, "--allow-loss")
+	refused(t, "in use", "restore", second, dir, "--db", db, "--allow-loss")
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "restore", second, dir, "--allow-loss")
+	again := serving(t, dir)
+	again.kept(t, a, "a")
+	again.kept(t, c, "c")
+	if status, body, err := ask(described(t), "GET", again.url+b, "", ""); err != nil || status != http.StatusNotFound {
+		t.Errorf("b is in no backup: %d %s %v", status, body, err)
+	}
+}
+
+const papersApp = `
+collections:
+  papers:
+    fields: {one: {type: file}}
+    access: {read: true, create: true}
+`
+
+// keep makes a record with an upload and returns the upload's path.
+func (s *server) keep(t *testing.T, text string) string {
+	t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	err := w.WriteField("record", "{}")
+	part, failed := w.CreateFormFile("one", text+".txt")
+	if err = errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(part, text)
+	w.Close()
+	resp, err := described(t).Post(s.url+"/api/papers", w.FormDataContentType(), &body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var made struct{ One struct{ URL string } }
+	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %v", resp.StatusCode, err)
+	}
+	return made.One.URL
+}
+
+// kept reads an upload.
+func (s *server) kept(t *testing.T, path, text string) {
+	t.Helper()
+	status, b, err := ask(described(t), "GET", s.url+path, "", "")
+	if err != nil || status != http.StatusOK || string(b) != text {
+		t.Errorf("the upload %s: %d %q %v", text, status, b, err)
+	}
+}
+
+// A restore that is killed leaves all of the old or all of the new, when the database is opened next.
+func TestRestoreKilled(t *testing.T) {
+	t.Parallel()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		missing(t, "strace is not installed")
+		return
+	}
+	with := func(text string) (dir, path string) {
+		dir = folder(t, papersApp)
+		s := serving(t, dir)
+		path = s.keep(t, text)
+		s.kill() // the log stays beside the database
+		return dir, path
+	}
+	source, newer := with("new")
+	file := filepath.Join(t.TempDir(), "new.plinth")
+	run(t, "backup", source, file)
+	kept, older := with("old")
+	const calls = "rename,renameat,renameat2,unlink,unlinkat"
+	seen := map[string]int{}
+	for n, over := 1, false; !over; n++ {
+		dir := copied(t, kept, papersApp)
+		cmd := exec.Command(strace, "-f", "-o", "/dev/null", "-e", "trace="+calls, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", calls, n),
+			plinth, "restore", "--allow-loss", file, dir)
+		cmd.Env = environ("GOMAXPROCS=1") // strace counts the calls of each thread
+		over = cmd.Run() == nil
+		s := serving(t, dir)
+		status, _, err := ask(described(t), "GET", s.url+older, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status == http.StatusOK {
+			seen["old"]++
+			s.kept(t, older, "old")
+		} else {
+			seen["new"]++
+			s.kept(t, newer, "new")
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "data", "*.restore")); len(left) > 0 {
+			t.Errorf("killed at %d: left behind: %s", n, left)
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if seen["old"] == 0 || seen["new"] < 5 {
+		t.Errorf("%v: the test proves little", seen)
+	}
+	t.Log(seen)
 }

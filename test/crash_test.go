@@ -133,8 +133,9 @@ func (l *log) compare(t *testing.T, dir string) {
 	s := serving(t, dir)
 	type record struct{ ID, Mark, Half string }
 	there := map[string]record{}
+	reader := described(t)
 	for cursor := ""; ; {
-		_, b, err := ask(client, "GET", s.url+"/api/marks?limit=500&cursor="+cursor, "", "")
+		_, b, err := ask(reader, "GET", s.url+"/api/marks?limit=500&cursor="+cursor, "", "")
 		var page struct {
 			Items []record
 			Next  string

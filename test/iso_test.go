@@ -13,8 +13,6 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
-
-	"github.com/bluell/plinth/test/conform"
 )
 
 // isoCodes is where Debian's package iso-codes puts its data.
@@ -278,11 +276,6 @@ type asker struct {
 	t      *testing.T
 	url    string
 	client *http.Client
-}
-
-// described is a client for which every answer must be as the server describes it.
-func described(t *testing.T) *http.Client {
-	return &http.Client{Timeout: client.Timeout, Transport: conform.Transport(t, client.Transport)}
 }
 
 func (a asker) get(path string, into any) {

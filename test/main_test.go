@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/bluell/plinth/test/conform"
 )
 
 // plinth is the program under test, built once.
@@ -133,6 +135,11 @@ func ask(client *http.Client, method, url, key, body string) (int, []byte, error
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, b, err
+}
+
+// described is a client for which every answer must be as the server describes it.
+func described(t testing.TB) *http.Client {
+	return &http.Client{Timeout: client.Timeout, Transport: conform.Transport(t, client.Transport)}
 }
 
 // folder makes an app's folder with this app file.

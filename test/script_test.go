@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +36,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("PATH", filepath.Dir(plinth)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			examples, err := filepath.Abs("../examples")
 			env.Setenv("EXAMPLES", examples)
-			s := &scene{}
+			s := &scene{t: t}
 			env.Values[sceneKey{}] = s
 			env.Defer(s.end)
 			return err
@@ -52,7 +51,10 @@ func TestScript(t *testing.T) {
 type sceneKey struct{}
 
 // scene is what a script has running.
-type scene struct{ server *server }
+type scene struct {
+	t      testing.TB // of all scripts
+	server *server
+}
 
 func (s *scene) end() {
 	if s.server != nil {
@@ -126,7 +128,8 @@ func request(ts *testscript.TestScript, args []string) (int, []byte) {
 	if len(args) > 2 {
 		body = args[2]
 	}
-	status, b, err := ask(http.DefaultClient, args[0], s.server.url+strings.ReplaceAll(args[1], " ", "%20"), key, body)
+	// The app file may have changed since the last request: the description is fetched anew.
+	status, b, err := ask(described(s.t), args[0], s.server.url+strings.ReplaceAll(args[1], " ", "%20"), key, body)
 	ts.Check(err)
 	return status, b
 }

@@ -18,7 +18,7 @@ ended. Steps that lose data run only with --allow-loss; without it nothing at al
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := folder(args, 0)
 			p := c.progress()
-			m, err := plinth.Apply(cmd.Context(), dir, plinth.ApplyOptions{AllowLoss: loss, Progress: p.count}, c.options(dir)...)
+			m, err := plinth.Apply(cmd.Context(), dir, plinth.ApplyOptions{AllowLoss: loss, Progress: p.count}, c.on())
 			p.end()
 			if err != nil {
 				return err
@@ -34,7 +34,7 @@ ended. Steps that lose data run only with --allow-loss; without it nothing at al
 			for _, s := range m.Steps {
 				c.say("%s", s.Text)
 			}
-			c.say("applied %s", counted(len(m.Steps), "step"))
+			c.say("applied %s", plinth.Counted(len(m.Steps), "step"))
 			return nil
 		},
 	}

@@ -40,13 +40,8 @@ encrypted, you neither.`,
 }
 
 func (c *cli) backupTo(cmd *cobra.Command, dir, name string) error {
-	if path, err := sqlitePath(dir, c.db); err != nil {
-		return err
-	} else if _, err := os.Stat(path); err != nil {
-		return fault.New(fault.NotFound, "there is no database to back up")
-	}
 	bar := c.progress()
-	about, err := plinth.Backup(cmd.Context(), dir, name, bar.count, c.options(dir)...)
+	about, err := plinth.Backup(cmd.Context(), dir, name, bar.count, c.on())
 	bar.end()
 	if err != nil {
 		return err

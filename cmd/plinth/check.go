@@ -41,7 +41,7 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 		return err
 	}
 	if c.db != "" {
-		if err := plinth.Check(cmd.Context(), dir, plinth.On(func() (*database, error) { return open(dir, c.db, looking) })); err != nil {
+		if err := plinth.Check(cmd.Context(), dir, c.looking(dir)); err != nil {
 			return err
 		}
 	}
@@ -61,7 +61,7 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 	for _, f := range found {
 		c.say("%s", f)
 	}
-	c.say("%s is good: %s", spec.FileName, counted(own(app), "collection"))
+	c.say("%s is good: %s", spec.FileName, plinth.Counted(own(app), "collection"))
 	return nil
 }
 

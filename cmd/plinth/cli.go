@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -19,6 +18,7 @@ import (
 type cli struct {
 	out, err *os.File
 	db       string // --db
+	file     string // that it names
 	json     bool   // --json
 	began    bool   // the command line was understood
 }
@@ -66,6 +66,9 @@ func (c *cli) begin(cmd *cobra.Command, _ []string) error {
 			err = wrongValue(name[0], f, text)
 		}
 	})
+	if err == nil {
+		c.file, err = sqliteFile(c.db)
+	}
 	c.began = err == nil
 	return err
 }
@@ -171,11 +174,6 @@ func folder(args []string, n int) string {
 		return args[n]
 	}
 	return "."
-}
-
-// options are those with which every command opens an app.
-func (c *cli) options(dir string) []plinth.Option {
-	return []plinth.Option{plinth.On(func() (*database, error) { return open(dir, c.db, opened) })}
 }
 
 func (c *cli) say(format string, args ...any) { fmt.Fprintf(c.out, format+"\n", args...) }

@@ -7,65 +7,52 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/data/sqlite"
 	"github.com/bluell/plinth/fault"
 )
 
-// how a database is opened.
-type how int
-
-const (
-	opened  how = iota // it is made when it is not there
-	looking            // nothing is made: an empty one stands for one that is not there
-)
-
-// database is an engine and what ends with it.
-type database struct {
-	*sqlite.Engine
-	end func()
+// on is the database of an app. These are the engines that this program links.
+func (c *cli) on() plinth.Option {
+	return plinth.OnFile(c.file, func(file string) (*sqlite.Engine, error) { return sqlite.Open(file, sqlite.Options{}) })
 }
 
-func (d *database) Close() error {
-	err := d.Engine.Close()
-	d.end()
-	return err
-}
-
-// open opens the database of an app. These are the engines that this program links.
-func open(dir, url string, h how) (*database, error) {
-	path, err := sqlitePath(dir, url)
-	if err != nil {
-		return nil, err
+// looking is the same for a command that makes nothing: an empty database stands for one that is not there.
+func (c *cli) looking(dir string) plinth.Option {
+	file := c.file
+	if file == "" {
+		file = filepath.Join(dir, "data", "plinth.db")
 	}
-	end := func() {}
-	if h == looking {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			empty, err := os.MkdirTemp("", "plinth-")
-			if err != nil {
-				return nil, fault.Wrap(fault.Internal, "look at an empty database", err)
-			}
-			path, end = filepath.Join(empty, "empty.db"), func() { os.RemoveAll(empty) }
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return c.on()
+	}
+	return plinth.On(func() (*empty, error) {
+		folder, err := os.MkdirTemp("", "plinth-")
+		if err != nil {
+			return nil, fault.Wrap(fault.Internal, "look at an empty database", err)
 		}
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "the folder of the database cannot be made", Err: err}
-	}
-	release, err := share(path)
-	if err != nil {
-		return nil, err
-	}
-	eng, err := sqlite.Open(path, sqlite.Options{})
-	if err != nil {
-		release()
-		return nil, err
-	}
-	return &database{eng, func() { release(); end() }}, nil
+		eng, err := sqlite.Open(filepath.Join(folder, "empty.db"), sqlite.Options{})
+		if err != nil {
+			os.RemoveAll(folder)
+			return nil, err
+		}
+		return &empty{eng, folder}, nil
+	})
 }
 
-// sqlitePath reads --db. What is written there may hold a password: it is not repeated.
-func sqlitePath(dir, url string) (string, error) {
+// empty is a database in a folder that goes with it.
+type empty struct {
+	*sqlite.Engine
+	folder string
+}
+
+func (e *empty) Close() error { return errors.Join(e.Engine.Close(), os.RemoveAll(e.folder)) }
+
+// sqliteFile reads --db; "" is the database in the app's folder. What is written there may hold a password:
+// it is not repeated.
+func sqliteFile(url string) (string, error) {
 	if url == "" {
-		return filepath.Join(dir, "data", "plinth.db"), nil
+		return "", nil
 	}
 	scheme, path, ok := strings.Cut(url, ":")
 	switch {

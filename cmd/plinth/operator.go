@@ -24,7 +24,7 @@ from the app's users.`,
 
 // opening opens the app for a command beside a running server.
 func (c *cli) opening(ctx context.Context, dir string, fn func(*plinth.Plinth) error) error {
-	p, err := plinth.Open(ctx, dir, c.options(dir)...)
+	p, err := plinth.Open(ctx, dir, c.on())
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ tells the database. Nothing is changed.`,
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := folder(args, 0)
-			m, err := plinth.Plan(cmd.Context(), dir, plinth.On(func() (*database, error) { return open(dir, c.db, looking) }))
+			m, err := plinth.Plan(cmd.Context(), dir, c.looking(dir))
 			if err != nil {
 				return err
 			}

@@ -46,11 +46,3 @@ func (p *progress) end() {
 		fmt.Fprint(p.w, "\r"+strings.Repeat(" ", p.wide)+"\r")
 	}
 }
-
-// counted is "1 record" or "3 records".
-func counted(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return strconv.Itoa(n) + " " + what
-}

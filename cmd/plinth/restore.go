@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
-	"github.com/bluell/plinth/data/sqlite"
 	"github.com/bluell/plinth/fault"
 )
 
@@ -18,11 +17,11 @@ func (c *cli) restore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE [DIR]",
 		Short: "Put a backup in the place of the database",
-		Long: `Put the database and the uploads of a backup into an app's folder. The backup is unpacked beside them,
-compared with its sums, and its database opened and looked through for damage, before anything is
-replaced. The server must not be running.
+		Long: `Put the database and the uploads of a backup into an app's folder; with --db, that database and the
+uploads beside it. They are unpacked beside their places, compared with their sums, and the database is
+opened and looked through for damage, before anything is replaced. The server must not be running.
 
-Where there is a database already, nothing is done without --allow-loss.`,
+Where there is a database or an upload already, nothing is done without --allow-loss.`,
 		Example: "  plinth restore monday.plinth examples/agency",
 		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,27 +35,13 @@ Where there is a database already, nothing is done without --allow-loss.`,
 }
 
 func (c *cli) restoreFrom(ctx context.Context, file, dir string, loss bool) error {
-	path, err := sqlitePath(dir, c.db)
-	if err != nil {
-		return err
-	}
 	from, err := os.Open(file)
 	if err != nil {
 		return fault.New(fault.NotFound, "the backup %s cannot be opened", file)
 	}
 	defer from.Close()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return &fault.Error{Kind: fault.Unavailable, Msg: "the folder of the database cannot be made", Err: err}
-	}
-	release, err := alone(path)
-	if err != nil {
-		return err
-	}
-	defer release()
 	bar := c.progress()
-	about, err := plinth.Restore(ctx, from, dir, func(file string) (*sqlite.Engine, error) {
-		return sqlite.Open(file, sqlite.Options{})
-	}, plinth.RestoreOptions{Database: path, AllowLoss: loss, Progress: bar.count})
+	about, err := plinth.Restore(ctx, from, dir, plinth.RestoreOptions{AllowLoss: loss, Progress: bar.count}, c.on())
 	bar.end()
 	if err != nil {
 		return err

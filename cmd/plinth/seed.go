@@ -30,7 +30,7 @@ twice changes nothing. Rules of access are not asked, all else that makes a reco
 				for _, file := range s.SkippedFiles {
 					c.note("seed/%s was skipped: nothing in it says which records are there already (an id, or a unique field that each has), and its collection is not empty", file)
 				}
-				c.say("%s: %d created, %d updated, %d as they were", counted(s.Records, "record"), s.Created, s.Updated, s.Same)
+				c.say("%s: %d created, %d updated, %d as they were", plinth.Counted(s.Records, "record"), s.Created, s.Updated, s.Same)
 				return nil
 			})
 		},

@@ -37,12 +37,9 @@ an app file with errors is told and changes nothing.`,
 			log := plinth.Logger(c.err, l)
 			slog.SetDefault(log)
 			dir := folder(args, 0)
-			opts := append(c.options(dir), plinth.WithLog(log), plinth.Telling(func(text string) { c.note("%s", text) }))
+			opts := []plinth.Option{c.on(), plinth.WithLog(log), plinth.Telling(func(text string) { c.note("%s", text) })}
 			if dev {
 				opts = append(opts, plinth.Dev())
-			}
-			if c.db == "" { // the uploads in the folder belong to the database in the folder
-				opts = append(opts, plinth.RemovingOrphans())
 			}
 			return c.run(cmd.Context(), dir, listen, dev, opts)
 		},
@@ -80,7 +77,7 @@ func (c *cli) run(ctx context.Context, dir, listen string, dev bool, opts []plin
 			return fault.New(fault.Of(err), "%s; correct it, then plinth seed %s", plain(err), dir)
 		}
 		if loaded.Records > 0 {
-			c.note("seed/ gave the new database %s", counted(loaded.Records, "record"))
+			c.note("seed/ gave the new database %s", plinth.Counted(loaded.Records, "record"))
 		}
 	}
 	err = p.Serve(ctx, plinth.Listening{Listen: listen, Ready: func(url string) {

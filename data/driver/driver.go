@@ -56,8 +56,14 @@ type Engine interface {
 	// read. Nothing is changed.
 	Statements(steps ...Step) [][]string
 
-	// Apply runs one step. A step that is already done is done again without harm.
-	Apply(ctx context.Context, s Step) error
+	// Apply runs one step. A step that is already done is done again without harm. fence, if there is one, runs
+	// in the step's transaction, before it: its error undoes it and is returned as it is, and the step is not
+	// done; when the step fails, what fence wrote is undone. Like the function of a Write it may be run again.
+	//
+	// An engine whose tables do not change in transactions runs fence in a transaction of its own that it
+	// begins before the step and commits after it. The step may then be done without what fence wrote, never
+	// the other way round, and what fence has locked stays locked while it is done.
+	Apply(ctx context.Context, s Step, fence func(Tx) error) error
 
 	// Use tells the engine the collections it serves from now on (after Open and after Apply).
 	Use(app *spec.App) error
@@ -65,12 +71,23 @@ type Engine interface {
 	// Backup writes a consistent copy of the database. Progress is called with parts done of all.
 	Backup(ctx context.Context, w io.Writer, progress func(done, total int)) error
 
-	// Check looks for damage, and whether it can write: the health check writes.
+	// Check commits a row, for nothing else shows that one can be committed: the health check writes. Where
+	// it did, but what is stored was found to be damaged, its error is a *Damage. It looks only for damage
+	// that is found at once.
 	Check(ctx context.Context) error
+
+	// Verify looks for damage in all that is stored, however long it takes.
+	Verify(ctx context.Context) error
 
 	// Close waits for writes under way and ends.
 	Close() error
 }
+
+// Damage is the error of a Check that could write, but found what is stored to be damaged.
+type Damage struct{ Err error }
+
+func (d *Damage) Error() string { return d.Err.Error() }
+func (d *Damage) Unwrap() error { return d.Err }
 
 // Reader answers prepared queries. The one that Read gives must not be kept.
 type Reader interface {

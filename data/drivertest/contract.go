@@ -183,16 +183,21 @@ func (c *contract) Read(ctx context.Context, fn func(driver.Reader) error) error
 }
 
 func (c *contract) Write(ctx context.Context, fn func(driver.Tx) error) error {
+	return c.within(ctx, "Write", fn, c.Engine.Write)
+}
+
+// within runs fn as a part of what the engine does.
+func (c *contract) within(ctx context.Context, what string, fn func(driver.Tx) error, do func(context.Context, func(driver.Tx) error) error) error {
 	var fnErr error
 	ran := false
-	err := c.Engine.Write(ctx, func(tx driver.Tx) error {
+	err := do(ctx, func(tx driver.Tx) error {
 		g := &guarded{c: c, r: tx, tx: tx}
 		defer g.end()
 		ran = true
 		fnErr = fn(g)
 		return fnErr
 	})
-	c.outcome(ctx, "Write", err, fnErr, ran)
+	c.outcome(ctx, what, err, fnErr, ran)
 	return err
 }
 
@@ -224,10 +229,13 @@ func (c *contract) kind(ctx context.Context, what string, err error) {
 	}
 }
 
-func (c *contract) Apply(ctx context.Context, s driver.Step) error {
-	err := c.Engine.Apply(ctx, s)
-	c.kind(ctx, "Apply", err)
-	return err
+func (c *contract) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx) error) error {
+	if fence == nil {
+		err := c.Engine.Apply(ctx, s, nil)
+		c.kind(ctx, "Apply", err)
+		return err
+	}
+	return c.within(ctx, "Apply", fence, func(ctx context.Context, fence func(driver.Tx) error) error { return c.Engine.Apply(ctx, s, fence) })
 }
 
 func (c *contract) Inspect(ctx context.Context) ([]driver.Table, error) {

@@ -23,6 +23,7 @@ func lifecycle(s *suite) {
 		return nil
 	})
 	s.expect("it is well and can write", func() error { return b.eng.Check(ctx) })
+	s.expect("it is whole", func() error { return b.eng.Verify(ctx) })
 	s.expect("a backup beside writers", func() error {
 		if err := b.write(func(tx driver.Tx) error { return tx.Insert(b.things, b.row(1, 10)) }); err != nil {
 			return err
@@ -57,9 +58,10 @@ func lifecycle(s *suite) {
 			return err
 		}
 		for what, err := range map[string]error{
-			"write": b.write(func(driver.Tx) error { return nil }),
-			"read":  b.eng.Read(ctx, func(driver.Reader) error { return nil }),
-			"check": b.eng.Check(ctx),
+			"write":  b.write(func(driver.Tx) error { return nil }),
+			"read":   b.eng.Read(ctx, func(driver.Reader) error { return nil }),
+			"check":  b.eng.Check(ctx),
+			"verify": b.eng.Verify(ctx),
 		} {
 			if !fault.Is(err, fault.Unavailable) {
 				return fmt.Errorf("%s: %v, want unavailable", what, err)

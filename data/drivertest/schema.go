@@ -72,6 +72,7 @@ func schema(s *suite) {
 	})
 	s.expect("a plan from one schema to another", func() error { return s.evolve() })
 	s.steps()
+	s.fences()
 }
 
 // sameTables compares an engine's tables with those there should be; the order of columns tells only
@@ -181,7 +182,7 @@ func (s *suite) steps() {
 	} {
 		for _, time := range []string{"once", "again"} {
 			s.expect(c.name+" "+time, func() error {
-				if err := b.eng.Apply(ctx, c.step); err != nil {
+				if err := b.eng.Apply(ctx, c.step, nil); err != nil {
 					return err
 				}
 				return want(describe(b.eng))(c.see)
@@ -190,11 +191,53 @@ func (s *suite) steps() {
 	}
 	s.expect("the records are there", func() error { return b.has("01=7", "02=7") })
 	s.expect("a unique index over duplicates is refused, and not made", func() error {
-		err := b.eng.Apply(ctx, driver.Step{Kind: driver.CreateIndex, Table: "things", Index: driver.TableIndex{Name: "n", Columns: []string{"n"}, Unique: true}})
+		err := b.eng.Apply(ctx, driver.Step{Kind: driver.CreateIndex, Table: "things", Index: driver.TableIndex{Name: "n", Columns: []string{"n"}, Unique: true}}, nil)
 		if !fault.Is(err, fault.Unique) {
 			return fmt.Errorf("%v, want unique", err)
 		}
 		return want(describe(b.eng))("things: id created updated rev n one one_unique(one)!")
+	})
+}
+
+// fences: a step and its fence happen both, or neither does.
+func (s *suite) fences() {
+	b := s.bare()
+	ctx := context.Background()
+	if err := b.write(func(tx driver.Tx) error {
+		return errors.Join(tx.Insert(b.things, b.row(1, 7)), tx.Insert(b.things, b.row(2, 7)))
+	}); err != nil {
+		s.Fatal(err)
+	}
+	const before, after = "things: id created updated rev n one one_unique(one)!", "things: id created updated rev n one extra one_unique(one)!"
+	step := driver.Step{Kind: driver.AddColumn, Table: "things", Column: driver.Column{Name: "extra", Kind: expr.Text}}
+	insert := func(num int) func(driver.Tx) error {
+		return func(tx driver.Tx) error {
+			if _, err := b.all(tx); err != nil { // it reads in the same transaction
+				return err
+			}
+			return tx.Insert(b.things, b.row(num, 7))
+		}
+	}
+	s.expect("a fence that refuses keeps the step from being done", func() error {
+		boom := errors.New("boom")
+		err := b.eng.Apply(ctx, step, func(tx driver.Tx) error { return errors.Join(insert(3)(tx), boom) })
+		if !errors.Is(err, boom) {
+			return fmt.Errorf("%v, want the error of the fence", err)
+		}
+		return errors.Join(b.has("01=7", "02=7"), want(describe(b.eng))(before))
+	})
+	s.expect("a step that fails undoes the fence", func() error {
+		unique := driver.Step{Kind: driver.CreateIndex, Table: "things", Index: driver.TableIndex{Name: "n", Columns: []string{"n"}, Unique: true}}
+		if err := b.eng.Apply(ctx, unique, insert(3)); !fault.Is(err, fault.Unique) {
+			return fmt.Errorf("%v, want unique", err)
+		}
+		return errors.Join(b.has("01=7", "02=7"), want(describe(b.eng))(before))
+	})
+	s.expect("a step and its fence", func() error {
+		return errors.Join(b.eng.Apply(ctx, step, insert(3)), b.has("01=7", "02=7", "03=7"), want(describe(b.eng))(after))
+	})
+	s.expect("a step that is done has its fence all the same", func() error {
+		return errors.Join(b.eng.Apply(ctx, step, insert(4)), b.has("01=7", "02=7", "03=7", "04=7"), want(describe(b.eng))(after))
 	})
 }
 

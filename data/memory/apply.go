@@ -24,8 +24,15 @@ func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
 // Statements is empty: there is no language between this engine and its tables.
 func (e *Engine) Statements(steps ...driver.Step) [][]string { return make([][]string, len(steps)) }
 
-func (e *Engine) Apply(ctx context.Context, s driver.Step) error {
-	return e.change(ctx, func(next *state) error { return next.apply(s) })
+func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx) error) error {
+	return e.change(ctx, func(next *state) error {
+		if fence != nil {
+			if err := fence(e.within(next)); err != nil {
+				return err
+			}
+		}
+		return next.apply(s)
+	})
 }
 
 func (st *state) apply(s driver.Step) error {

@@ -22,7 +22,7 @@ func TestRestoreReadsBackup(t *testing.T) {
 	for i, col := range def.Columns {
 		c.Fields = append(c.Fields, &spec.Field{Name: col.Name, Ord: i})
 	}
-	if err := e.Apply(t.Context(), driver.Step{Kind: driver.CreateTable, New: def}); err != nil {
+	if err := e.Apply(t.Context(), driver.Step{Kind: driver.CreateTable, New: def}, nil); err != nil {
 		t.Fatal(err)
 	}
 	values := []expr.Value{{}, expr.BoolOf(true), expr.IntOf(-1 << 53), expr.BigintOf(1<<63 - 1), expr.FloatOf(-1.5e-300),

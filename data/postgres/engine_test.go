@@ -121,7 +121,7 @@ func TestUniqueNames(t *testing.T) {
 	if got := index(posts, a); got != "id" {
 		t.Errorf("an id: %q", got)
 	}
-	if err := e.Apply(context.Background(), driver.Step{Kind: driver.RenameTable, Table: "posts", To: "papers"}); err != nil {
+	if err := e.Apply(context.Background(), driver.Step{Kind: driver.RenameTable, Table: "posts", To: "papers"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	papers := *posts
@@ -154,7 +154,7 @@ func TestChangedByAnother(t *testing.T) {
 		}
 		for _, step := range []driver.Step{{Kind: driver.DropColumn, Column: driver.Column{Name: "score"}}, {Kind: driver.AddColumn, Column: driver.Column{Name: "score", Kind: expr.Text}}} {
 			step.Table = "posts"
-			if err := other.Apply(context.Background(), step); err != nil {
+			if err := other.Apply(context.Background(), step, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -169,7 +169,7 @@ func TestChangedByAnother(t *testing.T) {
 func TestChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	first, address := empty(t)
-	if err := first.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: driver.Table{Name: "others", Columns: tableOf(posts).Columns}}); err != nil {
+	if err := first.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: driver.Table{Name: "others", Columns: tableOf(posts).Columns}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	e, other := open(t, address+" pool_max_conns=1"), open(t, address)
@@ -186,7 +186,7 @@ func TestChangedMeanwhile(t *testing.T) {
 			}
 			for _, step := range []driver.Step{{Kind: driver.DropColumn, Column: driver.Column{Name: "score"}}, {Kind: driver.AddColumn, Column: driver.Column{Name: "score", Kind: kind}}} {
 				step.Table = "posts"
-				if err := other.Apply(context.Background(), step); err != nil {
+				if err := other.Apply(context.Background(), step, nil); err != nil {
 					return err
 				}
 			}
@@ -371,7 +371,7 @@ func TestStatements(t *testing.T) {
 		if now := e.Statements(s); !slices.Equal(now[0], told[i]) {
 			t.Errorf("step %d: told\n%s\nand now\n%s", i, strings.Join(told[i], "\n"), strings.Join(now[0], "\n"))
 		}
-		if err := e.Apply(context.Background(), s); err != nil {
+		if err := e.Apply(context.Background(), s, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

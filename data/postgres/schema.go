@@ -173,36 +173,54 @@ func (e *Engine) Statements(steps ...driver.Step) [][]string {
 	return out
 }
 
-// Apply runs a step and the catalogue's part of it in one transaction, alone among the processes that
+// Apply runs a fence, a step and the catalogue's part of it in one transaction, alone among the processes that
 // change tables. Connections that have prepared statements for the tables as they were are closed.
-func (e *Engine) Apply(ctx context.Context, s driver.Step) error {
+func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx) error) error {
 	c, err := e.take(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { e.give(c, rollback) }()
+	t := &tx{session: session{e: e, c: c}}
+	defer func() { t.end(rollback) }()
 	run := func(sql string) error {
 		_, err := c.pg.Exec(ctx, sql).ReadAll()
 		return unchanged(during(ctx, "change the tables", err), s)
 	}
-	if err := run("BEGIN; SET LOCAL lock_timeout = 0; " + lock + "; SET LOCAL lock_timeout = '5s'"); err != nil {
+	err = t.first(ctx, func(*prepared) error {
+		c = t.c
+		return run(beginWrite + "; SET LOCAL lock_timeout = 0; " + lock + "; SET LOCAL lock_timeout = '5s'")
+	})
+	if err != nil {
 		return err
+	}
+	if fence != nil {
+		if err := fence(t); err != nil {
+			return err
+		}
+		if t.failed != nil {
+			return t.failed
+		}
+		c.unlimit()
 	}
 	have, err := inspect(ctx, c)
 	if err != nil {
 		return during(ctx, "inspect", err)
 	}
 	statements, err := plan(have, s)
-	if err != nil || len(statements) == 0 {
+	if err != nil {
 		return err
 	}
-	if err := run(strings.Join(statements, ";\n")); err != nil {
+	if len(statements) > 0 {
+		if err := run(strings.Join(statements, ";\n")); err != nil {
+			return err
+		}
+	}
+	if err := t.commit(); err != nil {
 		return err
 	}
-	if err := run(commit); err != nil {
-		return err
+	if len(statements) > 0 {
+		e.pool.Reset()
 	}
-	e.pool.Reset()
 	return nil
 }
 

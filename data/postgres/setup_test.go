@@ -70,7 +70,7 @@ func create(t testing.TB, e *postgres.Engine) {
 	table := tableOf(posts, driver.TableIndex{Name: "by_title", Columns: []string{"title"}},
 		driver.TableIndex{Name: "by_author", Columns: []string{"author", "score"}},
 		driver.TableIndex{Name: "one_day", Columns: []string{"day"}, Unique: true})
-	if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: table}); err != nil {
+	if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: table}, nil); err != nil {
 		t.Fatal(err)
 	}
 }

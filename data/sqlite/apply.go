@@ -13,10 +13,15 @@ import (
 	"github.com/bluell/plinth/fault"
 )
 
-// Apply runs a step and the catalogue's part of it in one transaction, in the queue of the writes.
+// Apply runs a fence, a step and the catalogue's part of it in one transaction, in the queue of the writes.
 // What the catalogue says of things that others dropped is replaced, so that they can be made again.
-func (e *Engine) Apply(ctx context.Context, s driver.Step) error {
+func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx) error) error {
 	return e.writer.do(ctx, func(c *conn) error {
+		if fence != nil {
+			if err := e.within(c, fence); err != nil {
+				return err
+			}
+		}
 		have, err := inspect(c)
 		if err != nil {
 			return unchanged(err)
@@ -181,7 +186,7 @@ func (p *planner) createTable(t driver.Table) {
 
 // forget removes what the catalogue still says of a table that is not there: others dropped it.
 func (p *planner) forget(table string) {
-	for _, k := range []string{"_columns", "_indexes"} {
+	for _, k := range catalogue {
 		if p.have.catalogued[table] {
 			p.add("DELETE FROM ", q(k), ` WHERE "tbl" = `, text(table))
 		}
@@ -235,7 +240,7 @@ func (p *planner) dropTable(t driver.Table) {
 		p.dropSide(t.Name, c)
 	}
 	p.add("DROP TABLE ", q(t.Name))
-	for _, k := range []string{"_columns", "_indexes"} {
+	for _, k := range catalogue {
 		p.add("DELETE FROM ", q(k), ` WHERE "tbl" = `, text(t.Name))
 	}
 }
@@ -246,7 +251,7 @@ func (p *planner) renameTable(t driver.Table, to string) {
 		p.renameSide(sqldb.SideTable(t.Name, c.Name), sqldb.SideTable(to, c.Name))
 	}
 	p.add("ALTER TABLE ", q(t.Name), " RENAME TO ", q(to))
-	for _, k := range []string{"_columns", "_indexes"} {
+	for _, k := range catalogue {
 		p.add("UPDATE ", q(k), ` SET "tbl" = `, text(to), ` WHERE "tbl" = `, text(t.Name))
 	}
 	p.add(`UPDATE "_columns" SET "ref" = `, text(to), ` WHERE "ref" = `, text(t.Name))

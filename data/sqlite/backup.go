@@ -80,5 +80,5 @@ func (e *Engine) copyTo(ctx context.Context, name string, progress func(done, to
 	if err := dst.script("PRAGMA journal_mode = DELETE"); err != nil {
 		return classify("backup", err)
 	}
-	return quickCheck(dst)
+	return classify("backup", quickCheck(dst))
 }

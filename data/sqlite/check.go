@@ -2,24 +2,27 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"math"
 	"sync"
 	"time"
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 )
 
-// damage remembers the last look at the file's structure.
-type damage struct {
+// looked remembers the last look at the file's structure.
+type looked struct {
 	sync.Mutex
 	at  time.Time
 	err error
 }
 
-// Looking at the structure reads the whole file. It is done seldom, and only while the file is
-// small; the structure of a large one is looked at by each backup.
+// Looking at the structure reads the whole file. Check does it seldom, and only while the file is
+// small; the structure of a large one is looked at by each backup, and by Verify.
 const (
 	lookEvery   = 10 * time.Minute
 	lookAtBytes = 64 << 20
@@ -28,6 +31,9 @@ const (
 // Check commits a row of its own, with whatever else is being written: only a commit shows that
 // the disk takes one. Then it looks for damage.
 func (e *Engine) Check(ctx context.Context) error {
+	if e.readers.wounded.Load() {
+		return fault.New(fault.Unavailable, "a part of the database file could not be read: look at the disk, and start the server again")
+	}
 	err := e.writer.do(ctx, func(c *conn) error {
 		return classify("check", c.beat())
 	})
@@ -36,14 +42,33 @@ func (e *Engine) Check(ctx context.Context) error {
 	}
 	e.health.Lock()
 	defer e.health.Unlock()
-	if time.Since(e.health.at) < lookEvery {
-		return e.health.err
-	}
-	err = e.inspecting(ctx, structure)
-	if ctx.Err() == nil {
+	if time.Since(e.health.at) >= lookEvery {
+		err := e.look(ctx, lookAtBytes)
+		if ctx.Err() != nil {
+			return nil // it wrote; the next one looks
+		}
 		e.health.at, e.health.err = time.Now(), err
 	}
-	return err
+	if e.health.err != nil {
+		return &driver.Damage{Err: e.health.err}
+	}
+	return nil
+}
+
+// Verify reads the whole file and looks at its structure.
+func (e *Engine) Verify(ctx context.Context) error { return e.look(ctx, math.MaxInt64) }
+
+// look looks at the structure of a file that has at most this many bytes.
+func (e *Engine) look(ctx context.Context, most int64) error {
+	return e.Read(ctx, func(r driver.Reader) error {
+		rd := r.(*reader)
+		rd.armed = rd.c.arm(ctx)
+		bytes, err := bytesOf(rd.c)
+		if err == nil && bytes <= most {
+			err = quickCheck(rd.c)
+		}
+		return during(ctx, "check", err)
+	})
 }
 
 // beat writes a row that nobody needs.
@@ -51,25 +76,22 @@ func (c *conn) beat() error {
 	return c.run(`INSERT OR REPLACE INTO "_health" ("one", "at") VALUES (1, ?1)`, expr.IntOf(time.Now().UnixMilli()))
 }
 
-func structure(c *conn) error {
+// bytesOf is how many bytes the database has.
+func bytesOf(c *conn) (int64, error) {
 	var bytes int64 = 1
 	for _, factor := range []string{"PRAGMA page_count", "PRAGMA page_size"} {
 		if err := c.each(factor, func(s *sqlite.Stmt) error { bytes *= s.ColumnInt64(0); return nil }); err != nil {
-			return classify("check", err)
+			return 0, err
 		}
 	}
-	if bytes > lookAtBytes {
-		return nil
-	}
-	return quickCheck(c)
+	return bytes, nil
 }
 
 func quickCheck(c *conn) error {
-	err := c.each("PRAGMA quick_check(1)", func(s *sqlite.Stmt) error {
-		if s.ColumnText(0) != "ok" {
-			return fault.New(fault.Internal, "the database is damaged: restore a backup")
+	return c.each("PRAGMA quick_check(1)", func(s *sqlite.Stmt) error {
+		if found := s.ColumnText(0); found != "ok" {
+			return damaged("check", errors.New(found))
 		}
 		return nil
 	})
-	return classify("check", err)
 }

@@ -17,6 +17,7 @@ type columns struct {
 	buf  []byte
 	ends []int // of the texts in buf, for Record
 	busy bool
+	err  error // the first value that could not be read
 }
 
 func (c *columns) Null(i int) bool     { return c.st.ColumnType(i) == sqlite.TypeNull }
@@ -97,8 +98,8 @@ func (c *columns) value(i int, text string) expr.Value {
 		return expr.BytesOf(text)
 	case expr.List:
 		list, err := sqldb.ReadList([]byte(text), o.Elem)
-		if err != nil {
-			return expr.Value{} // only this engine writes the column, by AppendList
+		if err != nil && c.err == nil {
+			c.err = damaged("read a list", err) // null would be written back by whoever changes the record
 		}
 		return list
 	default:

@@ -24,6 +24,7 @@ type conn struct {
 	kept      map[string]*prepared
 	front     prepared // ring of kept statements, the latest used after it
 	interrupt chan struct{}
+	mapped    bool   // it sees the file through memory
 	list      []byte // scratch for lists that are bound
 	cols      columns
 }
@@ -54,7 +55,7 @@ PRAGMA trusted_schema = OFF;
 // mapped lets a connection that only reads see the file through memory, as far as SQLite can: the pages
 // are shared by all of them and with the system, and are not copied (reading one of 20,000 posts over
 // HTTP: 31 µs of processor time without, 26 µs with it). A fault of the disk is then a fault of memory;
-// see guarded.
+// see Engine.end.
 const mapped = "PRAGMA mmap_size = 2147418112"
 
 // backstop is the length of the log, in pages, at which the writer itself finishes a checkpoint.
@@ -81,7 +82,9 @@ func (c *conn) interruptible() { c.c.SetInterrupt(c.interrupt) }
 func (c *conn) close() error { return c.c.Close() }
 
 // take finds or prepares a statement; give returns it. A long one, and one whose rows are being read, is
-// prepared once more and not kept.
+// prepared once more and not kept. One that is kept comes from Prepare, although the library has a map of these
+// too, which is not asked again: only then does SQLite know that it stays, and keep it out of the small memory
+// that statements under way share.
 func (c *conn) take(sql string) (*prepared, error) {
 	p := c.kept[sql]
 	switch {
@@ -210,7 +213,15 @@ func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) erro
 	if err != nil {
 		return err
 	}
-	defer c.give(p)
+	defer func() {
+		v := recover()
+		if !faulted(v) {
+			c.give(p)
+		}
+		if v != nil {
+			panic(v)
+		}
+	}()
 	for i := range s.Binds {
 		b := &s.Binds[i]
 		if b.Arg >= len(args) {
@@ -222,7 +233,7 @@ func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) erro
 	if cols.busy {
 		cols = &columns{}
 	}
-	cols.st, cols.out, cols.busy = p.Stmt, s.Outputs, true
+	cols.st, cols.out, cols.busy, cols.err = p.Stmt, s.Outputs, true, nil
 	defer func() { cols.busy, cols.st = false, nil }()
 	for {
 		more, err := p.Step()
@@ -232,14 +243,23 @@ func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) erro
 		if err := yield(cols); err != nil {
 			return err
 		}
+		if cols.err != nil {
+			return cols.err
+		}
 		if s.Single {
 			return nil
 		}
 	}
 }
 
-// arm interrupts the connection when ctx ends; the function it returns ends that. No goroutine
-// runs until then.
+// faulted says whether a panic is a fault of memory: what is seen of the file there could not be read.
+func faulted(v any) bool {
+	_, ok := v.(interface{ Addr() uintptr })
+	return ok
+}
+
+// arm interrupts the connection when ctx ends; the function it returns ends that. It starts nothing: each
+// connection that is interruptible has a goroutine of the library that waits for c.interrupt.
 func (c *conn) arm(ctx context.Context) func() {
 	if ctx.Done() == nil {
 		return func() {}

@@ -90,7 +90,7 @@ func TestOneIndexForAReference(t *testing.T) {
 		{Kind: driver.AddColumn, Table: "posts", Column: editor},
 		{Kind: driver.CreateIndex, Table: "posts", Index: driver.TableIndex{Name: "editor$ref", Columns: []string{"editor", "id"}}},
 	} {
-		if err := e.Apply(t.Context(), s); err != nil {
+		if err := e.Apply(t.Context(), s, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,7 +104,7 @@ func TestAStepThatIsRefused(t *testing.T) {
 	t.Parallel()
 	e := empty(t)
 	insert(t, e, posts, full(1), full(2))
-	err := e.Apply(t.Context(), driver.Step{Kind: driver.CreateIndex, Table: "posts", Index: driver.TableIndex{Name: "one", Columns: []string{"status"}, Unique: true}})
+	err := e.Apply(t.Context(), driver.Step{Kind: driver.CreateIndex, Table: "posts", Index: driver.TableIndex{Name: "one", Columns: []string{"status"}, Unique: true}}, nil)
 	f, ok := err.(*fault.Error)
 	if !ok || f.Kind != fault.Unique || f.Msg == "" || strings.Contains(f.Msg, "UNIQUE") || strings.Contains(f.Msg, "_") {
 		t.Errorf("%#v", err)

@@ -30,7 +30,7 @@ func classify(op string, err error) error {
 	case sqlite.ResultFull:
 		return &fault.Error{Kind: fault.Full, Op: op, Msg: "the disk is full", Err: err}
 	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
-		return &fault.Error{Kind: fault.Internal, Op: op, Msg: "the database is damaged: restore a backup", Err: err}
+		return damaged(op, err)
 	case sqlite.ResultTooBig:
 		return &fault.Error{Kind: fault.TooLarge, Op: op, Msg: "too large for this database", Err: err}
 	case sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultPerm, sqlite.ResultNoMem,
@@ -41,6 +41,11 @@ func classify(op string, err error) error {
 		return &fault.Error{Kind: fault.BadRequest, Op: op, Msg: "the sum does not fit into 64 bits", Err: err}
 	}
 	return fault.Wrap(fault.Internal, op, err)
+}
+
+// damaged is the error of a file that does not hold what was written into it.
+func damaged(op string, cause error) error {
+	return &fault.Error{Kind: fault.Internal, Op: op, Msg: "the database is damaged: restore a backup", Err: cause}
 }
 
 // refused is what SQLite says of a unique index: "table.column, table.column". Its name is found

@@ -19,7 +19,7 @@ import (
 
 // Options of Open. Zero values are the defaults.
 type Options struct {
-	Readers int           // connections that read; default 2 for each processor, at least 4
+	Readers int           // most connections that read at a time; default 16 for each processor, at least 32
 	Busy    time.Duration // how long to wait for another process's write; default 5 s
 }
 
@@ -36,7 +36,7 @@ type Engine struct {
 	writer  *writer
 	logs    *checkpoints
 	app     atomic.Pointer[served]
-	health  damage
+	health  looked
 	closing sync.Once
 	closed  error
 }
@@ -103,7 +103,7 @@ func prepareFile(c *conn) error {
 	if err := c.each("PRAGMA wal_autocheckpoint = "+strconv.Itoa(backstop), func(*sqlite.Stmt) error { return nil }); err != nil {
 		return err
 	}
-	return c.script(catalogue)
+	return makeOwn(c)
 }
 
 // older compares versions by their numbers.

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -37,21 +38,29 @@ func (e *Engine) Prepare(q *driver.Query) (driver.Stmt, error) {
 }
 
 // readers are the connections that read. Each is opened when all that are open are busy, and the one
-// used last is used next: its pages are still in the processor's caches.
+// used last is used next: its pages are still in the processor's caches. There may be many more than
+// processors, so that a few long questions do not keep the short ones waiting; few stay open.
 type readers struct {
 	path   string
 	free   chan struct{} // a token for each connection that may be taken
 	closed chan struct{}
+	stay   int // open connections at rest
+
+	// wounded: a part of the file could not be read through memory. From then on none is read so: what is
+	// wrong is an error of SQLite's. The connection that was lost keeps a lock on the log, which grows until
+	// the process ends; Check says so.
+	wounded atomic.Bool
 
 	mu   sync.Mutex
 	idle []*conn
 }
 
 func newReaders(path string, n int) *readers {
+	stay := max(4, 2*runtime.GOMAXPROCS(0))
 	if n <= 0 {
-		n = max(4, 2*runtime.GOMAXPROCS(0))
+		n = max(32, 8*stay)
 	}
-	p := &readers{path: path, free: make(chan struct{}, n), closed: make(chan struct{})}
+	p := &readers{path: path, free: make(chan struct{}, n), closed: make(chan struct{}), stay: stay}
 	for range n {
 		p.free <- struct{}{}
 	}
@@ -82,11 +91,14 @@ func (p *readers) take(ctx context.Context) (*conn, error) {
 // pop gives the holder of a token the connection used last, or opens one.
 func (p *readers) pop() (*conn, error) {
 	p.mu.Lock()
-	if n := len(p.idle); n > 0 {
+	for n := len(p.idle); n > 0; n-- {
 		c := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
-		return c, nil
+		if !c.mapped || !p.wounded.Load() {
+			p.mu.Unlock()
+			return c, nil
+		}
+		_ = c.close()
 	}
 	p.mu.Unlock()
 	c, err := connect(p.path, sqlite.OpenReadOnly, 5*time.Second)
@@ -94,29 +106,31 @@ func (p *readers) pop() (*conn, error) {
 		p.free <- struct{}{}
 		return nil, err
 	}
-	if err := c.script(mapped); err != nil {
-		c.close()
-		p.free <- struct{}{}
-		return nil, classify("open the database", err)
+	if !p.wounded.Load() {
+		if err := c.script(mapped); err != nil {
+			c.close()
+			p.free <- struct{}{}
+			return nil, classify("open the database", err)
+		}
+		c.mapped = true
 	}
 	c.interruptible()
 	return c, nil
 }
 
-// give returns a connection; one that is stuck in a transaction is closed.
+// give returns a connection. One that is stuck in a transaction is closed, and one too many.
 func (p *readers) give(c *conn) {
-	if c.c.AutocommitEnabled() {
-		p.mu.Lock()
+	p.mu.Lock()
+	stays := c.c.AutocommitEnabled() && len(p.idle) < p.stay && !(c.mapped && p.wounded.Load())
+	if stays {
 		p.idle = append(p.idle, c)
-		p.mu.Unlock()
-	} else {
-		c.close()
+	}
+	p.mu.Unlock()
+	if !stays {
+		_ = c.close()
 	}
 	p.free <- struct{}{}
 }
-
-// lose gives up a connection that ended in the middle of SQLite: nothing of it may be touched again.
-func (p *readers) lose() { p.free <- struct{}{} }
 
 // close waits for the readers under way.
 func (p *readers) close() {
@@ -172,8 +186,9 @@ func (e *Engine) end(r *reader, err *error) {
 		if at, ok := v.(interface{ Addr() uintptr }); ok {
 			*err = &fault.Error{Kind: fault.Unavailable, Op: "read", Msg: "the database file cannot be read",
 				Err: fmt.Errorf("a fault in its mapping at %#x: the disk failed, or the file was cut", at.Addr())}
-			r.c = nil
-			e.readers.lose()
+			r.c = nil // it stopped in the middle of SQLite: nothing of it may be touched again
+			e.readers.wounded.Store(true)
+			e.readers.free <- struct{}{}
 			return
 		}
 		defer panic(v)

@@ -181,7 +181,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestDamage: a file that is not a database, and one whose pages were overwritten, are told of.
+// TestDamage: a file that is not a database is refused, and one with a page that was overwritten is
+// told of: by Check while it is small, and by Verify however large it is. It can still be written.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "broken.db")
@@ -191,30 +192,107 @@ func TestDamage(t *testing.T) {
 	if _, err := Open(path, Options{}); err == nil {
 		t.Error("a file that is no database was opened")
 	}
-
-	e := empty(t)
-	for i := range 300 {
-		insert(t, e, users, blank(users, i))
+	for _, large := range []bool{false, true} {
+		e := empty(t)
+		for i := range 300 {
+			insert(t, e, users, blank(users, i))
+		}
+		if large {
+			post := blank(posts, 1)
+			post[postTitle] = expr.TextOf(strings.Repeat("x", lookAtBytes))
+			insert(t, e, posts, post)
+			ctx, cancel := context.WithCancel(t.Context())
+			if err := e.Verify(&patience{ctx, cancel}); !fault.Is(err, fault.Unavailable) {
+				t.Errorf("%v, want a look that ends with its context", err)
+			}
+		}
+		if err := e.Verify(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		damaged := overwritten(t, e, "users")
+		err := damaged.Check(t.Context())
+		var d *driver.Damage
+		switch {
+		case large && err != nil:
+			t.Errorf("Check looks through a large file: %v", err)
+		case !large && !errors.As(err, &d):
+			t.Errorf("Check says %v, want damage", err)
+		}
+		if err := damaged.Verify(t.Context()); !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), "damaged") {
+			t.Errorf("large %t: Verify says %v, want damage", large, err)
+		}
+		if n := count(t, damaged, `SELECT count(*) FROM "_health"`); n != 1 {
+			t.Errorf("%d rows of health, want 1: it was not written", n)
+		}
 	}
+}
+
+// overwritten opens a copy of a database in which the first page of a table was overwritten.
+func overwritten(t *testing.T, e *Engine, table string) *Engine {
+	t.Helper()
 	var b bytes.Buffer
 	if err := e.Backup(t.Context(), &b, nil); err != nil {
 		t.Fatal(err)
 	}
-	file := b.Bytes()
-	for i := len(file) / 2; i < len(file); i++ {
-		file[i] = 0xa5
-	}
-	path = filepath.Join(t.TempDir(), "damaged.db")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
+	page := count(t, e, `SELECT rootpage FROM sqlite_schema WHERE name = '`+table+`'`)
+	size := count(t, e, "PRAGMA page_size")
+	copy(b.Bytes()[(page-1)*size:page*size], bytes.Repeat([]byte{0xa5}, int(size)))
+	path := filepath.Join(t.TempDir(), "damaged.db")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	damaged, err := Open(path, Options{})
-	if err == nil {
-		err = damaged.Check(t.Context())
-		defer damaged.Close()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err == nil {
-		t.Error("damage was not found")
+	t.Cleanup(func() { damaged.Close() })
+	return damaged
+}
+
+// patience is a context that ends when somebody begins to wait for its end.
+type patience struct {
+	context.Context
+	cancel func()
+}
+
+func (p *patience) Value(any) any { return nil } // else package context asks the one inside
+
+func (p *patience) AfterFunc(f func()) (stop func() bool) {
+	defer p.cancel()
+	return context.AfterFunc(p.Context, f)
+}
+
+// TestDamagedList: a list that cannot be read is an error, not null: a null would be written back.
+func TestDamagedList(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	insert(t, e, posts, blank(posts, 1), blank(posts, 2))
+	err := e.writer.do(t.Context(), func(c *conn) error {
+		return c.run(`UPDATE "posts" SET "tags" = '["a' WHERE "id" = ?1`, expr.TextOf(id(2)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, read := range map[string]func(driver.Columns){
+		"Value":  func(c driver.Columns) { c.Value(postTags) },
+		"Record": func(c driver.Columns) { c.Record(make(driver.Record, len(posts.Fields))) },
+	} {
+		s, err := e.Prepare(all(posts, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := 0
+		in := func(r driver.Reader) error {
+			return r.Rows(t.Context(), s, nil, func(c driver.Columns) error { rows++; read(c); return nil })
+		}
+		for where, err := range map[string]error{"Rows": in(e), "Read": e.Read(t.Context(), in), "Write": e.Write(t.Context(), func(tx driver.Tx) error { return in(tx) })} {
+			if !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), "damaged") {
+				t.Errorf("%s in %s: %v, want damage", what, where, err)
+			}
+		}
+		if rows != 6 {
+			t.Errorf("%d rows were read, want 6", rows)
+		}
 	}
 }
 
@@ -271,7 +349,7 @@ func TestOlder(t *testing.T) {
 func TestFileIsCut(t *testing.T) {
 	t.Parallel()
 	e := empty(t)
-	long := strings.Repeat("x", 2000)
+	long := strings.Repeat("x", 9000) // reaches over several pages
 	for n := range 200 {
 		r := blank(users, n)
 		r[userName] = expr.TextOf(long)
@@ -281,11 +359,11 @@ func TestFileIsCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.close()
 	if err := other.run("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 		t.Fatal(err)
 	}
-	s, err := e.Prepare(all(users, nil))
+	other.close()
+	s, err := e.Prepare(&driver.Query{From: users, Limit: -1, Cols: []driver.Col{{Ord: spec.OrdID}, {Ord: userName}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,11 +378,18 @@ func TestFileIsCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(e.path, 4096); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := read(); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "cannot be read") {
-		t.Errorf("a file that was cut: %v", err)
+	n := 0
+	err = e.Rows(t.Context(), s, nil, func(cols driver.Columns) error {
+		if n++; n == 5 {
+			if err := os.Truncate(e.path, 1<<20); err != nil {
+				return err
+			}
+		}
+		_ = cols.Text(1)
+		return nil
+	})
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("a file that was cut after 5 of %d rows: %v", n, err)
 	}
 	f, err := os.OpenFile(e.path, os.O_WRONLY, 0)
 	if err != nil {
@@ -316,5 +401,13 @@ func TestFileIsCut(t *testing.T) {
 	f.Close()
 	if n, err := read(); n != 200 || err != nil {
 		t.Errorf("the file is whole again: %d rows, %v", n, err)
+	}
+	if err := e.Check(t.Context()); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("nobody is told: %v", err)
+	}
+	for _, c := range e.readers.idle {
+		if c.mapped {
+			t.Error("the file is still read through memory")
+		}
 	}
 }

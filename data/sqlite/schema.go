@@ -13,19 +13,30 @@ import (
 	"github.com/bluell/plinth/expr"
 )
 
-// catalogue keeps what SQLite cannot say of a column (a decimal is an integer to it, a list a text)
-// and the names and columns of indexes as they were asked for. It is a table, not a comment in the
-// definitions, because those are rewritten by ALTER TABLE; and it changes in the same transaction.
-const catalogue = `
-CREATE TABLE IF NOT EXISTS "_columns" ("tbl" TEXT NOT NULL, "name" TEXT NOT NULL, "kind" TEXT NOT NULL, "elem" TEXT NOT NULL,
-	"scale" INTEGER NOT NULL, "ref" TEXT NOT NULL, "side" INTEGER NOT NULL, "maxlen" INTEGER NOT NULL, PRIMARY KEY ("tbl", "name")) STRICT;
-CREATE TABLE IF NOT EXISTS "_indexes" ("tbl" TEXT NOT NULL, "name" TEXT NOT NULL, "sqlname" TEXT NOT NULL, "columns" TEXT NOT NULL,
-	"unique" INTEGER NOT NULL, PRIMARY KEY ("tbl", "name")) STRICT;
-CREATE TABLE IF NOT EXISTS "_health" ("one" INTEGER PRIMARY KEY, "at" INTEGER NOT NULL) STRICT;
-`
+// own are the tables that are the engine's, not the app's, with what is declared in each. The catalogue keeps
+// what SQLite cannot say of a column (a decimal is an integer to it, a list a text) and the names and
+// columns of indexes as they were asked for. It is in tables, not in comments of the definitions, because
+// those are rewritten by ALTER TABLE; and it changes in the same transaction.
+var own = map[string]string{
+	"_columns": `"tbl" TEXT NOT NULL, "name" TEXT NOT NULL, "kind" TEXT NOT NULL, "elem" TEXT NOT NULL,
+	"scale" INTEGER NOT NULL, "ref" TEXT NOT NULL, "side" INTEGER NOT NULL, "maxlen" INTEGER NOT NULL, PRIMARY KEY ("tbl", "name")`,
+	"_indexes": `"tbl" TEXT NOT NULL, "name" TEXT NOT NULL, "sqlname" TEXT NOT NULL, "columns" TEXT NOT NULL,
+	"unique" INTEGER NOT NULL, PRIMARY KEY ("tbl", "name")`,
+	"_health": `"one" INTEGER PRIMARY KEY, "at" INTEGER NOT NULL`,
+}
 
-// own are the tables that are the engine's, not the app's.
-var own = map[string]bool{"_columns": true, "_indexes": true, "_health": true}
+// catalogue are those that say something of other tables, by their column tbl.
+var catalogue = []string{"_columns", "_indexes"}
+
+// makeOwn makes the engine's own tables where they are not there.
+func makeOwn(c *conn) error {
+	for name, columns := range own {
+		if err := c.script("CREATE TABLE IF NOT EXISTS " + q(name) + " (" + columns + ") STRICT"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // schema is the database's tables at one moment.
 type schema struct {
@@ -82,7 +93,7 @@ func inspect(c *conn) (*schema, error) {
 	err := c.each(`SELECT "type", "name" FROM sqlite_schema ORDER BY "name"`, func(st *sqlite.Stmt) error {
 		kind, name := st.ColumnText(0), st.ColumnText(1)
 		s.names[name] = true
-		if kind == "table" && !own[name] && !strings.HasPrefix(name, "sqlite_") && !strings.Contains(name, "$") {
+		if kind == "table" && own[name] == "" && !strings.HasPrefix(name, "sqlite_") && !strings.Contains(name, "$") {
 			s.tables = append(s.tables, driver.Table{Name: name})
 		}
 		return nil

@@ -61,7 +61,7 @@ func TestSteps(t *testing.T) {
 	together := e.Statements(steps...)
 	for i, s := range steps {
 		planned := e.Statements(s)[0]
-		if err := e.Apply(t.Context(), s); err != nil {
+		if err := e.Apply(t.Context(), s, nil); err != nil {
 			t.Fatalf("step %d: %v\n%q", i, err, planned)
 		}
 		if len(planned) == 0 {
@@ -72,10 +72,10 @@ func TestSteps(t *testing.T) {
 		}
 		before := inspected(t, e)
 		if s.Kind == driver.RenameTable { // done again it must not take another table along
-			if err := e.Apply(t.Context(), s); err != nil {
+			if err := e.Apply(t.Context(), s, nil); err != nil {
 				t.Errorf("step %d again: %v", i, err)
 			}
-		} else if err := e.Apply(t.Context(), s); err != nil {
+		} else if err := e.Apply(t.Context(), s, nil); err != nil {
 			t.Errorf("step %d again: %v", i, err)
 		}
 		if d := cmp.Diff(before, inspected(t, e)); d != "" {
@@ -130,7 +130,7 @@ func TestOtherProcess(t *testing.T) {
 	}
 	defer other.Close()
 	step := driver.Step{Kind: driver.AddColumn, Table: "users", Column: driver.Column{Name: "born", Kind: expr.Date}}
-	if err := other.Apply(t.Context(), step); err != nil {
+	if err := other.Apply(t.Context(), step, nil); err != nil {
 		t.Fatal(err)
 	}
 	insert(t, e, users, blank(users, 2))

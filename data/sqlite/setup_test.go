@@ -99,7 +99,7 @@ func empty(t testing.TB) *Engine {
 		if c == posts {
 			table.Indexes = postIndexes
 		}
-		if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: table}); err != nil {
+		if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: table}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

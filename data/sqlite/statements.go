@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -42,28 +43,27 @@ func (e *Engine) Statements(steps ...driver.Step) [][]string {
 // copyTables makes the tables, the indexes and the catalogue in another database. What others made
 // and cannot be made there (a virtual table, say) is no part of any step.
 func (e *Engine) copyTables(to *conn) error {
-	if err := to.script(catalogue); err != nil {
+	if err := makeOwn(to); err != nil {
 		return err
 	}
 	return e.inspecting(context.Background(), func(c *conn) error {
-		err := c.each(`SELECT "sql" FROM sqlite_schema WHERE "sql" IS NOT NULL AND "name" NOT IN ('_columns', '_indexes', '_health') ORDER BY "type" = 'table' DESC`,
+		err := c.each(`SELECT "name", "sql" FROM sqlite_schema WHERE "sql" IS NOT NULL ORDER BY "type" = 'table' DESC`,
 			func(s *sqlite.Stmt) error {
-				_ = to.script(s.ColumnText(0))
+				if own[s.ColumnText(0)] == "" {
+					_ = to.script(s.ColumnText(1))
+				}
 				return nil
 			})
 		if err != nil {
 			return err
 		}
-		for table, columns := range map[string]int{"_columns": 8, "_indexes": 5} {
+		for _, table := range catalogue {
 			err := c.each(`SELECT * FROM `+q(table), func(s *sqlite.Stmt) error {
-				values := "INSERT INTO " + q(table) + " VALUES ("
-				for i := range columns {
-					if i > 0 {
-						values += ", "
-					}
-					values += text(s.ColumnText(i))
+				values := make([]string, s.ColumnCount())
+				for i := range values {
+					values[i] = text(s.ColumnText(i))
 				}
-				return to.script(values + ")")
+				return to.script("INSERT INTO " + q(table) + " VALUES (" + strings.Join(values, ", ") + ")")
 			})
 			if err != nil {
 				return err

@@ -73,11 +73,14 @@ func newWriter(c *conn, open func() (*conn, error), logs *checkpoints) *writer {
 
 // Write runs fn in the next group.
 func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
-	return e.writer.do(ctx, func(c *conn) error {
-		t := &tx{e: e, c: c}
-		defer func() { t.c = nil }()
-		return fn(t)
-	})
+	return e.writer.do(ctx, func(c *conn) error { return e.within(c, fn) })
+}
+
+// within runs fn in the transaction that the connection is in.
+func (e *Engine) within(c *conn, fn func(driver.Tx) error) error {
+	t := &tx{e: e, c: c}
+	defer func() { t.c = nil }()
+	return fn(t)
 }
 
 // timers are stopped ones. A timer that was stopped or reset sends nothing late (Go 1.23).

@@ -12,7 +12,7 @@ import (
 	"github.com/bluell/plinth/spec"
 )
 
-// Operator is somebody who passes every rule and signs in to the console.
+// Operator is somebody who runs the app, apart from its users.
 type Operator struct {
 	ID      string    `json:"id"`
 	Email   string    `json:"email"`

@@ -28,7 +28,7 @@ type Disk struct {
 func Open(dir string) (*Disk, error) {
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
-		err = syncFolder(filepath.Dir(dir))
+		err = Sync(filepath.Dir(dir))
 	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "open the folder of uploads", err)
@@ -108,14 +108,15 @@ func (d *Disk) place(from, to string) error {
 		return err
 	}
 	for _, folder := range []string{inner, outer, d.dir} {
-		if err := syncFolder(folder); err != nil {
+		if err := Sync(folder); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func syncFolder(name string) error {
+// Sync makes a change of what is in a folder outlast a loss of power.
+func Sync(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err

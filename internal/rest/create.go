@@ -16,7 +16,7 @@ func (d *door) create(w http.ResponseWriter, r *http.Request) error {
 	if isMultipart(r) {
 		return d.upload(w, r, wr, d.store.Create)
 	}
-	if err := wr.read(w, r, d.limit(), web.PlainJSON); err != nil {
+	if err := d.readOrUpload(w, r, wr, web.PlainJSON); err != nil {
 		return err
 	}
 	reply, err := d.store.Create(r.Context(), wr.by, wr.collection, wr.body, wr.options)

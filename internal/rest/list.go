@@ -23,10 +23,14 @@ func (d *door) list(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	var q question
-	if err := q.fromQuery(r); err != nil {
-		return err
-	}
+	wrong := q.fromQuery(r)
 	by, err := d.reader(w, r)
+	if len(wrong) > 0 {
+		if err == nil {
+			err = d.try(r, by, &q)
+		}
+		return wrong.With(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -44,22 +48,34 @@ func (d *door) reader(w http.ResponseWriter, r *http.Request) (data.Caller, erro
 }
 
 // answer asks a question of the collection in the path.
-func (d *door) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *question) (err error) {
-	q.list.Collection = r.PathValue("collection")
+func (d *door) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *question) error {
 	buf := web.Borrow()
 	defer buf.Return()
+	if err := d.ask(r, by, q, buf); err != nil {
+		return err
+	}
+	personal(w)
+	web.JSON(w, r, http.StatusOK, buf.B)
+	return nil
+}
+
+func (d *door) ask(r *http.Request, by data.Caller, q *question, buf *web.Buffer) (err error) {
+	q.list.Collection = r.PathValue("collection")
 	if q.grouped {
 		g := data.GroupQuery{Collection: q.list.Collection, Filter: q.list.Filter, Params: q.list.Params, Group: q.group, Aggregate: q.aggregate}
 		buf.B, err = d.store.Groups(r.Context(), by, &g, buf.B)
 	} else {
 		buf.B, err = d.store.List(r.Context(), by, &q.list, buf.B)
 	}
-	if err != nil {
-		return err
-	}
-	personal(w)
-	web.JSON(w, r, http.StatusOK, buf.B)
-	return nil
+	return err
+}
+
+// try asks a question of which a part could not be read, for what is wrong with the rest.
+func (d *door) try(r *http.Request, by data.Caller, q *question) error {
+	q.list.Limit, q.list.Count = 1, false
+	buf := web.Borrow()
+	defer buf.Return()
+	return d.ask(r, by, q, buf)
 }
 
 // question is a list or, with group or aggregate, a summary of one.
@@ -72,12 +88,12 @@ type question struct {
 var questions = []string{"filter", "sort", "fields", "expand", "limit", "cursor", "count", "group", "aggregate", "param.*"}
 
 // fromQuery reads the question in the address.
-func (q *question) fromQuery(r *http.Request) error {
+func (q *question) fromQuery(r *http.Request) (wrong web.Mistakes) {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
 	var p web.Params
-	wrong := p.Query(r, questions...)
+	wrong = p.Query(r, questions...)
 	q.list.Filter, _ = p.Get("filter")
 	q.list.Sort, _ = p.Get("sort")
 	q.list.Fields, _ = p.Get("fields")
@@ -100,7 +116,7 @@ func (q *question) fromQuery(r *http.Request) error {
 	for _, name := range q.settle(func(name string) bool { _, there := p.Get(name); return there }) {
 		wrong.Param(name, 0, "unknown", ofRecords)
 	}
-	return wrong.Err()
+	return wrong
 }
 
 const (

@@ -2,6 +2,8 @@ package rest
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/fault"
@@ -25,28 +27,51 @@ func (d *door) query(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var q question
-	if err := q.fromBody(body.Node); err != nil {
+	if body.Kind != doc.Object {
+		var wrong web.Mistakes
+		wrong.Body("", body.At, "type", "must be an object")
+		return wrong.Err()
+	}
+	if wrong := q.fromBody(body.Node); len(wrong) > 0 {
+		return wrong.With(inBody(d.try(r, by, &q)))
+	}
+	return inBody(d.answer(w, r, by, &q))
+}
+
+// inBody tells the parts of a question as the members of the body that they are. at stays what it is: a
+// position in the value.
+func inBody(err error) error {
+	e, ok := err.(*fault.Error)
+	if !ok || e.Kind != fault.BadRequest {
 		return err
 	}
-	return d.answer(w, r, by, &q)
+	told := *e
+	told.Fields = slices.Clone(e.Fields)
+	for i := range told.Fields {
+		f := &told.Fields[i]
+		if param, name, _ := strings.Cut(f.Param, "."); name != "" {
+			f.Pointer = fault.Pointer(param, name)
+		} else if param != "" {
+			f.Pointer = fault.Pointer(param)
+		}
+		f.Param = ""
+	}
+	return &told
 }
 
 // fromBody reads the question in a body: the names are those of the address.
-func (q *question) fromBody(n *doc.Node) error {
-	var wrong web.Mistakes
-	if n.Kind != doc.Object {
-		wrong.Body("", n.At, "type", "must be an object")
-		return wrong.Err()
-	}
+func (q *question) fromBody(n *doc.Node) (wrong web.Mistakes) {
 	texts := map[string]*string{"filter": &q.list.Filter, "sort": &q.list.Sort, "fields": &q.list.Fields, "expand": &q.list.Expand,
 		"cursor": &q.list.Cursor, "group": &q.group, "aggregate": &q.aggregate}
 	for i, key := range n.Keys {
 		v := &n.Items[i]
 		bad := func(code, message string) { wrong.Body(fault.Pointer(key), v.At, code, message) }
 		if text := texts[key]; text != nil {
-			if *text = v.Text; v.Kind != doc.String {
+			if v.Kind != doc.String {
 				bad("type", "must be a string")
+				continue
 			}
+			*text = v.Text
 			continue
 		}
 		switch key {
@@ -75,5 +100,5 @@ func (q *question) fromBody(n *doc.Node) error {
 		v, _ := n.Get(name)
 		wrong.Body(fault.Pointer(name), v.At, "unknown", ofRecords)
 	}
-	return wrong.Err()
+	return wrong
 }

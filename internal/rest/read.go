@@ -35,11 +35,10 @@ var views = []string{"fields", "expand"}
 
 func (d *door) record(w http.ResponseWriter, r *http.Request, t data.Target) error {
 	var view data.View
+	var wrong web.Mistakes
 	if r.URL.RawQuery != "" {
 		var p web.Params
-		if err := p.Query(r, views...).Err(); err != nil {
-			return err
-		}
+		wrong = p.Query(r, views...)
 		view.Fields, _ = p.Get("fields")
 		view.Expand, _ = p.Get("expand")
 	}
@@ -52,13 +51,16 @@ func (d *door) record(w http.ResponseWriter, r *http.Request, t data.Target) err
 		return err
 	}
 	by, err := d.reader(w, r)
-	if err != nil {
-		return err
-	}
 	buf := web.Borrow()
 	defer buf.Return()
 	var rev int64
-	if buf.B, rev, err = d.store.Get(r.Context(), by, t, view, buf.B); err != nil {
+	if err == nil {
+		buf.B, rev, err = d.store.Get(r.Context(), by, t, view, buf.B)
+	}
+	if len(wrong) > 0 {
+		return wrong.With(err)
+	}
+	if err != nil {
 		return err
 	}
 	personal(w)

@@ -294,7 +294,8 @@ func (p *description) shared() {
 	p.schemas.Set("File", object("type", "object", "required", doc.FromAny([]any{"name", "type", "size", "url"}),
 		"properties", object("name", text, "type", text, "size", whole, "url", object("type", "string", "format", "uri-reference"))))
 	p.schemas.Set("Groups", object("type", "object", "required", doc.FromAny([]any{"groups"}),
-		"properties", object("groups", object("type", "array", "maxItems", 500, "items", object("type", "object", "additionalProperties", true)))))
+		"properties", object("groups", object("type", "array", "maxItems", 500, "items", object("type", "object", "additionalProperties", true)),
+			"more", object("type", "boolean", "const", true, "description", "There are groups behind the last"))))
 	p.schemas.Set("Question", object("type", "object", "additionalProperties", false, "properties", object(
 		"filter", text, "param", object("type", "object", "additionalProperties", true), "sort", text, "fields", text, "expand", text,
 		"limit", object("type", "integer", "minimum", 1, "maximum", 500), "cursor", text, "count", object("type", "string", "const", "exact"),

@@ -20,7 +20,7 @@ func (d *door) update(w http.ResponseWriter, r *http.Request) error {
 			return d.store.Update(ctx, by, collection, wr.id, patch, o)
 		})
 	}
-	if err := wr.read(w, r, d.limit(), web.MergePatch); err != nil {
+	if err := d.readOrUpload(w, r, wr, web.MergePatch); err != nil {
 		return err
 	}
 	reply, err := d.store.Update(r.Context(), wr.by, wr.collection, wr.id, wr.body, wr.options)

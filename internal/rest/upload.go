@@ -7,9 +7,11 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,18 +56,28 @@ func (d *door) upload(w http.ResponseWriter, r *http.Request, wr *write, do writ
 	if err := in.read(w, r); err != nil {
 		return err
 	}
-	wr.options.Uploads = in.files
+	wr.options.Uploads = in.uploads()
 	if wr.options.Idempotency != nil {
 		in.sum.Sum(wr.options.Idempotency.Fingerprint[:0])
 	}
 	reply, err := do(r.Context(), wr.by, wr.collection, in.record, wr.options)
 	if err != nil {
 		keep = web.Status(err) >= 500
-		return err
+		return in.refused(err)
 	}
 	keep = !reply.Replayed // an earlier answer refers to the files that came with it
 	wr.reply(w, r, reply)
 	return nil
+}
+
+// takesFiles says whether the caller may upload anything into the collection.
+func (d *door) takesFiles(wr *write) bool {
+	c, ok := d.store.App().Collection(wr.collection)
+	if !ok || d.blobs == nil {
+		return false
+	}
+	sight := d.store.Sight(wr.by, wr.collection)
+	return slices.ContainsFunc(c.Fields, func(f *spec.Field) bool { return f.Type == spec.File && sight.Writable[f.Ord] })
 }
 
 // incoming is a multipart body as it is read.
@@ -75,6 +87,8 @@ type incoming struct {
 	sight      data.Sight
 	record     *doc.Node
 	files      map[string][]data.Upload
+	rejected   []string      // names of parts that are wrong and not stored
+	wrong      []fault.Field // what is wrong with each
 	count      int
 	sum        hash.Hash // of what was sent, without the boundary, which a client makes up anew every time
 }
@@ -113,6 +127,8 @@ func (in *incoming) read(w http.ResponseWriter, r *http.Request) error {
 	}
 	return nil
 }
+
+var tooMany = fault.New(fault.TooLarge, "a request has at most %d files", maxUploads)
 
 var noRecordPart = fault.New(fault.BadRequest, `the first part should be named "record" and hold the record as JSON`)
 
@@ -175,9 +191,9 @@ func (in *incoming) note(pieces ...any) {
 
 func (in *incoming) readFile(ctx context.Context, part *multipart.Part) error {
 	name := part.FormName()
-	f, err := in.field(name)
-	if err != nil {
-		return err
+	f, wrong := in.field(name)
+	if wrong != nil {
+		return in.reject(name, *wrong)
 	}
 	body := bufio.NewReaderSize(part, 512)
 	head, err := body.Peek(512)
@@ -189,17 +205,17 @@ func (in *incoming) readFile(ctx context.Context, part *multipart.Part) error {
 		return nil // a form sends this for a file that was not chosen
 	}
 	if in.count++; in.count > maxUploads {
-		return fault.New(fault.TooLarge, "a request has at most %d files", maxUploads)
+		return tooMany
 	}
 	if len(in.files[name]) >= max(f.MaxFiles, 1) {
-		return badFile(name, "max", "has more files than the field takes: "+strconv.Itoa(max(f.MaxFiles, 1)))
+		return in.reject(name, fault.Field{Code: "max", Message: "has more files than the field takes: " + strconv.Itoa(max(f.MaxFiles, 1))})
 	}
 	media, ok := mediaType(part.Header.Get("Content-Type"), head)
 	if !ok {
-		return badFile(name, "type", "is not what its content type says")
+		return in.reject(name, fault.Field{Code: "type", Message: "is not what its content type says"})
 	}
 	if !accepted(f.Accept, media) {
-		return badFile(name, "type", "should be "+strings.Join(f.Accept, " or ")+", not "+media)
+		return in.reject(name, fault.Field{Code: "type", Message: "should be " + strings.Join(f.Accept, " or ") + ", not " + media})
 	}
 	in.note(name, raw, media)
 	content := sha256.New()
@@ -221,24 +237,66 @@ func (in *incoming) readFile(ctx context.Context, part *multipart.Part) error {
 }
 
 // field finds the file field that a part is for. What the caller may not write is not stored first.
-func (in *incoming) field(name string) (*spec.Field, error) {
+func (in *incoming) field(name string) (*spec.Field, *fault.Field) {
 	f, ok := in.collection.Field(name)
 	switch {
 	case !ok || !in.sight.Writable[f.Ord] && !in.sight.Readable[f.Ord]:
-		return nil, badFile(name, "unknown", "is not a field")
+		return nil, &fault.Field{Code: "unknown", Message: "is not a field"}
 	case !in.sight.Writable[f.Ord]:
-		return nil, badFile(name, "readonly", "cannot be written")
+		return nil, &fault.Field{Code: "readonly", Message: "cannot be written"}
 	case f.Type != spec.File:
-		return nil, badFile(name, "type", `is not a file field: it belongs into the part "record"`)
+		return nil, &fault.Field{Code: "type", Message: `is not a file field: it belongs into the part "record"`}
 	}
 	if _, twice := in.record.Get(name); twice {
-		return nil, badFile(name, "type", `is in the part "record" too`)
+		return nil, &fault.Field{Code: "type", Message: `is in the part "record" too`}
 	}
 	return f, nil
 }
 
-func badFile(name, code, message string) error {
-	return &fault.Error{Kind: fault.Invalid, Fields: []fault.Field{{Pointer: fault.Pointer(name), Code: code, Message: message}}}
+// reject notes what is wrong with a part, once for each name. The body is read on, for what else is wrong.
+func (in *incoming) reject(name string, wrong fault.Field) error {
+	in.note("rejected", name)
+	if slices.Contains(in.rejected, name) {
+		return nil
+	}
+	if len(in.rejected) == maxUploads {
+		return tooMany
+	}
+	wrong.Pointer = fault.Pointer(name)
+	in.wrong, in.rejected = append(in.wrong, wrong), append(in.rejected, name)
+	return nil
+}
+
+// uploads are the files as the write is told of them. For each name that was rejected it is told of more than any
+// field takes: so it cannot succeed, and says what is wrong with the record.
+func (in *incoming) uploads() map[string][]data.Upload {
+	if len(in.rejected) == 0 {
+		return in.files
+	}
+	all := maps.Clone(in.files)
+	if all == nil {
+		all = map[string][]data.Upload{}
+	}
+	for _, name := range in.rejected {
+		all[name] = make([]data.Upload, maxUploads+1)
+	}
+	return all
+}
+
+// refused puts what is wrong with the parts into the place of what the write says of them.
+func (in *incoming) refused(err error) error {
+	e, ok := err.(*fault.Error)
+	if !ok || e.Kind != fault.Invalid || len(in.wrong) == 0 {
+		return err
+	}
+	told := *e
+	told.Fields = slices.Clone(in.wrong)
+	for _, f := range e.Fields {
+		if !slices.ContainsFunc(in.wrong, func(w fault.Field) bool { return web.Within(f.Pointer, w.Pointer) }) {
+			told.Fields = append(told.Fields, f)
+		}
+	}
+	return &told
 }
 
 // discard deletes what was stored, whether or not the client is still there.

@@ -114,6 +114,74 @@ func TestUpload(t *testing.T) {
 	}
 }
 
+// What is wrong with the record and with each file is told together, and nothing is kept.
+func TestUploadTellsAll(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	id := s.create(`{"title":"One"}`)
+	text, img := part{"cover", "t.txt", "text/plain", "hello"}, part{"papers", "a.png", "image/png", png}
+	for _, c := range []struct {
+		line, headers string
+		status        int
+		want          string
+		parts         []part
+	}{
+		{"POST /api/posts", "", 422, "/cover type, /title type, /nope unknown", []part{{"record", "", "", `{"title":1,"nope":2}`}, text, img}},
+		{"POST /api/posts", "", 422, "/cover type, /title required", []part{{"record", "", "", `{}`}, img, text}},
+		{"POST /api/posts", "", 422, "/cover type", []part{{"record", "", "", `{"title":"Good"}`}, text, img}},
+		{"POST /api/posts", "", 422, "/title type, /nope unknown, /papers type, /cover max, /stars max",
+			[]part{{"record", "", "", `{"stars":11}`}, {"title", "", "", "x"}, {"nope", "", "", "x"}, {"papers", "a.png", "image/png", "no"}, {"cover", "a.png", "image/png", png}, {"cover", "b.png", "image/png", png}, text}},
+		{"POST /api/posts", "", 422, "/cover type, /stars type", []part{{"record", "", "", `{"title":"Good","cover":null,"stars":"x"}`}, text}},
+		{"PATCH /api/posts/" + id, "", 422, "/cover type, /stars type", []part{{"record", "", "", `{"stars":"x"}`}, text, img}},
+		{"PATCH /api/posts/" + id, "", 422, "/cover type", []part{{"record", "", "", `{}`}, text, img}},
+		{"PATCH /api/posts/" + id, `If-Match: "7"`, 412, "", []part{{"record", "", "", `{"stars":"x"}`}, text}},
+		{"PATCH /api/posts/01900000-0000-7000-8000-000000000000", "", 404, "", []part{{"record", "", "", `{"stars":"x"}`}, text}},
+	} {
+		a := s.send(c.line, c.headers, c.parts...)
+		if got := a.fields(); a.status != c.status || got != c.want {
+			t.Errorf("%s %v: %d %q, want %d %q", c.line, c.parts, a.status, got, c.status, c.want)
+		}
+	}
+	if n := s.stored(); n != 0 {
+		t.Errorf("%d files stay", n)
+	}
+	if a := s.ask("GET /api/posts?count=exact", "", "").want(200); !strings.Contains(a.body, `"total":1`) || !strings.Contains(a.body, `"rev":1`) {
+		t.Error(a.body)
+	}
+	// the same key for a request that was taken, and for one that would not be
+	record := part{"record", "", "", `{"title":"Good"}`}
+	s.send("POST /api/posts", `Idempotency-Key: "k"`, record, part{"cover", "a.png", "image/png", png}).want(201)
+	if a := s.send("POST /api/posts", `Idempotency-Key: "k"`, record, part{"cover", "a.png", "image/png", "no"}).want(422); a.fields() == "" && !strings.Contains(a.body, "idempotency-key-reused") {
+		t.Error(a.body)
+	}
+	var many []part
+	for i := range 200 {
+		many = append(many, part{"n" + strings.Repeat("x", i), "", "", "x"})
+	}
+	s.send("POST /api/posts", "", append([]part{record}, many...)...).want(413)
+}
+
+// A body of another type is told all that could be there.
+func TestTypesOfBodies(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency, "")
+	id := s.create(`{"title":"One"}`)
+	for _, c := range []struct{ line, by, want string }{
+		{"POST /api/posts", "member", "the body should be application/json or multipart/form-data"},
+		{"PATCH /api/posts/" + id, "member", "the body should be application/merge-patch+json or application/json or multipart/form-data"},
+		{"PUT /api/posts/" + id, "member", "the body should be application/json"},
+		{"POST /api/people", "staff", "the body should be application/json"},
+	} {
+		a := s.ask(c.line, "Authorization: Bearer "+c.by+"\nContent-Type: text/plain", "x").want(415)
+		if a.problem()["detail"] != c.want {
+			t.Errorf("%s: %s", c.line, a.body)
+		}
+	}
+	if a := s.ask("POST /api/batch", "", `[]`).want(400); a.problem()["detail"] != "the body must be an object" {
+		t.Error(a.body)
+	}
+}
+
 func TestUploadRefused(t *testing.T) {
 	t.Parallel()
 	s := open(t, agency, "")

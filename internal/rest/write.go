@@ -3,10 +3,12 @@ package rest
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/web"
 )
 
@@ -67,6 +69,15 @@ func (wr *write) read(w http.ResponseWriter, r *http.Request, limit int64, types
 		wr.options.Idempotency.Fingerprint = body.Sum
 	}
 	return nil
+}
+
+// readOrUpload takes the JSON body where one with files could stand too, which whoever sends another type is told.
+func (d *door) readOrUpload(w http.ResponseWriter, r *http.Request, wr *write, types []string) error {
+	err := wr.read(w, r, d.limit(), types)
+	if fault.Is(err, fault.MediaType) && d.takesFiles(wr) {
+		return web.ContentType(r, slices.Concat(types, multipartForm))
+	}
+	return err
 }
 
 // limit is how large a JSON body may be.

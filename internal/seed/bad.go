@@ -19,13 +19,29 @@ func (s *set) fail(r *record, err error) error {
 	case fault.Internal, fault.Unavailable, fault.Full, fault.Retry, fault.Limited, fault.Capability:
 		return err
 	}
+	if !s.known || lasting(err) {
+		s.note(r.n, s.where(r.n)+": "+words(err))
+	}
+	return nil
+}
+
+// lasting says whether a record is bad by itself, whatever the time and the other records are. A file that is
+// skipped may have been good when it was loaded.
+func lasting(err error) bool {
+	var e *fault.Error
+	return errors.As(err, &e) && e.Kind == fault.Invalid && slices.ContainsFunc(e.Fields, func(f fault.Field) bool {
+		return f.Code != "rule" && f.Code != "ref"
+	})
+}
+
+// note keeps the first that is wrong with a record.
+func (s *set) note(n int, text string) {
 	if s.bad == nil {
 		s.bad = map[int]string{}
 	}
-	if _, told := s.bad[r.n]; !told && len(s.bad) <= maxBad {
-		s.bad[r.n] = s.where(r.n) + ": " + words(err)
+	if _, told := s.bad[n]; !told && len(s.bad) <= maxBad {
+		s.bad[n] = text
 	}
-	return nil
 }
 
 // where names a record of the file: by its line, where records have lines.

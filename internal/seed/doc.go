@@ -27,7 +27,7 @@
 //
 // A JSON array, NDJSON and CSV take the name of the file as the collection (a number before it, as in
 // 2-posts.csv, only orders). They find records again by their id, or by the first unique field
-// that all of them have; without one they are loaded only into a collection that is empty. The first line
+// that all of them have, or need; without one they are loaded only into a collection that is empty. The first line
 // of CSV names the fields; a column author.email refers to the author with that email; an empty cell is
 // absent; a list is items between semicolons or a JSON array, also of keys: editors.email.
 package seed

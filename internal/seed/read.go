@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -22,6 +25,7 @@ type set struct {
 	of      *spec.Collection
 	by      string // the field by which a record is found; "" for none
 	records []record
+	known   bool                       // it would be skipped: its records are only looked at
 	lines   []int                      // of the records, in order; none where they have no lines of their own
 	bad     map[int]string             // what is wrong with records, by their places
 	values  map[string]map[string]bool // of unique fields by which records of the file refer to each other
@@ -39,6 +43,9 @@ func (l *loader) read(name string) (*set, error) {
 	b, err := os.ReadFile(filepath.Join(l.dir, "seed", name))
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "cannot be read")
+	}
+	if b, err = utf8Of(b); err != nil {
+		return nil, err
 	}
 	switch ext := filepath.Ext(name); ext {
 	case ".csv":
@@ -61,6 +68,25 @@ func (l *loader) read(name string) (*set, error) {
 		}
 		return l.form(name, n)
 	}
+}
+
+// utf8Of is the text of a file without a byte order mark, if it is UTF-8.
+func utf8Of(b []byte) ([]byte, error) {
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	line, column := 1, 1
+	for rest := b; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return nil, fault.New(fault.Invalid, "line %d, column %d: this is not UTF-8: save the file as UTF-8", line, column)
+		case r == '\n':
+			line, column = line+1, 1
+		default:
+			column++
+		}
+		rest = rest[size:]
+	}
+	return b, nil
 }
 
 // form reads {collection, by, records} or {collection, by, source, path, map}.
@@ -108,9 +134,7 @@ func (s *set) take(items []doc.Node) error {
 			return err
 		}
 	}
-	if s.by == "" {
-		s.by = s.key()
-	}
+	s.identify()
 	return nil
 }
 
@@ -138,23 +162,55 @@ func (s *set) record(n int, v *doc.Node) (record, error) {
 	return r, nil
 }
 
-// key finds a field by which the records can be found, where the file names none: the id, else a
-// unique field that each of them has.
+// identify finds the field by which the records can be found, where the file names none: the id, else a unique
+// field that each of them has, else one that each of them needs. Two records that have the same would be one in
+// the database, so they are bad.
+func (s *set) identify() {
+	if s.by == "" {
+		s.by = s.key()
+	}
+	if s.by == "" {
+		return
+	}
+	f, _ := s.of.Field(s.by)
+	seen := map[string]int{}
+	for _, r := range s.records {
+		v, ok := r.body.Get(s.by)
+		if !ok || v.IsNull() {
+			continue
+		}
+		value := expr.NFC(v.Text)
+		if f.CI {
+			value = expr.Fold(value)
+		}
+		if first, there := seen[value]; there {
+			s.note(r.n, fmt.Sprintf("%s: %s %q is that of %s too, and records are found by it", s.where(r.n), s.by, v.Text, s.where(first)))
+			continue
+		}
+		seen[value] = r.n
+	}
+}
+
 func (s *set) key() string {
+	needed := ""
 	for _, f := range s.of.Fields {
 		if findable(s.of, f.Name) != nil {
 			continue
 		}
-		all := len(s.records) > 0
+		have := 0
 		for _, r := range s.records {
-			v, ok := r.body.Get(f.Name)
-			all = all && ok && !v.IsNull()
+			if v, ok := r.body.Get(f.Name); ok && !v.IsNull() {
+				have++
+			}
 		}
-		if all {
+		if have > 0 && have == len(s.records) {
 			return f.Name
 		}
+		if have > 0 && needed == "" && f.Ord != spec.OrdID && f.Required && f.Default == nil && f.Init == nil {
+			needed = f.Name
+		}
 	}
-	return ""
+	return needed
 }
 
 // plain reads a JSON array, lines or a table: the collection is the name of the file, without a
@@ -186,6 +242,7 @@ func (l *loader) eachLine(name string, b []byte) (*set, error) {
 	number := 0
 	for line := range bytes.Lines(b) {
 		number++
+		line = bytes.TrimRight(line, "\r\n")
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
@@ -193,9 +250,9 @@ func (l *loader) eachLine(name string, b []byte) (*set, error) {
 		n, err := doc.Parse(line, doc.Limits{})
 		if err != nil {
 			n = doc.NewNull()
-			if err := s.fail(&record{n: len(s.lines)}, fault.New(fault.Invalid, "%s", err)); err != nil {
-				return nil, err
-			}
+			var e *doc.Error
+			errors.As(err, &e)
+			s.note(len(s.lines), fmt.Sprintf("line %d: column %d: %s", number, e.Column, e.Msg))
 		}
 		items = append(items, *n)
 	}
@@ -206,7 +263,7 @@ func (l *loader) eachLine(name string, b []byte) (*set, error) {
 // the record whose KEY it holds, and of a list of references to those whose keys it lists. An empty cell is
 // absent.
 func (l *loader) table(name string, b []byte) (*set, error) {
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))))
+	r := csv.NewReader(bytes.NewReader(b))
 	first, err := r.Read()
 	if errors.Is(err, io.EOF) {
 		return l.plain(name, nil, nil)

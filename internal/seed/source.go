@@ -21,6 +21,9 @@ func (l *loader) source(s *set, f members) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "the source %s cannot be read", f.text("source"))
 	}
+	if b, err = utf8Of(b); err != nil {
+		return fault.New(fault.Invalid, "the source %s: %s", f.text("source"), err)
+	}
 	n, err := doc.Parse(b, doc.Limits{})
 	if err != nil {
 		return fault.New(fault.Invalid, "the source %s: %s", f.text("source"), err)
@@ -51,9 +54,7 @@ func (l *loader) source(s *set, f members) error {
 		}
 		s.records = append(s.records, r)
 	}
-	if s.by == "" {
-		s.by = s.key()
-	}
+	s.identify()
 	return nil
 }
 

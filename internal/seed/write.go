@@ -16,21 +16,25 @@ const chunk = data.MaxBatch - 1
 
 // write brings the records of a file into the database: those that are there are updated, the others
 // created, and what they refer to in the same file follows when all of them are there. A file with a bad
-// record is not loaded: one of several transactions is tried first.
+// record is not loaded: one of several transactions, or one that would be skipped, is tried first.
 func (l *loader) write(ctx context.Context, s *set) error {
-	if s.by == "" && len(s.bad) == 0 {
-		if some, err := l.holds(ctx, s.of); err != nil || some {
-			if some && len(s.records) > 0 {
-				l.result.Skipped += len(s.records)
-				l.result.SkippedFiles = append(l.result.SkippedFiles, s.file)
-			}
+	if s.by == "" {
+		var err error
+		if s.known, err = l.holds(ctx, s.of); err != nil {
 			return err
 		}
 	}
-	if len(s.bad) > 0 || len(s.records) > chunk {
+	if s.known || len(s.bad) > 0 || len(s.records) > chunk {
 		if err := l.try(ctx, s, s.records); err != nil {
 			return err
 		}
+	}
+	if s.known {
+		if len(s.records) > 0 {
+			l.result.Skipped += len(s.records)
+			l.result.SkippedFiles = append(l.result.SkippedFiles, s.file)
+		}
+		return nil
 	}
 	var later []*record
 	done := 0
@@ -109,7 +113,7 @@ func (l *loader) try(ctx context.Context, s *set, records []record) error {
 		if len(s.records) > chunk {
 			b.leave(b.open)
 		}
-		for len(s.bad) <= maxBad {
+		for range maxBad + 1 {
 			_, _, err := l.db.Batch(ctx, data.System, append(slices.Clone(b.ops), tried(s.of)), true, data.WriteOptions{Minimal: true})
 			var failed *data.BatchError
 			if !errors.As(err, &failed) {
@@ -142,15 +146,19 @@ func (b *batch) leave(records []*record) {
 // plan adds what makes the database hold a record.
 func (l *loader) plan(ctx context.Context, s *set, r *record, b *batch) error {
 	op := data.Operation{Op: "create", Collection: s.of.Name, Body: r.body}
-	if s.by == "" {
+	by := s.by
+	if s.known {
+		by = s.own(r)
+	}
+	if by == "" {
 		b.add(op, r, 0)
 		return nil
 	}
-	value, ok := r.body.Get(s.by)
+	value, ok := r.body.Get(by)
 	if !ok || value.IsNull() {
-		return fault.New(fault.Invalid, "%s is missing, by which it would be found", s.by)
+		return fault.New(fault.Invalid, "%s is missing, by which it would be found", by)
 	}
-	id, rev, err := l.find(ctx, place{s.of.Name, s.by, value.Text})
+	id, rev, err := l.find(ctx, place{s.of.Name, by, value.Text})
 	if err != nil {
 		return err
 	}
@@ -159,6 +167,16 @@ func (l *loader) plan(ctx context.Context, s *set, r *record, b *batch) error {
 	}
 	b.add(op, r, rev)
 	return nil
+}
+
+// own is a field by which one record can be found, whether or not the others of the file have it.
+func (s *set) own(r *record) string {
+	for i, name := range r.body.Keys {
+		if !r.body.Items[i].IsNull() && findable(s.of, name) == nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // commit runs a batch and counts what it did. A bad record is noted.

@@ -78,7 +78,6 @@ func Limit(w http.ResponseWriter, r *http.Request, limit int64) error {
 		limit = DefaultBody
 	}
 	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close") // rather than reading on to the next request
 		return tooLarge(limit)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)

@@ -71,10 +71,17 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	if g.secure || r.TLS != nil {
 		h["Strict-Transport-Security"] = hsts
 	}
+	ctx, body := r.Context(), hasBody(r)
 	if g.timeout > 0 {
-		w.deadline.Context, w.deadline.at = r.Context(), w.start.Add(g.timeout)
+		w.deadline.Context, w.deadline.at = ctx, w.start.Add(g.timeout)
 		defer w.deadline.end()
-		r = r.WithContext(&w.deadline)
+		ctx = &w.deadline
+	}
+	if g.timeout > 0 || body {
+		r = r.WithContext(ctx) // net/http looks again at the one that it made
+	}
+	if body {
+		w.body.ReadCloser, r.Body = r.Body, &w.body
 	}
 	defer func() { g.done(w, r, recover()) }()
 	if err := g.refuse(r); err != nil {
@@ -132,6 +139,7 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)
 	}
+	w.linger(r)
 }
 
 // tell logs a request.
@@ -190,6 +198,7 @@ type recorder struct {
 	err      error  // ours
 	status   int    // 0: nothing is written yet
 	bytes    int64
+	body     sent
 }
 
 func (w *recorder) WriteHeader(status int) {

@@ -1,7 +1,10 @@
 package web
 
 import (
+	"errors"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/bluell/plinth/fault"
 )
@@ -29,6 +32,26 @@ func (m *Mistakes) add(f fault.Field) {
 	}
 }
 
+// With adds what err says of the other parts of the request, if it is of the same kind.
+func (m Mistakes) With(err error) error {
+	var e *fault.Error
+	if errors.As(err, &e) && e.Kind == fault.BadRequest {
+		told := m[:len(m):len(m)]
+		for _, f := range e.Fields {
+			if !slices.ContainsFunc(told, func(t fault.Field) bool { return t.Param == f.Param && Within(f.Pointer, t.Pointer) }) {
+				m.add(f)
+			}
+		}
+	}
+	return m.Err()
+}
+
+// Within says whether a JSON pointer leads to a value or into it.
+func Within(pointer, value string) bool {
+	rest, ok := strings.CutPrefix(pointer, value)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
 // Err is fault.BadRequest with all mistakes, or nil.
 func (m Mistakes) Err() error {
 	if len(m) == 0 {
@@ -36,8 +59,13 @@ func (m Mistakes) Err() error {
 	}
 	msg := strconv.Itoa(len(m)) + " parts of the request need attention"
 	if len(m) == 1 {
-		if msg = m[0].Param + ": " + m[0].Message; m[0].Param == "" {
-			msg = "the body is not as it should be: " + m[0].Pointer + " " + m[0].Message
+		switch f := m[0]; {
+		case f.Param != "":
+			msg = f.Param + ": " + f.Message
+		case f.Pointer != "":
+			msg = "the body is not as it should be: " + f.Pointer + " " + f.Message
+		default:
+			msg = "the body " + f.Message
 		}
 	}
 	return &fault.Error{Kind: fault.BadRequest, Msg: msg, Fields: m}

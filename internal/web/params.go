@@ -46,6 +46,7 @@ func (p *Params) Query(r *http.Request, names ...string) (wrong Mistakes) {
 			continue
 		}
 		if value, ok = unescape(value); !ok {
+			value = ""
 			wrong.Param(name, 0, "syntax", "is not percent-encoded UTF-8 without U+0000")
 		}
 		if !repeats {

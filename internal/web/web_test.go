@@ -15,6 +15,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -556,4 +557,42 @@ type slowly struct{ pause time.Duration }
 func (s *slowly) Read(b []byte) (int, error) {
 	<-time.After(s.pause)
 	return min(len(b), 4<<10), nil
+}
+
+// stuck is an answer that nobody takes until it is let go.
+type stuck struct {
+	*httptest.ResponseRecorder
+	taken, free chan struct{}
+}
+
+func (s *stuck) Write(b []byte) (int, error) {
+	s.taken <- struct{}{}
+	<-s.free
+	return len(b), nil
+}
+
+// TestLargeAnswersAreBounded is not parallel: what is held is held for all.
+func TestLargeAnswersAreBounded(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	body := make([]byte, mostHeld/8)
+	slow := &stuck{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() { Write(slow, r, http.StatusOK, body) })
+		<-slow.taken
+	}
+	w := httptest.NewRecorder()
+	if Write(w, r, http.StatusOK, body); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("one too many: %d %v", w.Code, w.Header())
+	}
+	small := httptest.NewRecorder()
+	if Write(small, r, http.StatusOK, body[:1000]); small.Code != http.StatusOK {
+		t.Errorf("a small one: %d", small.Code)
+	}
+	close(slow.free)
+	all.Wait()
+	again := httptest.NewRecorder()
+	if Write(again, r, http.StatusOK, body); again.Code != http.StatusOK {
+		t.Errorf("when the slow ones are gone: %d", again.Code)
+	}
 }

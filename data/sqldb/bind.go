@@ -25,6 +25,8 @@ type Bind struct {
 	Val   expr.Value // a literal
 	As    Derive
 	Scale uint8 // Exact, Floor, Ceil
+
+	Kind, Elem expr.Kind // of the value that is bound; Elem of a List
 }
 
 // AfterTexts is what PrefixEnd gives when no text is above all texts with the prefix: bytes,

@@ -286,18 +286,8 @@ func (c *compiler) inArgument(w *SQL, item, list *expr.Node, want bool) {
 		at = round{to: true, scale: item.Type.Scale, as: Exact}
 	}
 	left := Piece(func(w *SQL) { c.value(w, item, at) })
-	a := c.alias()
-	w.Write("(", left)
-	if !want {
-		w.Write(" NOT")
-	}
-	w.Write(" IN (SELECT ")
-	w.Column(a, "value")
-	w.Write(" FROM ")
-	w.d.Items(w, func(w *SQL) { c.value(w, list, at) }, item.Type.Kind, a)
-	w.Write(" WHERE ")
-	w.Column(a, "value")
-	w.Write(" IS NOT NULL)")
+	w.Write("(")
+	w.d.In(w, left, func(w *SQL) { c.value(w, list, at) }, item.Type.Kind, c.alias(), want)
 	if !want {
 		c.orNull(w, item, left)
 	}
@@ -374,13 +364,13 @@ func (c *compiler) search(w *SQL, n *expr.Node, want bool, write func(w *SQL, te
 // startsWith is a range of code points where the prefix comes with the query, so that an index serves it.
 func (c *compiler) startsWith(w *SQL, n *expr.Node, want bool) {
 	text, part := n.Args[0], n.Args[1]
-	if !isArg(part) || isNull(part) || text.Op != expr.OpField {
+	if !isArg(part) || isNull(part) || text.Op != expr.OpField || c.endless {
 		c.search(w, n, want, w.d.StartsWith)
 		return
 	}
-	end := Bind{Arg: -1, Val: part.Val, As: PrefixEnd}
+	end := Bind{Arg: -1, Val: part.Val, As: PrefixEnd, Kind: expr.Text}
 	if part.Op == expr.OpParam {
-		end = Bind{Arg: part.Index, As: PrefixEnd}
+		end.Arg, end.Val = part.Index, expr.Value{}
 	}
 	t, p := Piece(func(w *SQL) { c.value(w, text, round{}) }), Piece(func(w *SQL) { c.value(w, part, round{}) })
 	if want {

@@ -12,13 +12,15 @@ type Piece func(*SQL)
 type Dialect interface {
 	// Quote makes an identifier of any name.
 	Quote(name string) string
-	// Placeholder is the n-th argument, from 1. Numbered says that one may stand in several places.
+	// Placeholder is the n-th argument, from 1, where a column says of what type it is; Argument is the
+	// same in an expression. Numbered says that one may stand in several places.
 	Placeholder(n int) string
+	Argument(n int, kind, elem expr.Kind) string
 	Numbered() bool
 
-	// Asc and Desc follow a sort key; null is smallest.
-	Asc() string
-	Desc() string
+	// Direction follows a sort key; null is smallest. What can never be null says so, for its index has
+	// no place for null either.
+	Direction(desc, nullable bool) string
 
 	// Same is the infix operator by which null equals null; it is never null itself.
 	Same() string
@@ -27,6 +29,13 @@ type Dialect interface {
 	RowValues() bool
 	// ScaledDecimals says that decimals are stored as integers, at their field's scale.
 	ScaledDecimals() bool
+	// Lateral says that a table expression may look at those before it.
+	Lateral() bool
+	// OrderedLegs says that the members of a union may have an order and a limit of their own, without which
+	// they are not read from an index in order.
+	OrderedLegs() bool
+	// EndOfTexts says that AfterTexts can be bound; without it every prefix is looked for by StartsWith.
+	EndOfTexts() bool
 	// Lock ends a query whose rows are to be locked; "" where writers are alone anyway.
 	Lock() string
 
@@ -40,6 +49,12 @@ type Dialect interface {
 	StartsWith(w *SQL, text, part Piece)
 	EndsWith(w *SQL, text, part Piece)
 
+	// Sum is the sum of a column of whole numbers, one itself: an error where it does not fit.
+	Sum(w *SQL, column Piece)
+
+	// In is true where the item is (want) or is not one of the list's. A null in the list equals nothing;
+	// where the item is null the answer does not matter. alias is free.
+	In(w *SQL, item, list Piece, elem expr.Kind, alias string, want bool)
 	// ListLength is the number of items of a list; null for a null list.
 	ListLength(w *SQL, list Piece)
 	// Items is a table expression with the items of a list in its column "value"; none for a null list.

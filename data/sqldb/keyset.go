@@ -17,13 +17,16 @@ type leg []Piece
 // page makes the legs of a query's After.
 type page struct {
 	d      Dialect
+	from   *spec.Collection
 	sort   []driver.Key
 	args   []int
 	null   []bool
 	column func(ord int) Piece
 }
 
-func (p *page) at(i int) Piece { return func(w *SQL) { w.Bind(Bind{Arg: p.args[i]}) } }
+func (p *page) at(i int) Piece {
+	return func(w *SQL) { w.Bind(Bind{Arg: p.args[i], Kind: p.from.Fields[p.sort[i].Ord].Kind()}) }
+}
 
 func (p *page) nullable(i int) bool { return p.sort[i].Ord >= spec.OrdFirst }
 

@@ -22,7 +22,7 @@ func AppendList(dst []byte, items []expr.Value) []byte {
 		case expr.Float:
 			dst = doc.AppendFloat(dst, v.Float())
 		case expr.Text, expr.Date, expr.JSON, expr.Bytes:
-			dst = appendText(dst, v.Text())
+			dst = AppendText(dst, v.Text())
 		case expr.List:
 			dst = AppendList(dst, v.List())
 		default:
@@ -32,7 +32,8 @@ func AppendList(dst []byte, items []expr.Value) []byte {
 	return append(dst, ']')
 }
 
-func appendText(dst []byte, s string) []byte {
+// AppendText writes a text as a JSON string.
+func AppendText[T string | []byte](dst []byte, s T) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	for i := 0; i < len(s); i++ {

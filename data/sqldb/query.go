@@ -1,6 +1,8 @@
 package sqldb
 
 import (
+	"slices"
+
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/spec"
@@ -13,6 +15,7 @@ type Statement struct {
 	Outputs []Output          // the query's outputs; further columns only serve the order
 	Single  bool              // at most one row: the record with one id
 	Tables  map[string]string // by alias, for people who read plans
+	Endless *Statement        // For
 }
 
 // Output is the kind of one output.
@@ -25,8 +28,18 @@ const row = "r" // alias of the rows asked for
 
 // Translate makes the statement for a query. It is whole, or fault.Capability says what cannot be asked.
 func Translate(d Dialect, collections []*spec.Collection, q *driver.Query) (*Statement, error) {
+	s, err := translate(d, collections, q, false)
+	if err != nil || d.EndOfTexts() || !slices.ContainsFunc(s.Binds, func(b Bind) bool { return b.As == PrefixEnd }) {
+		return s, err
+	}
+	s.Endless, err = translate(d, collections, q, true)
+	return s, err
+}
+
+func translate(d Dialect, collections []*spec.Collection, q *driver.Query, endless bool) (*Statement, error) {
 	t := &translation{d: d, q: q, w: &SQL{d: d}}
-	t.c = &compiler{tables: map[string]*spec.Collection{}, vars: map[int]variable{}, named: map[string]string{row: q.From.Name, "k": q.From.Name}, scaled: d.ScaledDecimals()}
+	t.c = &compiler{tables: map[string]*spec.Collection{}, vars: map[int]variable{}, named: map[string]string{row: q.From.Name, "k": q.From.Name},
+		scaled: d.ScaledDecimals(), endless: endless}
 	for _, c := range collections {
 		t.c.tables[c.Name] = c
 	}
@@ -37,6 +50,19 @@ func Translate(d Dialect, collections []*spec.Collection, q *driver.Query) (*Sta
 	}
 	return &Statement{SQL: t.w.text.String(), Binds: t.w.binds, Outputs: t.out,
 		Single: singular(q.Where) && q.Per == nil, Tables: t.c.named}, nil
+}
+
+// For is the statement for these arguments: s, or what is asked where no text is above all with a prefix.
+func (s *Statement) For(args []expr.Value) *Statement {
+	if s.Endless == nil {
+		return s
+	}
+	for i := range s.Binds {
+		if b := &s.Binds[i]; b.As == PrefixEnd && b.Arg < len(args) && expr.Equal(b.Value(args), AfterTexts) {
+			return s.Endless
+		}
+	}
+	return s
 }
 
 type translation struct {
@@ -88,7 +114,7 @@ func (t *translation) where(keyword, alias string) bool {
 func (t *translation) limit(arg int) {
 	if arg >= 0 {
 		t.w.Write(" LIMIT ")
-		t.d.Limit(t.w, func(w *SQL) { w.Bind(Bind{Arg: arg}) })
+		t.d.Limit(t.w, func(w *SQL) { w.Bind(Bind{Arg: arg, Kind: expr.Int}) })
 	}
 }
 
@@ -139,15 +165,12 @@ func (t *translation) orderBy(alias string, before ...Piece) {
 			t.w.Write(", ")
 		}
 		t.w.Column(alias, t.c.field(t.q.From, k.Ord).Name)
-		t.w.Write(t.direction(k.Desc))
+		t.w.Write(t.direction(k.Ord, k.Desc))
 	}
 }
 
-func (t *translation) direction(desc bool) string {
-	if desc {
-		return t.d.Desc()
-	}
-	return t.d.Asc()
+func (t *translation) direction(ord int, desc bool) string {
+	return t.d.Direction(desc, ord >= spec.OrdFirst)
 }
 
 func (t *translation) count() {
@@ -188,7 +211,7 @@ func (t *translation) groups() {
 			t.w.Write([]string{" GROUP BY ", ", "}[min(i, 1)], t.column(ord))
 		}
 		for i, ord := range t.q.Group {
-			t.w.Write([]string{" ORDER BY ", ", "}[min(i, 1)], t.column(ord), t.d.Asc())
+			t.w.Write([]string{" ORDER BY ", ", "}[min(i, 1)], t.column(ord), t.direction(ord, false))
 		}
 	}
 	t.limit(t.q.Limit)
@@ -208,7 +231,11 @@ func (t *translation) aggregate(a driver.Aggregate) {
 		if k := f.Kind(); a.Func == "sum" && k != expr.Int && k != expr.Bigint && k != expr.Decimal {
 			t.c.refuse("the sum of " + f.Name)
 		}
-		t.w.Write(a.Func, "(", t.column(a.Ord), ")")
+		if a.Func == "sum" {
+			t.d.Sum(t.w, t.column(a.Ord))
+		} else {
+			t.w.Write(a.Func, "(", t.column(a.Ord), ")")
+		}
 		t.output(f)
 	default:
 		t.c.refuse("the aggregate " + a.Func)
@@ -222,7 +249,7 @@ func (t *translation) list() {
 			t.c.refuse("a page without all of its keys")
 			return
 		}
-		p := page{t.d, t.q.Sort, t.q.After.Args, t.q.After.Null, t.column}
+		p := page{t.d, t.q.From, t.q.Sort, t.q.After.Args, t.q.After.Null, t.column}
 		legs = p.behind(0)
 	}
 	for i, l := range legs {
@@ -230,13 +257,21 @@ func (t *translation) list() {
 			t.w.Write(" UNION ALL ")
 		}
 		t.out = t.out[:0]
-		t.leg(l, len(legs) > 1)
+		if len(legs) == 1 || !t.d.OrderedLegs() {
+			t.leg(l, len(legs) > 1)
+			continue
+		}
+		t.w.Write("(")
+		t.leg(l, true)
+		t.orderBy(row)
+		t.limit(t.q.Limit)
+		t.w.Write(")")
 	}
 	if len(legs) == 1 {
 		t.orderBy(row)
 	} else {
 		for i, k := range t.q.Sort {
-			t.w.Write([]string{" ORDER BY ", ", "}[min(i, 1)], len(t.out)+i+1, t.direction(k.Desc))
+			t.w.Write([]string{" ORDER BY ", ", "}[min(i, 1)], len(t.out)+i+1, t.direction(k.Ord, k.Desc))
 		}
 	}
 	t.limit(t.q.Limit)
@@ -269,7 +304,7 @@ func (t *translation) leg(l leg, company bool) {
 func (t *translation) per() {
 	q, w := t.q, t.w
 	parent := Piece(func(w *SQL) { w.Column("p", "value") })
-	list := Piece(func(w *SQL) { w.Bind(Bind{Arg: q.Per.Arg}) })
+	list := Piece(func(w *SQL) { w.Bind(Bind{Arg: q.Per.Arg, Kind: expr.List, Elem: expr.Text}) })
 	t.out = append(t.out, Output{Kind: expr.Text})
 	w.Write("SELECT ", parent)
 	t.cols(false)
@@ -283,11 +318,17 @@ func (t *translation) per() {
 		t.where(" AND ", row)
 		if q.Per.Limit >= 0 { // there is one row for each parent, or none is wanted
 			w.Write(" AND 0 < ")
-			w.Bind(Bind{Arg: q.Per.Limit})
+			w.Bind(Bind{Arg: q.Per.Limit, Kind: expr.Int})
 		}
 	case q.Per.Limit < 0:
 		w.Write(" CROSS JOIN ")
 		t.children(row, parent)
+	case t.d.Lateral():
+		w.Write(" CROSS JOIN LATERAL (SELECT k.* FROM ")
+		t.children("k", parent)
+		t.orderBy("k")
+		t.limit(q.Per.Limit)
+		w.Write(") ", row)
 	default:
 		w.Write(" CROSS JOIN ")
 		t.from()

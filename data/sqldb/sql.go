@@ -42,12 +42,12 @@ func (w *SQL) Column(alias, name string) {
 func (w *SQL) Bind(b Bind) {
 	if w.d.Numbered() && b.Arg >= 0 {
 		for i, have := range w.binds {
-			if have.Arg == b.Arg && have.As == b.As && have.Scale == b.Scale {
-				w.text.WriteString(w.d.Placeholder(i + 1))
+			if have.Arg == b.Arg && have.As == b.As && have.Scale == b.Scale && have.Kind == b.Kind && have.Elem == b.Elem {
+				w.text.WriteString(w.d.Argument(i+1, b.Kind, b.Elem))
 				return
 			}
 		}
 	}
 	w.binds = append(w.binds, b)
-	w.text.WriteString(w.d.Placeholder(len(w.binds)))
+	w.text.WriteString(w.d.Argument(len(w.binds), b.Kind, b.Elem))
 }

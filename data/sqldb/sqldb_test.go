@@ -16,20 +16,29 @@ import (
 // plain is a dialect without numbered placeholders and comparisons of rows.
 type plain struct{}
 
-func (plain) Quote(name string) string                     { return "`" + name + "`" }
-func (plain) Placeholder(int) string                       { return "?" }
-func (plain) Numbered() bool                               { return false }
-func (plain) Asc() string                                  { return " ASC" }
-func (plain) Desc() string                                 { return " DESC" }
-func (plain) Same() string                                 { return "<=>" }
-func (plain) RowValues() bool                              { return false }
-func (plain) ScaledDecimals() bool                         { return false }
-func (plain) Lock() string                                 { return " FOR UPDATE" }
-func (plain) Limit(w *SQL, n Piece)                        { w.Write(n) }
-func (plain) Length(w *SQL, text Piece)                    { w.Write("char_length(", text, ")") }
-func (plain) Contains(w *SQL, text, part Piece)            { w.Write("locate(", part, ", ", text, ") > 0") }
-func (plain) StartsWith(w *SQL, text, part Piece)          { w.Write("starts(", text, ", ", part, ")") }
-func (plain) EndsWith(w *SQL, text, part Piece)            { w.Write("ends(", text, ", ", part, ")") }
+func (plain) Quote(name string) string                  { return "`" + name + "`" }
+func (plain) Placeholder(int) string                    { return "?" }
+func (plain) Numbered() bool                            { return false }
+func (plain) Argument(int, expr.Kind, expr.Kind) string { return "?" }
+func (plain) Direction(desc, _ bool) string {
+	return map[bool]string{false: " ASC", true: " DESC"}[desc]
+}
+func (plain) Lateral() bool                       { return false }
+func (plain) OrderedLegs() bool                   { return false }
+func (plain) EndOfTexts() bool                    { return true }
+func (plain) Sum(w *SQL, column Piece)            { w.Write("sum(", column, ")") }
+func (plain) Same() string                        { return "<=>" }
+func (plain) RowValues() bool                     { return false }
+func (plain) ScaledDecimals() bool                { return false }
+func (plain) Lock() string                        { return " FOR UPDATE" }
+func (plain) Limit(w *SQL, n Piece)               { w.Write(n) }
+func (plain) Length(w *SQL, text Piece)           { w.Write("char_length(", text, ")") }
+func (plain) Contains(w *SQL, text, part Piece)   { w.Write("locate(", part, ", ", text, ") > 0") }
+func (plain) StartsWith(w *SQL, text, part Piece) { w.Write("starts(", text, ", ", part, ")") }
+func (plain) EndsWith(w *SQL, text, part Piece)   { w.Write("ends(", text, ", ", part, ")") }
+func (plain) In(w *SQL, item, list Piece, _ expr.Kind, _ string, want bool) {
+	w.Write(item, map[bool]string{false: " not", true: ""}[want], " in(", list, ")")
+}
 func (plain) ListLength(w *SQL, list Piece)                { w.Write("json_length(", list, ")") }
 func (plain) Items(w *SQL, l Piece, _ expr.Kind, a string) { w.Write("items(", l, ") ", a) }
 
@@ -74,6 +83,78 @@ func TestStatements(t *testing.T) {
 		if s.SQL != c.sql || !slices.Equal(args, c.args) {
 			t.Errorf("%s:\n%s %v\nwant\n%s %v", c.name, s.SQL, args, c.sql, c.args)
 		}
+	}
+}
+
+// other is a dialect with what plain lacks.
+type other struct{ plain }
+
+func (other) Placeholder(n int) string { return "$" + itoa(n) }
+func (other) Numbered() bool           { return true }
+func (other) Lateral() bool            { return true }
+func (other) OrderedLegs() bool        { return true }
+func (other) EndOfTexts() bool         { return false }
+func (other) Argument(n int, kind, elem expr.Kind) string {
+	if kind == expr.List {
+		return "$" + itoa(n) + ":" + elem.String() + "s"
+	}
+	return "$" + itoa(n) + ":" + kind.String()
+}
+func (other) Direction(desc, nullable bool) string {
+	return plain{}.Direction(desc, nullable) + map[bool]string{true: " NULLS SMALLEST"}[nullable]
+}
+
+// TestArguments: each argument says of what kind it is, and one that stands twice is one.
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	in := func(op expr.Op, ord int, k, elem expr.Kind) *expr.Node {
+		return &expr.Node{Op: op, Args: []*expr.Node{field(ord), {Op: expr.OpParam, Index: 0, Type: expr.Type{Kind: k, Elem: elem}}}}
+	}
+	for _, c := range []struct {
+		name string
+		q    driver.Query
+		sql  string
+	}{
+		{"a page", driver.Query{Sort: []driver.Key{{Ord: 4}, {Ord: 0}}, Limit: 2, After: &driver.After{Args: []int{0, 1}, Null: []bool{false, false}}},
+			"SELECT r.`id` FROM `things` r WHERE (r.`name` >= $1:text AND (r.`name` > $1:text OR (r.`name` = $1:text AND r.`id` > $2:text))) ORDER BY r.`name` ASC NULLS SMALLEST, r.`id` ASC LIMIT $3:int"},
+		{"a page with nulls behind it", driver.Query{Sort: []driver.Key{{Ord: 4, Desc: true}}, Limit: 1, After: &driver.After{Args: []int{0}, Null: []bool{false}}},
+			"(SELECT r.`id`, r.`name` FROM `things` r WHERE r.`name` IS NULL ORDER BY r.`name` DESC NULLS SMALLEST LIMIT $1:int) UNION ALL " +
+				"(SELECT r.`id`, r.`name` FROM `things` r WHERE r.`name` < $2:text ORDER BY r.`name` DESC NULLS SMALLEST LIMIT $1:int) ORDER BY 2 DESC NULLS SMALLEST LIMIT $1:int"},
+		{"a list of decimals", driver.Query{Where: in(expr.OpIn, 5, expr.List, expr.Decimal), Limit: -1}, "SELECT r.`id` FROM `things` r WHERE (r.`cost` in($1:decimals))"},
+		{"the last of each", driver.Query{Sort: []driver.Key{{Ord: 0}}, Limit: -1, Per: &driver.Per{Arg: 0, Ord: 4, Limit: 1}},
+			"SELECT p.`value`, r.`id` FROM items($1:texts) p CROSS JOIN LATERAL (SELECT k.* FROM `things` k WHERE k.`name` = p.`value` ORDER BY k.`id` ASC LIMIT $2:int) r ORDER BY p.`value`, r.`id` ASC"},
+	} {
+		c.q.From, c.q.Cols = things, []driver.Col{{Ord: 0}}
+		s, err := Translate(other{}, nil, &c.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.SQL != c.sql {
+			t.Errorf("%s:\n%s\nwant\n%s", c.name, s.SQL, c.sql)
+		}
+	}
+}
+
+// TestEndless: a prefix that no text is above is asked for in another way, where that cannot be bound.
+func TestEndless(t *testing.T) {
+	t.Parallel()
+	starts := &expr.Node{Op: expr.OpStartsWith, Args: []*expr.Node{field(4), {Op: expr.OpParam, Index: 0, Type: expr.Type{Kind: expr.Text}}}}
+	q := &driver.Query{From: things, Where: starts, Cols: []driver.Col{{Ord: 0}}, Limit: -1}
+	for text, want := range map[string]string{
+		"a":          "SELECT r.`id` FROM `things` r WHERE (r.`name` >= $1:text AND r.`name` < $2:text)",
+		"":           "SELECT r.`id` FROM `things` r WHERE starts(r.`name`, $1:text)",
+		"\U0010ffff": "SELECT r.`id` FROM `things` r WHERE starts(r.`name`, $1:text)",
+	} {
+		s, err := Translate(other{}, nil, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.For([]expr.Value{expr.TextOf(text)}).SQL; got != want {
+			t.Errorf("%q: %s\nwant %s", text, got, want)
+		}
+	}
+	if s, err := Translate(plain{}, nil, q); err != nil || s.For([]expr.Value{expr.TextOf("")}) != s {
+		t.Errorf("an end can be bound, and is not (%v)", err)
 	}
 }
 

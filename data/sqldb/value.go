@@ -20,6 +20,7 @@ type compiler struct {
 	aliases int
 	named   map[string]string // tables by alias
 	scaled  bool              // the dialect stores decimals as integers
+	endless bool              // prefixes are not ranges
 	err     error
 }
 
@@ -131,9 +132,9 @@ func (c *compiler) value(w *SQL, n *expr.Node, r round) {
 			w.Write("NULL")
 			return
 		}
-		w.Bind(c.argument(Bind{Arg: -1, Val: n.Val}, r))
+		w.Bind(c.argument(Bind{Arg: -1, Val: n.Val, Kind: n.Val.Kind(), Elem: n.Type.Elem}, r))
 	case expr.OpParam:
-		w.Bind(c.argument(Bind{Arg: n.Index}, r))
+		w.Bind(c.argument(Bind{Arg: n.Index, Kind: n.Type.Kind, Elem: n.Type.Elem}, r))
 	case expr.OpRow:
 		v, ok := c.vars[n.Index]
 		if !ok || v.of != nil {
@@ -171,6 +172,11 @@ func (c *compiler) truth(w *SQL, n *expr.Node) {
 func (c *compiler) argument(b Bind, r round) Bind {
 	if r.to && c.scaled {
 		b.As, b.Scale = r.as, r.scale
+		if b.Kind == expr.List {
+			b.Elem = expr.Decimal
+		} else {
+			b.Kind = expr.Decimal
+		}
 	}
 	return b
 }
@@ -227,7 +233,7 @@ func (c *compiler) list(w *SQL, n *expr.Node) {
 		}
 		items[i] = a.Val
 	}
-	w.Bind(Bind{Arg: -1, Val: expr.ListOf(items...)})
+	w.Bind(Bind{Arg: -1, Val: expr.ListOf(items...), Kind: expr.List, Elem: n.Type.Elem})
 }
 
 // each writes what follows FROM to go through a range: tables and the conditions that join them.

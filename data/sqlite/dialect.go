@@ -15,12 +15,23 @@ func (dialect) Quote(name string) string { return `"` + strings.ReplaceAll(name,
 
 func (dialect) Placeholder(n int) string { return "?" + strconv.Itoa(n) }
 func (dialect) Numbered() bool           { return true }
-func (dialect) Asc() string              { return "" }
-func (dialect) Desc() string             { return " DESC" }
-func (dialect) Same() string             { return "IS" }
-func (dialect) RowValues() bool          { return true }
-func (dialect) ScaledDecimals() bool     { return true }
-func (dialect) Lock() string             { return "" }
+
+func (d dialect) Argument(n int, _, _ expr.Kind) string { return d.Placeholder(n) }
+
+func (dialect) Direction(desc, _ bool) string {
+	if desc {
+		return " DESC"
+	}
+	return ""
+}
+
+func (dialect) Same() string         { return "IS" }
+func (dialect) RowValues() bool      { return true }
+func (dialect) ScaledDecimals() bool { return true }
+func (dialect) Lateral() bool        { return false }
+func (dialect) OrderedLegs() bool    { return false }
+func (dialect) EndOfTexts() bool     { return true } // a blob
+func (dialect) Lock() string         { return "" }
 
 // Limit hides the argument behind a CAST. SQLite plans by the value of a bare one and prepares the
 // statement anew each time it is bound, which took a quarter of a list's time.
@@ -40,6 +51,18 @@ func (dialect) StartsWith(w *sqldb.SQL, text, part sqldb.Piece) {
 // and cuts a start before the text, so the lengths are compared first.
 func (dialect) EndsWith(w *sqldb.SQL, text, part sqldb.Piece) {
 	w.Write("(length(", text, ") >= length(", part, ") AND substr(", text, ", length(", text, ") - length(", part, ") + 1) = ", part, ")")
+}
+
+func (dialect) Sum(w *sqldb.SQL, column sqldb.Piece) { w.Write("sum(", column, ")") }
+
+func (d dialect) In(w *sqldb.SQL, item, list sqldb.Piece, elem expr.Kind, alias string, want bool) {
+	w.Write(item)
+	if !want {
+		w.Write(" NOT")
+	}
+	w.Write(" IN (SELECT ", alias, ".value FROM ")
+	d.Items(w, list, elem, alias)
+	w.Write(" WHERE ", alias, ".value IS NOT NULL)")
 }
 
 func (dialect) ListLength(w *sqldb.SQL, list sqldb.Piece) { w.Write("json_array_length(", list, ")") }

@@ -1,0 +1,19 @@
+// Package postgres is the engine on PostgreSQL, 13 or later.
+//
+// A question alone is one round trip: a statement is prepared once on each connection, its arguments go
+// and its rows come in the binary format, and no transaction is begun. A transaction's BEGIN travels with
+// its first statement, so that a write of one record is two round trips.
+//
+// Order to read in: open.go (the engine and its connections' settings), conn.go (a connection and its
+// statements), session.go (a transaction on it), read.go and tx.go (what the driver asks), encode.go and
+// columns.go (values on the wire), commit.go (a commit whose answer was lost), schema.go, plan.go and
+// apply.go (tables), fail.go (errors), explain.go, check.go.
+//
+// How values are stored: text as text COLLATE "C", which orders by code point whatever the server's
+// locale is; json as the text that was made in Go; times as timestamptz(3) and dates as date, which are
+// numbers on the wire; decimals as bigint at their field's scale, which is as fast to read and to compare
+// as a number can be and exact beside every other number, where numeric would be converted digit by digit;
+// lists as arrays, with a side table where an index of their items is declared; sealed bytes as bytea.
+//
+// There are no foreign keys in the tables: data checks references and cascades itself.
+package postgres

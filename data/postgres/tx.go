@@ -1,0 +1,298 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// tx is a write under way.
+type tx struct {
+	session
+	id uint64 // of the transaction, from its first change; 0: it has changed nothing
+}
+
+// Write runs fn in a transaction, which begins with its first statement.
+func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
+	c, err := e.take(ctx)
+	if err != nil {
+		return err
+	}
+	t := &tx{session: session{e: e, c: c, begin: beginWrite}}
+	defer func() { t.end(rollback) }()
+	if err := fn(t); err != nil {
+		return err
+	}
+	switch {
+	case t.failed != nil:
+		return t.failed
+	case t.id == 0:
+		return nil // nothing is changed: nobody needs to wait for the end
+	default:
+		return t.commit()
+	}
+}
+
+// Rows reads in the transaction, which is carried through whatever becomes of its caller.
+func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+	return t.query(context.Background(), s, args, yield)
+}
+
+func (t *tx) usable() error {
+	if t.c == nil {
+		return errOver
+	}
+	return t.failed
+}
+
+func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	w := t.e.served().writes(c)
+	_, err := t.change("insert", func(b *batch) {
+		b.call(w.insert)
+		for i, f := range c.Fields {
+			b.add(r[i], f.Elem.Kind())
+		}
+		for _, s := range w.sides {
+			b.fill(s, r[spec.OrdID], r[s.ord])
+		}
+	})
+	return err
+}
+
+func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, ords []int) (bool, error) {
+	if err := t.usable(); err != nil {
+		return false, err
+	}
+	w := t.e.served().writes(c)
+	var touched []side
+	for _, s := range w.sides {
+		for _, ord := range ords {
+			if ord == s.ord {
+				touched = append(touched, s)
+			}
+		}
+	}
+	n, err := t.change("update", func(b *batch) {
+		b.call(w.update(ords))
+		for _, ord := range ords {
+			b.add(r[ord], c.Fields[ord].Elem.Kind())
+		}
+		b.add(expr.TextOf(id), expr.Null)
+		b.add(expr.IntOf(rev), expr.Null)
+	})
+	if err != nil || n == 0 || len(touched) == 0 {
+		return n > 0, err
+	}
+	_, err = t.change("update", func(b *batch) {
+		for _, s := range touched {
+			b.call(s.delete)
+			b.add(expr.ListOf(expr.TextOf(id)), expr.Text)
+			b.fill(s, expr.TextOf(id), r[s.ord])
+		}
+	})
+	return true, err
+}
+
+func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {
+	if err := t.usable(); err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	w := t.e.served().writes(c)
+	list := make([]expr.Value, len(ids))
+	for i, id := range ids {
+		list[i] = expr.TextOf(id)
+	}
+	return t.change("delete", func(b *batch) {
+		b.call(w.delete)
+		b.add(expr.ListOf(list...), expr.Text)
+		for _, s := range w.sides {
+			b.call(s.delete)
+			b.add(expr.ListOf(list...), expr.Text)
+		}
+	})
+}
+
+// batch is statements that travel together, of which the first says the transaction's id.
+type batch struct {
+	ctx   context.Context
+	c     *conn
+	calls []call
+	err   error
+}
+
+// call begins a statement; add gives it an argument.
+func (b *batch) call(sql string) {
+	b.close()
+	if b.err != nil {
+		return
+	}
+	p, err := b.c.prepare(b.ctx, sql)
+	b.err = err
+	b.calls = append(b.calls, call{p: p, from: len(b.c.args.vals)})
+}
+
+func (b *batch) add(v expr.Value, elem expr.Kind) { b.c.args.add(v, elem) }
+
+// close gives the last statement its arguments.
+func (b *batch) close() {
+	if n := len(b.calls); n > 0 {
+		b.calls[n-1].vals = b.c.args.vals[b.calls[n-1].from:]
+	}
+}
+
+// fill puts a list's items into its side table.
+func (b *batch) fill(s side, id, list expr.Value) {
+	if len(list.List()) > 0 {
+		b.call(s.insert)
+		b.add(list, s.elem)
+		b.add(id, expr.Null)
+	}
+}
+
+// change sends what build makes and says how many rows the first statement changed.
+func (t *tx) change(op string, build func(*batch)) (n int, err error) {
+	ctx := t.bounded(context.Background())
+	err = t.first(ctx, func(begin *prepared) error {
+		n = 0
+		t.c.args.reset()
+		b := batch{ctx: ctx, c: t.c}
+		build(&b)
+		if b.close(); b.err != nil {
+			return b.err
+		}
+		return t.c.send(ctx, begin, b.calls, func(i int, r *pgconn.ResultReader) {
+			for i == 0 && r.NextRow() {
+				n++
+				if v := r.Values(); t.id == 0 && len(v) == 1 && len(v[0]) == 8 {
+					t.id = binary.BigEndian.Uint64(v[0])
+				}
+			}
+		})
+	})
+	return n, t.refusal(ctx, op, err)
+}
+
+// refusal names the unique index that refused a row. The transaction is over then, so the catalogue is
+// asked outside of it.
+func (t *tx) refusal(ctx context.Context, op string, err error) error {
+	err = t.fail(ctx, op, err)
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != fault.Unique {
+		return err
+	}
+	sqlname := f.Index
+	f.Index = "id"
+	if err := t.c.run(ctx, rollback); err != nil {
+		return t.fail(ctx, op, err)
+	}
+	find := t.c.each(ctx, `SELECT "name" FROM "_indexes" WHERE "sqlname" = $1`, nil, func(cols *columns) error {
+		f.Index = string(cols.raw[0])
+		return nil
+	}, expr.TextOf(sqlname))
+	if find != nil {
+		return t.fail(ctx, op, find)
+	}
+	return f
+}
+
+// served is what the engine serves: the app's collections and the statements that write them.
+type served struct {
+	collections []*spec.Collection
+	tables      map[*spec.Collection]*writes
+}
+
+// writes are the statements that write one collection.
+type writes struct {
+	c              *spec.Collection
+	insert, delete string
+	sides          []side
+
+	mu      sync.RWMutex
+	updates map[string]string // by the ordinals that are set
+}
+
+// side is the side table of a list.
+type side struct {
+	ord            int
+	elem           expr.Kind
+	insert, delete string
+}
+
+func newServed(app *spec.App) *served {
+	s := &served{tables: map[*spec.Collection]*writes{}}
+	if app == nil {
+		return s
+	}
+	s.collections = app.Collections
+	for _, c := range app.Collections {
+		s.tables[c] = newWrites(c)
+	}
+	return s
+}
+
+// writes finds the statements for a collection; one of a former app has them made again.
+func (s *served) writes(c *spec.Collection) *writes {
+	if w := s.tables[c]; w != nil {
+		return w
+	}
+	return newWrites(c)
+}
+
+// tells ends a statement that changes rows: each says the transaction, for a commit whose answer is lost.
+const tells = " RETURNING pg_current_xact_id()"
+
+func newWrites(c *spec.Collection) *writes {
+	d := dialect{}
+	w := &writes{c: c, delete: "DELETE FROM " + d.Quote(c.Name) + ` WHERE "id" = ANY ($1)` + tells, updates: map[string]string{}}
+	names := make([]string, len(c.Fields))
+	for i, f := range c.Fields {
+		names[i] = f.Name
+		if sqldb.HasSide(c, f) {
+			t, elem := d.Quote(sqldb.SideTable(c.Name, f.Name)), f.Elem.Kind()
+			w.sides = append(w.sides, side{f.Ord, elem,
+				"INSERT INTO " + t + ` ("value", "id") SELECT DISTINCT v, $2 FROM unnest($1::` + typeOf(expr.List, elem) + ") v",
+				"DELETE FROM " + t + ` WHERE "id" = ANY ($1)`})
+		}
+	}
+	w.insert = sqldb.Insert(d, c.Name, names) + tells
+	return w
+}
+
+// update is the statement that sets some fields. Few sets of fields are ever changed together.
+func (w *writes) update(ords []int) string {
+	var buf [64]byte
+	key := buf[:0]
+	for _, ord := range ords {
+		key = binary.AppendUvarint(key, uint64(ord))
+	}
+	w.mu.RLock()
+	text, ok := w.updates[string(key)]
+	w.mu.RUnlock()
+	if ok {
+		return text
+	}
+	names := make([]string, len(ords))
+	for i, ord := range ords {
+		names[i] = w.c.Fields[ord].Name
+	}
+	text = sqldb.Update(dialect{}, w.c.Name, names) + tells
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.updates) >= keptStatements {
+		w.updates = map[string]string{}
+	}
+	w.updates[string(key)] = text
+	return text
+}

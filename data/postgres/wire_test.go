@@ -1,0 +1,296 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/postgres"
+	"github.com/bluell/plinth/data/postgres/pgtest"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+)
+
+// wire stands between an engine and its server, counts round trips and cuts them.
+type wire struct {
+	dir   string
+	trips atomic.Int64
+	meet  atomic.Pointer[func(message []byte) verdict] // asked before a message goes on
+	mu    sync.Mutex
+	open  []net.Conn
+}
+
+type verdict int
+
+const (
+	pass verdict = iota
+	cut          // it does not arrive
+	lost         // it arrives, but no answer comes back
+)
+
+// through is an address that leads to a database through a wire.
+func through(t testing.TB, address string) (*wire, string) {
+	t.Helper()
+	w := &wire{dir: t.TempDir()}
+	socket := "/.s.PGSQL.5432"
+	dir, rest, _ := strings.Cut(strings.TrimPrefix(address, "host="), " ")
+	l, err := net.Listen("unix", filepath.Join(w.dir, socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("unix", dir+socket)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			w.mu.Lock()
+			w.open = append(w.open, client)
+			w.mu.Unlock()
+			go w.carry(client, server)
+		}
+	}()
+	return w, "host=" + w.dir + " " + rest
+}
+
+// carry takes messages from the client one by one. The first has no type.
+func (w *wire) carry(client, server net.Conn) {
+	var deaf atomic.Bool
+	go func() {
+		buf := make([]byte, 1<<16)
+		for {
+			n, err := server.Read(buf)
+			if err != nil {
+				client.Close()
+				return
+			}
+			if !deaf.Load() {
+				client.Write(buf[:n])
+			}
+		}
+	}()
+	defer client.Close()
+	for first := true; ; first = false {
+		head := make([]byte, 5)
+		if first {
+			head = head[1:]
+		}
+		if _, err := io.ReadFull(client, head); err != nil {
+			server.Close()
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head[len(head)-4:])-4)
+		if _, err := io.ReadFull(client, body); err != nil {
+			server.Close()
+			return
+		}
+		if !first && (head[0] == 'S' || head[0] == 'Q') {
+			w.trips.Add(1)
+		}
+		if f := w.meet.Load(); f != nil && !first {
+			switch (*f)(append(head[:1:1], body...)) {
+			case cut:
+				server.Close()
+				return
+			case lost:
+				deaf.Store(true)
+				server.Write(append(head, body...))
+				server.Write([]byte{'S', 0, 0, 0, 4})
+				buf := make([]byte, 64)
+				for { // what follows was sent with it
+					client.Read(buf)
+					return
+				}
+			}
+		}
+		server.Write(append(head, body...))
+	}
+}
+
+func (w *wire) count(do func()) int64 {
+	before := w.trips.Load()
+	do()
+	return w.trips.Load() - before
+}
+
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	_, address := empty(t)
+	w, address := through(t, address)
+	e := open(t, address+" pool_max_conns=1")
+	get, lock := prepare(t, e, one()), one()
+	lock.Lock = true
+	locked := prepare(t, e, lock)
+	n := 0
+	ask := func(r driver.Reader, s driver.Stmt) {
+		if got, err := texts(r, s, expr.TextOf(id(1))); err != nil || len(got) > 1 {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	write := func(do func(tx driver.Tx)) func() {
+		return func() {
+			if err := e.Write(context.Background(), func(tx driver.Tx) error { do(tx); return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	boom := errors.New("boom")
+	for _, c := range []struct {
+		name string
+		want int64
+		do   func()
+	}{
+		{"a query", 1, func() { ask(e, get) }},
+		{"a snapshot with two queries, and its end", 3, func() {
+			if err := e.Read(context.Background(), func(r driver.Reader) error { ask(r, get); ask(r, get); return nil }); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"an insert", 2, write(func(tx driver.Tx) {
+			n++
+			if err := tx.Insert(posts, post(n)); err != nil {
+				t.Error(err)
+			}
+		})},
+		{"a locked record and its update", 3, write(func(tx driver.Tx) {
+			ask(tx, locked)
+			if ok, err := tx.Update(posts, id(1), 1, post(1), []int{postTitle}); !ok || err != nil {
+				t.Error(ok, err)
+			}
+		})},
+		{"a delete", 2, write(func(tx driver.Tx) {
+			if _, err := tx.Delete(posts, []string{id(500)}); err != nil {
+				t.Error(err)
+			}
+		})},
+		{"a write that asks nothing", 0, write(func(driver.Tx) {})},
+		{"a write that is refused before it asks", 0, func() {
+			if err := e.Write(context.Background(), func(driver.Tx) error { return boom }); err != boom {
+				t.Error(err)
+			}
+		}},
+	} {
+		c.do() // statements are prepared
+		e.Check(context.Background())
+		if got := w.count(func() { c.do(); settled(t, e) }) - 1; got != c.want {
+			t.Errorf("%s: %d round trips, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// settled waits until nothing is under way: a connection alone can then be taken and asked, in one round trip.
+func settled(t *testing.T, e *postgres.Engine) {
+	t.Helper()
+	e.Idle()
+	if err := e.Check(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCommitLost: what becomes of a commit whose answer is lost is found out, or it is said that nobody knows.
+func TestCommitLost(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	direct := server.Database(t)
+	create(t, open(t, direct))
+	w, address := through(t, direct)
+	e := open(t, address)
+	if err := insert(e, post(1)); err != nil {
+		t.Fatal(err)
+	}
+	at := func(v verdict, more func()) {
+		var once atomic.Bool
+		var name []byte
+		f := func(m []byte) verdict {
+			if m[0] == 'P' && bytes.Contains(m, []byte("\x00COMMIT\x00")) {
+				name = append([]byte(nil), m[1:bytes.IndexByte(m, 0)]...)
+			}
+			commits := m[0] == 'B' && name != nil && bytes.HasPrefix(m[2:], append(name, 0))
+			if !commits || !once.CompareAndSwap(false, true) {
+				if m[0] == 'E' && once.Load() && v == lost {
+					w.meet.Store(nil)
+					if more != nil {
+						more()
+					}
+					return lost
+				}
+				return pass
+			}
+			if v == cut {
+				w.meet.Store(nil)
+				return cut
+			}
+			return pass
+		}
+		w.meet.Store(&f)
+	}
+	prepared := func() { // the connections that are there have prepared COMMIT: they are closed
+		w.mu.Lock()
+		for _, c := range w.open {
+			c.Close()
+		}
+		w.open = nil
+		w.mu.Unlock()
+	}
+	prepared()
+	at(cut, nil)
+	err := insert(e, post(2))
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "nothing is stored") {
+		t.Errorf("cut off before it: %v", err)
+	}
+	prepared()
+	at(lost, nil)
+	if err := insert(e, post(3)); err != nil {
+		t.Errorf("done, and not answered: %v", err)
+	}
+	prepared()
+	at(lost, func() { server.Crash(t) })
+	err = insert(e, post(4))
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "may or may not") {
+		t.Errorf("crashed: %v", err)
+	}
+	has(t, e, 1, 3)
+}
+
+// TestRestart: connections that died in the pool are noticed before anything depends on them.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	e := open(t, server.Database(t))
+	create(t, e)
+	fill(t, e, 1)
+	all := prepare(t, e, ids(nil))
+	for name, do := range map[string]func() error{
+		"a query": func() error { _, err := texts(e, all); return err },
+		"a snapshot": func() error {
+			return e.Read(context.Background(), func(r driver.Reader) error { _, err := texts(r, all); return err })
+		},
+		"a write": func() error {
+			return e.Write(context.Background(), func(tx driver.Tx) error {
+				_, err := tx.Update(posts, id(1), 1, post(1), []int{postTitle})
+				return err
+			})
+		},
+		"the health check": func() error { return e.Check(context.Background()) },
+	} {
+		server.Crash(t)
+		if err := do(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -24,8 +24,9 @@ type conn struct {
 	kept      map[string]*prepared
 	front     prepared // ring of kept statements, the latest used after it
 	interrupt chan struct{}
-	mapped    bool   // it sees the file through memory
-	list      []byte // scratch for lists that are bound
+	mapped    bool          // it sees the file through memory
+	token     chan struct{} // of readers: where its token goes back
+	list      []byte        // scratch for lists that are bound
 	cols      columns
 }
 

@@ -19,7 +19,7 @@ import (
 
 // Options of Open. Zero values are the defaults.
 type Options struct {
-	Readers int           // most connections that read at a time; default 16 for each processor, at least 32
+	Readers int           // connections that read; default 2 for each processor, at least 4
 	Busy    time.Duration // how long to wait for another process's write; default 5 s
 }
 

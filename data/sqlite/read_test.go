@@ -411,3 +411,41 @@ func TestFileIsCut(t *testing.T) {
 		}
 	}
 }
+
+// A few long questions do not keep the short ones waiting.
+func TestLongReadersDoNotBlock(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	insert(t, e, users, blank(users, 1))
+	s, err := e.Prepare(all(users, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, free := make(chan struct{}), make(chan struct{})
+	var long sync.WaitGroup
+	for range cap(e.readers.free) + 3 {
+		long.Go(func() {
+			err := e.Rows(context.Background(), s, nil, func(driver.Columns) error {
+				inside <- struct{}{}
+				<-free
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		<-inside // with no more connections than usual this would wait for ever
+	}
+	rows := 0
+	if err := e.Rows(t.Context(), s, nil, func(driver.Columns) error { rows++; return nil }); err != nil || rows != 1 {
+		t.Errorf("%d rows, %v", rows, err)
+	}
+	close(free)
+	long.Wait()
+	if open := len(e.readers.idle); open > cap(e.readers.free) {
+		t.Errorf("%d connections stay open", open)
+	}
+	if len(e.readers.extra) != cap(e.readers.extra) || len(e.readers.free) != cap(e.readers.free) {
+		t.Error("a token was lost")
+	}
+}

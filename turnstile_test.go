@@ -47,7 +47,7 @@ func TestTurnstile(t *testing.T) {
 	gate.close(time.Millisecond) // the one inside does not leave: that does not hold it for ever
 	gate.open()
 	gate.leave()
-	if gate.inside != 0 || gate.empty != nil {
-		t.Errorf("%d inside", gate.inside)
+	if n := gate.inside.Load(); n != 0 {
+		t.Errorf("%d inside", n)
 	}
 }

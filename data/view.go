@@ -38,7 +38,7 @@ func (db *DB) appendRow(dst []byte, c *spec.Collection, v *variant, cols driver.
 		}
 		first = false
 		dst = append(dst, o.prefix...)
-		if cols.Null(o.at) {
+		if o.field.Ord >= spec.OrdFirst && cols.Null(o.at) {
 			dst = append(dst, "null"...)
 			continue
 		}

@@ -28,7 +28,8 @@ type aggregate struct {
 	at     int // its output; the count of an avg stands behind it
 }
 
-// Groups appends {"groups":[…]}, with "more":true when there are others behind the last: what the records that the caller may read amount to, by group.
+// Groups appends {"groups":[…]}, with "more":true when there are others behind the last: what the records
+// that the caller may read amount to, by group.
 func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) ([]byte, error) {
 	k, err := db.collection(by, q.Collection)
 	if err != nil {

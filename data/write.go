@@ -234,7 +234,7 @@ func (w *work) refer(k *kind, old, rec Record, p *problems) error {
 // told everything at once. Nobody is told whom the rule may still refuse.
 func (c *creation) refersAlso(by *Caller, err error, there func(to, id string) (bool, error)) error {
 	var e *fault.Error
-	if c == nil || !errors.As(err, &e) || len(e.Fields) == 0 {
+	if c == nil || !errors.As(err, &e) || e.Kind != fault.Invalid || len(e.Fields) == 0 {
 		return err
 	}
 	if !decided(c.k.Access.Create, by) || len(c.named) > 0 {

@@ -142,7 +142,7 @@ func (c *conn) run(sql string, args ...expr.Value) error {
 	if err != nil {
 		return err
 	}
-	defer c.give(p)
+	defer c.leave(p)
 	for i, v := range args {
 		c.bind(p, i+1, v)
 	}
@@ -156,7 +156,7 @@ func (c *conn) each(sql string, yield func(s *sqlite.Stmt) error, args ...expr.V
 	if err != nil {
 		return err
 	}
-	defer c.give(p)
+	defer c.leave(p)
 	for i, v := range args {
 		c.bind(p, i+1, v)
 	}
@@ -214,15 +214,7 @@ func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) erro
 	if err != nil {
 		return err
 	}
-	defer func() {
-		v := recover()
-		if !faulted(v) {
-			c.give(p)
-		}
-		if v != nil {
-			panic(v)
-		}
-	}()
+	defer c.leave(p)
 	for i := range s.Binds {
 		b := &s.Binds[i]
 		if b.Arg >= len(args) {
@@ -250,6 +242,18 @@ func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) erro
 		if s.Single {
 			return nil
 		}
+	}
+}
+
+// leave gives a statement back, but for one that a fault of memory has stopped: of its connection nothing may
+// be touched again. It is to be deferred.
+func (c *conn) leave(p *prepared) {
+	v := recover()
+	if !faulted(v) {
+		c.give(p)
+	}
+	if v != nil {
+		panic(v)
 	}
 }
 

@@ -36,8 +36,9 @@ type kind struct {
 	*spec.Collection
 	whole     driver.Stmt // every field of the record whose id is argument 0
 	wholeAll  []driver.Col
-	lock      driver.Stmt // the same, locked
-	exists    driver.Stmt // the id alone, locked
+	lock      driver.Stmt // the same, to be changed
+	gone      driver.Stmt // the same, to be deleted
+	exists    driver.Stmt // the id alone, to be referred to
 	referrers []referrer
 	byUnique  map[string]driver.Stmt // every field, by the value of a unique field
 	prefix    [][]byte               // by ordinal: `"name":`
@@ -51,8 +52,8 @@ type kind struct {
 type referrer struct {
 	from  *kind
 	field *spec.Field
-	stmt  driver.Stmt // every field of the records that refer to argument 0, locked
-	ids   driver.Stmt // their ids alone, locked
+	stmt  driver.Stmt // every field of the records that refer to argument 0
+	ids   driver.Stmt // their ids alone, locked for what becomes of them when argument 0 is deleted
 }
 
 // Open makes the database of an app on an engine whose schema is up to date (see Plan).
@@ -85,14 +86,17 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 
 func (db *DB) prepareKind(k *kind) error {
 	var err error
-	if k.whole, err = db.eng.Prepare(equalTo(k, spec.OrdID, false)); err != nil {
+	if k.whole, err = db.eng.Prepare(equalTo(k, spec.OrdID, driver.Unlocked)); err != nil {
 		return err
 	}
-	if k.lock, err = db.eng.Prepare(equalTo(k, spec.OrdID, true)); err != nil {
+	if k.lock, err = db.eng.Prepare(equalTo(k, spec.OrdID, driver.LockWrite)); err != nil {
+		return err
+	}
+	if k.gone, err = db.eng.Prepare(equalTo(k, spec.OrdID, driver.LockGone)); err != nil {
 		return err
 	}
 	k.others = leaves(k.Access.Read)
-	exists := equalTo(k, spec.OrdID, true)
+	exists := equalTo(k, spec.OrdID, driver.LockStay)
 	exists.Cols = exists.Cols[:1]
 	if k.exists, err = db.eng.Prepare(exists); err != nil {
 		return err
@@ -100,7 +104,7 @@ func (db *DB) prepareKind(k *kind) error {
 	k.byUnique = map[string]driver.Stmt{}
 	for _, f := range k.Fields {
 		if f.Unique {
-			if k.byUnique[f.Name], err = db.eng.Prepare(equalTo(k, comparedBy(f), true)); err != nil {
+			if k.byUnique[f.Name], err = db.eng.Prepare(equalTo(k, comparedBy(f), driver.Unlocked)); err != nil {
 				return err
 			}
 		}
@@ -114,11 +118,11 @@ func (db *DB) prepareKind(k *kind) error {
 			if f.To != k.Name {
 				continue
 			}
-			stmt, err := db.eng.Prepare(equalTo(from, f.Ord, true))
+			stmt, err := db.eng.Prepare(equalTo(from, f.Ord, driver.Unlocked))
 			if err != nil {
 				return err
 			}
-			ids := equalTo(from, f.Ord, true)
+			ids := equalTo(from, f.Ord, fateOf(f))
 			ids.Cols = ids.Cols[:1]
 			r := referrer{from: from, field: f, stmt: stmt}
 			if r.ids, err = db.eng.Prepare(ids); err != nil {
@@ -130,9 +134,21 @@ func (db *DB) prepareKind(k *kind) error {
 	return nil
 }
 
+// fateOf is how the records that refer by f are locked when the one they refer to is deleted.
+func fateOf(f *spec.Field) driver.Lock {
+	switch f.OnDelete {
+	case spec.Cascade:
+		return driver.LockGone
+	case spec.Clear:
+		return driver.LockWrite
+	default:
+		return driver.LockStay
+	}
+}
+
 // equalTo asks for every field of the records of k whose field ord equals (or, a list, contains)
 // argument 0.
-func equalTo(k *kind, ord int, lock bool) *driver.Query {
+func equalTo(k *kind, ord int, lock driver.Lock) *driver.Query {
 	f := k.Fields[ord]
 	field := fieldNode(f)
 	arg := &expr.Node{Op: expr.OpParam, Index: 0, Type: expr.Type{Kind: f.Kind()}}

@@ -35,7 +35,7 @@ type deletion struct {
 }
 
 func (d *deletion) apply(w *work) (Reply, error) {
-	rec, err := w.find(d.k, d.id)
+	rec, err := w.find(d.k, d.k.gone, d.id)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -144,7 +144,7 @@ func (w *work) drop(links []link) error {
 		if !k.files {
 			continue
 		}
-		rec, err := k.record(w.ctx, w.tx, k.lock, l.id)
+		rec, err := k.record(w.ctx, w.tx, k.gone, l.id)
 		if err != nil {
 			return err
 		}

@@ -342,7 +342,7 @@ func (r *run) fill(ctx context.Context, text string, f *fill) error {
 	}
 	fl.loss = r.o.AllowLoss
 	q := fl.query()
-	q.Lock = true
+	q.Lock = driver.LockWrite
 	stmt, err := r.eng.Prepare(q)
 	if err != nil {
 		return err

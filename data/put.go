@@ -26,11 +26,11 @@ func (db *DB) Put(ctx context.Context, by Caller, collection, id string, body *d
 		return Reply{}, fault.New(fault.BadRequest, "the body must be a JSON object")
 	}
 	return db.once(ctx, &by, o, func(w *work) (Reply, error) {
-		there, err := w.there(k, id)
+		rec, err := k.record(w.ctx, w.tx, k.lock, id)
 		if err != nil {
 			return Reply{}, err
 		}
-		if !there {
+		if rec == nil {
 			if create != nil { // as for one that he may not read: which of the two it is, is not told
 				return Reply{}, noRecord(k)
 			}
@@ -43,7 +43,7 @@ func (db *DB) Put(ctx context.Context, by Caller, collection, id string, body *d
 			}
 			return c.apply(w)
 		}
-		old, err := w.find(k, id)
+		old, err := w.find(k, k.lock, id)
 		if err != nil {
 			return Reply{}, err
 		}

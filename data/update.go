@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
@@ -47,7 +48,7 @@ type update struct {
 // apply reads: fetch → may he → edit → precondition → valid → may he still → replace → reply. The edit
 // comes before the precondition because a rule may ask about input; nothing is told of it before.
 func (u *update) apply(w *work) (Reply, error) {
-	old, err := w.find(u.k, u.id)
+	old, err := w.find(u.k, u.k.lock, u.id)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -111,9 +112,9 @@ func (u *update) applyTo(w *work, old Record) (Reply, error) {
 	return w.reply(200, k, rec)
 }
 
-// find reads a record that the caller may read, opened.
-func (w *work) find(k *kind, id string) (Record, error) {
-	rec, err := k.record(w.ctx, w.tx, k.lock, id)
+// find reads a record that the caller may read, opened and locked as stmt says: k.lock or k.gone.
+func (w *work) find(k *kind, stmt driver.Stmt, id string) (Record, error) {
+	rec, err := k.record(w.ctx, w.tx, stmt, id)
 	if err != nil {
 		return nil, err
 	}

@@ -157,9 +157,20 @@ type Query struct {
 	// Per: only rows that belong to parents, which argument Per.Arg lists.
 	Per *Per
 
-	// Lock: in a Tx, the rows are locked against other writers until it ends.
-	Lock bool
+	// Lock: in a Tx, until it ends, the rows are kept from other writers.
+	Lock Lock
 }
+
+// Lock says what other writers may not do with the rows that a transaction has read. A stronger one holds
+// what a weaker one does; an engine may lock more than is asked.
+type Lock uint8
+
+const (
+	Unlocked  Lock = iota
+	LockStay       // not delete them: something will refer to them. Several may hold it at once
+	LockWrite      // not change or delete them; others may still refer to them
+	LockGone       // not refer to them either: they will be deleted
+)
 
 // Key is one sort key. Null is smallest. Ord may be a companion.
 type Key struct {

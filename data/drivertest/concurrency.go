@@ -103,7 +103,7 @@ func (b *bare) countUp(writers, each int) error {
 		{Op: expr.OpField, Type: expr.Type{Kind: expr.Text}, Name: "id", Args: []*expr.Node{{Op: expr.OpRow, Type: expr.Type{Kind: expr.Row}}}},
 		{Op: expr.OpParam, Type: expr.Type{Kind: expr.Text}}}}
 	stmt, err := b.eng.Prepare(&driver.Query{From: b.things, Where: same, Cols: []driver.Col{{Ord: b.n}, {Ord: spec.OrdRev}},
-		Sort: []driver.Key{{Ord: spec.OrdID}}, Limit: -1, Lock: true})
+		Sort: []driver.Key{{Ord: spec.OrdID}}, Limit: -1, Lock: driver.LockWrite})
 	if err != nil {
 		return err
 	}

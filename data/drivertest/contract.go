@@ -279,7 +279,7 @@ func (g *guarded) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yi
 		g.c.breach("Rows of a statement that another engine prepared")
 		return fault.New(fault.Internal, "a statement of another engine")
 	}
-	if p.q.Lock && g.tx == nil {
+	if p.q.Lock != driver.Unlocked && g.tx == nil {
 		g.c.breach("rows of %s are locked outside a transaction", p.q.From.Name)
 	}
 	for i := range p.args {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
 )
@@ -48,7 +49,20 @@ func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return true }
 func (dialect) OrderedLegs() bool    { return true }
 func (dialect) EndOfTexts() bool     { return false }
-func (dialect) Lock() string         { return " FOR UPDATE" }
+
+// Lock: what refers to a row is no foreign key here, but the locks are PostgreSQL's own for one (manual, 13.3.2).
+func (dialect) Lock(l driver.Lock) string {
+	switch l {
+	case driver.LockStay:
+		return " FOR KEY SHARE"
+	case driver.LockWrite:
+		return " FOR NO KEY UPDATE"
+	case driver.LockGone:
+		return " FOR UPDATE"
+	default:
+		return ""
+	}
+}
 
 func (d dialect) Limit(w *sqldb.SQL, n sqldb.Piece) {
 	if d.fixed {

@@ -247,7 +247,7 @@ func TestDeadlock(t *testing.T) {
 	e, _ := empty(t)
 	fill(t, e, 2)
 	lock := one()
-	lock.Lock = true
+	lock.Lock = driver.LockWrite
 	s := prepare(t, e, lock)
 	holds, errs := make(chan struct{}, 2), make(chan error, 2)
 	both := make(chan struct{})

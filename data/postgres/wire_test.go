@@ -134,7 +134,7 @@ func TestRoundTrips(t *testing.T) {
 	w, address := through(t, address)
 	e := open(t, address+" pool_max_conns=1")
 	get, lock := prepare(t, e, one()), one()
-	lock.Lock = true
+	lock.Lock = driver.LockWrite
 	locked := prepare(t, e, lock)
 	n := 0
 	ask := func(r driver.Reader, s driver.Stmt) {

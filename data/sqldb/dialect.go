@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 )
 
@@ -36,8 +37,8 @@ type Dialect interface {
 	OrderedLegs() bool
 	// EndOfTexts says that AfterTexts can be bound; without it every prefix is looked for by StartsWith.
 	EndOfTexts() bool
-	// Lock ends a query whose rows are to be locked; "" where writers are alone anyway.
-	Lock() string
+	// Lock ends a query whose rows are to be locked; "" where they are not, or writers are alone anyway.
+	Lock(driver.Lock) string
 
 	// Limit writes the number of rows at most, after LIMIT.
 	Limit(w *SQL, n Piece)

@@ -86,9 +86,7 @@ func (t *translation) query() {
 	default:
 		t.list()
 	}
-	if t.q.Lock {
-		t.w.Write(t.d.Lock())
-	}
+	t.w.Write(t.d.Lock(t.q.Lock))
 }
 
 func (t *translation) column(ord int) Piece {

@@ -23,14 +23,16 @@ func (plain) Argument(int, expr.Kind, expr.Kind) string { return "?" }
 func (plain) Direction(desc, _ bool) string {
 	return map[bool]string{false: " ASC", true: " DESC"}[desc]
 }
-func (plain) Lateral() bool                       { return false }
-func (plain) OrderedLegs() bool                   { return false }
-func (plain) EndOfTexts() bool                    { return true }
-func (plain) Sum(w *SQL, column Piece)            { w.Write("sum(", column, ")") }
-func (plain) Same() string                        { return "<=>" }
-func (plain) RowValues() bool                     { return false }
-func (plain) ScaledDecimals() bool                { return false }
-func (plain) Lock() string                        { return " FOR UPDATE" }
+func (plain) Lateral() bool            { return false }
+func (plain) OrderedLegs() bool        { return false }
+func (plain) EndOfTexts() bool         { return true }
+func (plain) Sum(w *SQL, column Piece) { w.Write("sum(", column, ")") }
+func (plain) Same() string             { return "<=>" }
+func (plain) RowValues() bool          { return false }
+func (plain) ScaledDecimals() bool     { return false }
+func (plain) Lock(l driver.Lock) string {
+	return []string{"", " FOR KEY SHARE", " FOR NO KEY UPDATE", " FOR UPDATE"}[l]
+}
 func (plain) Limit(w *SQL, n Piece)               { w.Write(n) }
 func (plain) Length(w *SQL, text Piece)           { w.Write("char_length(", text, ")") }
 func (plain) Contains(w *SQL, text, part Piece)   { w.Write("locate(", part, ", ", text, ") > 0") }
@@ -69,7 +71,7 @@ func TestStatements(t *testing.T) {
 			"SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE r.`name` IS NULL UNION ALL " +
 				"SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE (r.`name` <= ? AND (r.`name` < ? OR (r.`name` = ? AND r.`id` < ?))) ORDER BY 2 DESC, 3 DESC",
 			[]int{0, 0, 0, 1}},
-		{"lock", driver.Query{Lock: true, Limit: -1}, "SELECT r.`id` FROM `things` r FOR UPDATE", nil},
+		{"lock", driver.Query{Lock: driver.LockGone, Limit: -1}, "SELECT r.`id` FROM `things` r FOR UPDATE", nil},
 	} {
 		c.q.From, c.q.Cols = things, []driver.Col{{Ord: 0}}
 		s, err := Translate(plain{}, nil, &c.q)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
 )
@@ -25,13 +26,13 @@ func (dialect) Direction(desc, _ bool) string {
 	return ""
 }
 
-func (dialect) Same() string         { return "IS" }
-func (dialect) RowValues() bool      { return true }
-func (dialect) ScaledDecimals() bool { return true }
-func (dialect) Lateral() bool        { return false }
-func (dialect) OrderedLegs() bool    { return false }
-func (dialect) EndOfTexts() bool     { return true } // a blob
-func (dialect) Lock() string         { return "" }
+func (dialect) Same() string            { return "IS" }
+func (dialect) RowValues() bool         { return true }
+func (dialect) ScaledDecimals() bool    { return true }
+func (dialect) Lateral() bool           { return false }
+func (dialect) OrderedLegs() bool       { return false }
+func (dialect) EndOfTexts() bool        { return true } // a blob
+func (dialect) Lock(driver.Lock) string { return "" }
 
 // Limit hides the argument behind a CAST. SQLite plans by the value of a bare one and prepares the
 // statement anew each time it is bound, which took a quarter of a list's time.

@@ -15,6 +15,7 @@ import (
 	"github.com/bluell/plinth/data/memory"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
+	"github.com/bluell/plinth/test/conform"
 )
 
 const notes = `
@@ -145,11 +146,12 @@ func TestOwnCollectionsAreOutOfReach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	handler := conform.Handler(t, p.Handler())
 	for _, path := range []string{"/api/_keys", "/api/_operators", "/api/_answers", "/api/_migrations"} {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.Header.Set("Authorization", "Bearer "+key)
 		w := httptest.NewRecorder()
-		p.Handler().ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 		if w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}

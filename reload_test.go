@@ -11,6 +11,7 @@ import (
 	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
+	"github.com/bluell/plinth/test/conform"
 )
 
 // Without Dev too a handler that was asked for before answers by the app file that was read again; steps of
@@ -23,7 +24,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	handler := p.Handler()
+	handler := conform.Handler(t, p.Handler())
 	status := func() int {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/notes", nil))

@@ -25,8 +25,9 @@ func TestBackup(t *testing.T) {
 	l := &log{ok: map[string]string{}, failed: map[string]bool{}, unknown: map[string]bool{}}
 	var stop atomic.Bool
 	var writers sync.WaitGroup
+	judged := described(t)
 	for w := range 8 {
-		writers.Go(func() { l.writing(s.url, fmt.Sprintf("w%d", w), &stop) })
+		writers.Go(func() { l.writing(judged, s.url, fmt.Sprintf("w%d", w), &stop) })
 	}
 	l.until(500)
 	l.mu.Lock()

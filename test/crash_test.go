@@ -58,11 +58,15 @@ func TestKilled(t *testing.T) {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		slowest = max(slowest, time.Since(begun))
+		judged := described(t)
+		if status, b, err := ask(judged, "GET", s.url+"/api/marks?limit=1", "", ""); status != 200 {
+			t.Fatalf("round %d: %d %s %v", round, status, b, err) // and with it the description was read, before the kill
+		}
 		before := l.answered()
 		var stop atomic.Bool
 		var writers sync.WaitGroup
 		for w := range 16 {
-			writers.Go(func() { l.writing(s.url, fmt.Sprintf("%d-%d", round, w), &stop) })
+			writers.Go(func() { l.writing(judged, s.url, fmt.Sprintf("%d-%d", round, w), &stop) })
 		}
 		l.until(before + 20 + rand.IntN(400)) // so that kills fall into all parts of the work
 		s.kill()
@@ -91,24 +95,24 @@ func (l *log) until(n int) {
 }
 
 // writing writes until the server is gone: single records, pairs, and now and then one that must be refused.
-func (l *log) writing(url, name string, stop *atomic.Bool) {
+func (l *log) writing(judged *http.Client, url, name string, stop *atomic.Bool) {
 	for i := 0; !stop.Load(); i++ {
 		mark := name + "-" + strconv.Itoa(i)
 		switch i % 8 {
 		case 3:
-			l.note(url+"/api/batch", []string{mark + "a", mark + "b"},
+			l.note(judged, url+"/api/batch", []string{mark + "a", mark + "b"},
 				fmt.Sprintf(`{"operations":[{"op":"create","collection":"marks","body":{"mark":"%sa","half":"%sb"}},{"op":"create","collection":"marks","body":{"mark":"%sb","half":"%sa"}}]}`, mark, mark, mark, mark))
 		case 6:
-			l.note(url+"/api/batch", []string{mark + "c", mark + "d"}, // the second is not valid: neither is there
+			l.note(judged, url+"/api/batch", []string{mark + "c", mark + "d"}, // the second is not valid: neither is there
 				fmt.Sprintf(`{"operations":[{"op":"create","collection":"marks","body":{"mark":"%sc","half":"%sd"}},{"op":"create","collection":"marks","body":{"mark":"%sd"}}]}`, mark, mark, mark))
 		default:
-			l.note(url+"/api/marks", []string{mark}, fmt.Sprintf(`{"mark":"%s","half":"none"}`, mark))
+			l.note(judged, url+"/api/marks", []string{mark}, fmt.Sprintf(`{"mark":"%s","half":"none"}`, mark))
 		}
 	}
 }
 
-func (l *log) note(url string, marks []string, body string) {
-	status, b, err := ask(client, "POST", url, "", body)
+func (l *log) note(judged *http.Client, url string, marks []string, body string) {
+	status, b, err := ask(judged, "POST", url, "", body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var one struct{ ID string }

@@ -35,8 +35,9 @@ func TestSyncBeforeAnswer(t *testing.T) {
 	}
 	t.Cleanup(s.kill)
 	const creates = 50
+	judged := described(t)
 	for i := range creates {
-		status, b, err := ask(client, "POST", s.url+"/api/marks", "", fmt.Sprintf(`{"mark":"m%d","half":"none"}`, i))
+		status, b, err := ask(judged, "POST", s.url+"/api/marks", "", fmt.Sprintf(`{"mark":"m%d","half":"none"}`, i))
 		if err != nil || status != 201 {
 			t.Fatalf("%d %s %v", status, b, err)
 		}

@@ -9,31 +9,31 @@ import (
 // checkpoints work the log into the file beside the writer, so that a commit seldom has to. The
 // writer's own checkpoint at backstop pages then finds little left to do, and starts the log again
 // from its beginning, which needs a moment without writes.
+//
+// When nobody has written for a moment, all of the log is worked in: whoever reads then need not look
+// through it, and sees the whole file through memory.
 type checkpoints struct {
 	path  string
-	due   chan struct{}
+	wrote chan struct{} // a commit; one that finds it full is not counted
 	stop  chan struct{}
 	ended chan struct{}
-	since int // commits since the last look; the writer's
 }
 
-// lookAfter is how many commits pass between two looks at the log.
-const lookAfter = 64
+const (
+	lookAfter = 64                     // commits between two looks at the log
+	quiet     = 250 * time.Millisecond // without a commit: all of the log is worked in
+)
 
 func newCheckpoints(path string) *checkpoints {
-	k := &checkpoints{path: path, due: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+	k := &checkpoints{path: path, wrote: make(chan struct{}, lookAfter), stop: make(chan struct{}), ended: make(chan struct{})}
 	go k.run()
 	return k
 }
 
-// wrote counts a commit.
-func (k *checkpoints) wrote() {
-	if k.since++; k.since < lookAfter {
-		return
-	}
-	k.since = 0
+// commit counts a commit. It never waits.
+func (k *checkpoints) commit() {
 	select {
-	case k.due <- struct{}{}:
+	case k.wrote <- struct{}{}:
 	default:
 	}
 }
@@ -46,12 +46,22 @@ func (k *checkpoints) run() {
 			c.close()
 		}
 	}()
-	for {
+	still := time.NewTimer(quiet)
+	defer still.Stop()
+	for commits := 0; ; {
+		most := int64(backstop / 4)
 		select {
 		case <-k.stop:
 			return
-		case <-k.due:
+		case <-k.wrote:
+			still.Reset(quiet)
+			if commits++; commits < lookAfter {
+				continue
+			}
+		case <-still.C:
+			most = 1
 		}
+		commits = 0
 		if c == nil {
 			opened, err := connect(k.path, sqlite.OpenReadWrite, time.Second)
 			if err != nil {
@@ -59,19 +69,24 @@ func (k *checkpoints) run() {
 			}
 			c = opened
 		}
-		var log, done int64
-		err := c.each("PRAGMA wal_checkpoint(NOOP)", func(s *sqlite.Stmt) error {
-			log, done = s.ColumnInt64(1), s.ColumnInt64(2)
-			return nil
-		})
-		if err == nil && log-done < backstop/4 {
-			continue
-		}
-		if err := c.run("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		if err := c.checkpoint(most); err != nil {
 			c.close()
 			c = nil
 		}
 	}
+}
+
+// checkpoint works the log into the file where at least so many of its pages are not yet there.
+func (c *conn) checkpoint(most int64) error {
+	var log, done int64
+	err := c.each("PRAGMA wal_checkpoint(NOOP)", func(s *sqlite.Stmt) error {
+		log, done = s.ColumnInt64(1), s.ColumnInt64(2)
+		return nil
+	})
+	if err == nil && log-done < most {
+		return nil
+	}
+	return c.run("PRAGMA wal_checkpoint(PASSIVE)")
 }
 
 func (k *checkpoints) close() {

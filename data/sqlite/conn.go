@@ -26,6 +26,7 @@ type conn struct {
 	interrupt chan struct{}
 	mapped    bool          // it sees the file through memory
 	token     chan struct{} // of readers: where its token goes back
+	used      time.Time     // of readers: when it was last one too many
 	list      []byte        // scratch for lists that are bound
 	cols      columns
 }

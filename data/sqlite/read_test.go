@@ -442,10 +442,38 @@ func TestLongReadersDoNotBlock(t *testing.T) {
 	}
 	close(free)
 	long.Wait()
-	if open := len(e.readers.idle); open > cap(e.readers.free) {
+	e.readers.mu.Lock()
+	if len(e.readers.idle) < cap(e.readers.free)+3 || len(e.readers.busy) > 0 {
+		t.Errorf("%d connections are kept for a while, %d are in use", len(e.readers.idle), len(e.readers.busy))
+	}
+	e.readers.linger = 0
+	e.readers.mu.Unlock()
+	e.readers.trim()
+	e.readers.mu.Lock()
+	open := len(e.readers.idle)
+	e.readers.mu.Unlock()
+	if open != cap(e.readers.free) {
 		t.Errorf("%d connections stay open", open)
 	}
 	if len(e.readers.extra) != cap(e.readers.extra) || len(e.readers.free) != cap(e.readers.free) {
 		t.Error("a token was lost")
+	}
+}
+
+// Where all wait because there is much to do, and no question is long, there are no more connections than usual.
+func TestWaitingAloneIsNoReason(t *testing.T) {
+	t.Parallel()
+	p := newReaders("", 2)
+	for range 2 {
+		p.lend(&conn{}, p.free)
+		<-p.free
+	}
+	for c := range p.busy {
+		p.busy[c] = time.Now().Add(time.Hour) // taken a moment ago, for as long as this test may take
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*long)
+	defer cancel()
+	if _, err := p.take(ctx); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("one more was opened: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -226,6 +227,12 @@ func (w *writer) next(until time.Time) *request {
 	case r := <-w.queue:
 		return r
 	default:
+	}
+	runtime.Gosched() // who is about to write may come along
+	select {
+	case r := <-w.queue:
+		return r
+	default:
 		return nil
 	}
 }
@@ -279,7 +286,7 @@ func (w *writer) commit() {
 		return
 	}
 	w.answer(nil)
-	w.logs.wrote()
+	w.logs.commit()
 }
 
 // undone is the error of a COMMIT that failed. Its rows may lie in the log, whole but not known to be on

@@ -16,6 +16,7 @@ import (
 	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/rest"
 	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/test/conform"
 )
 
 // real is the app on SQLite behind a real server and the real gate, with a connection to it.
@@ -43,11 +44,17 @@ func newReal(t testing.TB, withKey bool) *real {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil)) // info, as a server has it
 	s := httptest.NewServer(web.Guard(rest.New(db, gate.Caller, rest.Options{}), db.App().Server, quiet))
 	t.Cleanup(s.Close)
-	resp, err := http.Post(s.URL+"/api/posts", "application/json", strings.NewReader(`{"title":"A title of usual length","stars":3,"status":"open","price":"12.50","tags":["a","b"]}`))
+	judged := http.Client{Transport: conform.Transport(t, nil)}
+	resp, err := judged.Post(s.URL+"/api/posts", "application/json", strings.NewReader(`{"title":"A title of usual length","stars":3,"status":"open","price":"12.50","tags":["a","b"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
+	again, err := judged.Get(s.URL + resp.Header.Get("Location")) // what once reads is as described
+	if err != nil || again.StatusCode != http.StatusOK {
+		t.Fatal(again, err)
+	}
+	again.Body.Close()
 	headers := ""
 	if withKey {
 		_, token, err := gate.AddKey(t.Context(), auth.KeyOptions{Role: "staff"})

@@ -84,7 +84,7 @@ func unserved(ctx context.Context, dir string, opts []Option) (*Plinth, error) {
 	if err != nil {
 		return nil, err
 	}
-	eng, err := o.engine(o.place(dir))
+	eng, err := o.engine(ctx, o.place(dir))
 	if err != nil {
 		return nil, err
 	}

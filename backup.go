@@ -66,7 +66,7 @@ func Backup(ctx context.Context, dir, file string, progress func(done, total int
 	if o.openFile != nil && !there(at.file) {
 		return about, fault.New(fault.NotFound, "there is no database to back up")
 	}
-	eng, err := o.engine(at)
+	eng, err := o.engine(ctx, at)
 	if err != nil {
 		return about, err
 	}

@@ -1,6 +1,7 @@
 package plinth
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"time"
@@ -12,7 +13,7 @@ import (
 type Option func(*options)
 
 type options struct {
-	open  func() (driver.Engine, error)
+	open  func(context.Context) (driver.Engine, error)
 	clock func() time.Time
 	dev   bool
 	key   []byte
@@ -50,11 +51,12 @@ func OnFile[E driver.Engine](file string, open func(file string) (E, error)) Opt
 	}
 }
 
-// On says which database the app is on, when it is in no file of its own. Uploads are in data/files of the app's
+// On says which database the app is on, when it is in no file of its own. open is given what bounds the opening
+// alone. Uploads are in data/files of the app's
 // folder; what no record names stays there, because another database may name it.
-func On[E driver.Engine](open func() (E, error)) Option {
+func On[E driver.Engine](open func(context.Context) (E, error)) Option {
 	return func(o *options) {
-		o.openFile, o.open = nil, func() (driver.Engine, error) { return engineOf(open()) }
+		o.openFile, o.open = nil, func(ctx context.Context) (driver.Engine, error) { return engineOf(open(ctx)) }
 	}
 }
 

@@ -1,6 +1,7 @@
 package plinth
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,7 @@ func TestOrphans(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "plinth.yaml"), []byte(app), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Open(t.Context(), dir, On(func() (*memory.Engine, error) { return memory.Open(), nil }), WithKey(make([]byte, 32)))
+	p, err := Open(t.Context(), dir, On(func(context.Context) (*memory.Engine, error) { return memory.Open(), nil }), WithKey(make([]byte, 32)))
 	if err != nil {
 		t.Fatal(err)
 	}

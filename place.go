@@ -1,6 +1,7 @@
 package plinth
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -59,12 +60,12 @@ func followed(name string) string {
 }
 
 // engine opens the database. One in a file is locked until it is closed: its file is not replaced meanwhile.
-func (o *options) engine(at place) (driver.Engine, error) {
+func (o *options) engine(ctx context.Context, at place) (driver.Engine, error) {
 	if o.openFile == nil {
 		if o.open == nil {
 			return nil, fault.New(fault.Invalid, "no database is chosen: give plinth.OnFile(...) or plinth.On(...)")
 		}
-		return o.open()
+		return o.open(ctx)
 	}
 	release, err := at.hold()
 	if err != nil {

@@ -69,7 +69,7 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 		return nil, err
 	}
 	at := o.place(dir)
-	eng, err := o.engine(at)
+	eng, err := o.engine(ctx, at)
 	if err != nil {
 		return nil, err
 	}

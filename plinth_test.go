@@ -36,7 +36,7 @@ func folder(t testing.TB, app string) string {
 }
 
 func inMemory() plinth.Option {
-	return plinth.On(func() (*memory.Engine, error) { return memory.Open(), nil })
+	return plinth.On(func(context.Context) (*memory.Engine, error) { return memory.Open(), nil })
 }
 
 // env is an environment with one PLINTH_KEY.
@@ -50,7 +50,7 @@ func ExampleOpen() {
 	os.WriteFile(filepath.Join(dir, "plinth.yaml"), []byte(notes), 0o644)
 
 	p, err := plinth.Open(context.Background(), dir,
-		plinth.On(func() (*memory.Engine, error) { return memory.Open(), nil }),
+		plinth.On(func(context.Context) (*memory.Engine, error) { return memory.Open(), nil }),
 		plinth.WithKey([]byte("32 random bytes from a safe place")))
 	if err != nil {
 		fmt.Println(err)

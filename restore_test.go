@@ -295,7 +295,7 @@ func TestRestoreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.want("new")
-	d.opts = append(d.opts, On(func() (*sqlite.Engine, error) { return openFile(d.place().file) }))
+	d.opts = append(d.opts, On(func(context.Context) (*sqlite.Engine, error) { return openFile(d.place().file) }))
 	if _, err := d.restore(file, RestoreOptions{AllowLoss: true}); !fault.Is(err, fault.Capability) {
 		t.Errorf("to no file: %v", err)
 	}

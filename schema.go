@@ -18,7 +18,7 @@ type (
 
 // Plan finds the steps from the database as it is to the schema of the app file. It changes nothing.
 func Plan(ctx context.Context, dir string, opts ...Option) (m *Migration, err error) {
-	err = withEngine(dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
+	err = withEngine(ctx, dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
 		m, err = data.Plan(ctx, app, eng, key)
 		return err
 	})
@@ -36,7 +36,7 @@ func Apply(ctx context.Context, dir string, a ApplyOptions, opts ...Option) (m *
 			a.Settle = 5 * fitEvery / 2
 		}
 	}
-	err = withEngine(dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
+	err = withEngine(ctx, dir, opts, func(app *spec.App, eng driver.Engine, key []byte) error {
 		if m, err = data.Plan(ctx, app, eng, key); err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func Apply(ctx context.Context, dir string, a ApplyOptions, opts ...Option) (m *
 
 // withEngine opens the database for work on its schema. The key is needed only where something is
 // sealed with it.
-func withEngine(dir string, opts []Option, fn func(*spec.App, driver.Engine, []byte) error) error {
+func withEngine(ctx context.Context, dir string, opts []Option, fn func(*spec.App, driver.Engine, []byte) error) error {
 	o := choose(opts)
 	app, err := load(dir, &o)
 	if err != nil {
@@ -57,7 +57,7 @@ func withEngine(dir string, opts []Option, fn func(*spec.App, driver.Engine, []b
 	if err != nil && seals(app) {
 		return err
 	}
-	eng, err := o.engine(o.place(dir))
+	eng, err := o.engine(ctx, o.place(dir))
 	if err != nil {
 		return err
 	}

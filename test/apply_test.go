@@ -33,7 +33,7 @@ func applyAndDie() {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
-	}}, root.On(func() (*sqlite.Engine, error) {
+	}}, root.On(func(context.Context) (*sqlite.Engine, error) {
 		return sqlite.Open(filepath.Join(dir, "data", "plinth.db"), sqlite.Options{})
 	}))
 	if err != nil {

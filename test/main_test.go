@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bluell/plinth/data/postgres/pgtest"
 	"github.com/bluell/plinth/test/conform"
 )
 
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		os.Exit(1)
 	}
-	code := m.Run()
+	code := pgtest.Main(m)
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -76,7 +77,13 @@ func start(env []string, wrap []string, args ...string) (*server, error) {
 // serving starts a server for a test and ends it with the test.
 func serving(t testing.TB, args ...string) *server {
 	t.Helper()
-	s, err := start(environ(), nil, args...)
+	return servingOn(t, "", args...)
+}
+
+// servingOn is serving on a database; "" is the app's own.
+func servingOn(t testing.TB, db string, args ...string) *server {
+	t.Helper()
+	s, err := start(environ("PLINTH_DB="+db), nil, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +113,14 @@ func (s *server) kill() {
 // run runs plinth and fails the test unless it succeeds.
 func run(t testing.TB, args ...string) string {
 	t.Helper()
+	return runOn(t, "", args...)
+}
+
+// runOn is run on a database; "" is the app's own.
+func runOn(t testing.TB, db string, args ...string) string {
+	t.Helper()
 	cmd := exec.Command(plinth, args...)
-	cmd.Env = environ()
+	cmd.Env = environ("PLINTH_DB=" + db)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

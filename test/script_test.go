@@ -29,10 +29,28 @@ var update = flag.Bool("update", false, "rewrite the expected answers of scripts
 //	exits CODE plinth ARGS…      run and compare the exit code
 //	capture NAME PATH            put a member of the JSON on stdout, like key or 0.id, into $NAME
 func TestScript(t *testing.T) {
+	scripts(t, testscript.Params{Dir: "testdata/script"}, engines[0])
+}
+
+// The scripts that are about the app and its records hold on every engine.
+func TestScriptOnEngines(t *testing.T) {
+	var files []string
+	for _, name := range []string{"explain", "key", "plan", "reload", "seed"} {
+		files = append(files, filepath.Join("testdata", "script", name+".txtar"))
+	}
+	for _, e := range engines[1:] {
+		t.Run(e.name, func(t *testing.T) { scripts(t, testscript.Params{Files: files}, e) })
+	}
+}
+
+func scripts(t *testing.T, p testscript.Params, on engine) {
+	db := t
 	testscript.Run(t, testscript.Params{
-		Dir:           "testdata/script",
+		Dir:           p.Dir,
+		Files:         p.Files,
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("PLINTH_DB", on.db(db))
 			env.Setenv("PATH", filepath.Dir(plinth)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			examples, err := filepath.Abs("../examples")
 			env.Setenv("EXAMPLES", examples)

@@ -18,9 +18,9 @@ import (
 type cli struct {
 	out, err *os.File
 	db       string // --db
-	file     string // that it names
-	json     bool   // --json
-	began    bool   // the command line was understood
+	at       database
+	json     bool // --json
+	began    bool // the command line was understood
 }
 
 func (c *cli) root() *cobra.Command {
@@ -67,7 +67,7 @@ func (c *cli) begin(cmd *cobra.Command, _ []string) error {
 		}
 	})
 	if err == nil {
-		c.file, err = sqliteFile(c.db)
+		c.at, err = readDatabase(c.db)
 	}
 	c.began = err == nil
 	return err
@@ -88,7 +88,7 @@ func (c *cli) jsonFlag(cmd *cobra.Command) {
 }
 
 func (c *cli) dbFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.db, "db", "", "the database, sqlite:PATH (default DIR/data/plinth.db)")
+	cmd.Flags().StringVar(&c.db, "db", "", "the database, "+forms+" (default sqlite:DIR/data/plinth.db)")
 	fromEnvironment(cmd.Flags(), "db")
 }
 

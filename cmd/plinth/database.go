@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -8,25 +9,67 @@ import (
 	"strings"
 
 	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/postgres"
 	"github.com/bluell/plinth/data/sqlite"
 	"github.com/bluell/plinth/fault"
 )
 
-// on is the database of an app. These are the engines that this program links.
-func (c *cli) on() plinth.Option {
-	return plinth.OnFile(c.file, func(file string) (*sqlite.Engine, error) { return sqlite.Open(file, sqlite.Options{}) })
+// database is what --db names. These are the engines that this program links.
+type database struct {
+	engine  string // sqlite, postgres; another is not linked
+	address string // sqlite: the file, "" for the one in the app's folder; else the whole address
 }
 
-// looking is the same for a command that makes nothing: an empty database stands for one that is not there.
+// forms are what --db may look like.
+const forms = "sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"
+
+// readDatabase reads --db. What is written there may hold a password: it is not repeated.
+func readDatabase(url string) (database, error) {
+	if url == "" {
+		return database{engine: "sqlite"}, nil
+	}
+	scheme, path, ok := strings.Cut(url, ":")
+	if !ok {
+		return database{}, misused("--db is an address like %s", forms)
+	}
+	switch scheme {
+	case "sqlite":
+		if path == "" || path == ":memory:" {
+			return database{}, misused("--db sqlite:PATH names a file")
+		}
+		return database{"sqlite", strings.TrimPrefix(path, "//")}, nil
+	case "postgres", "postgresql":
+		return database{"postgres", url}, nil
+	default:
+		return database{scheme, url}, nil // refused when it is to be opened: a failure, as any database that is not there
+	}
+}
+
+// on is the database of an app.
+func (c *cli) on() plinth.Option {
+	switch at := c.at.address; c.at.engine {
+	case "postgres":
+		return plinth.On(func(ctx context.Context) (*postgres.Engine, error) { return postgres.Open(ctx, at, postgres.Options{}) })
+	case "sqlite":
+		return plinth.OnFile(at, func(file string) (*sqlite.Engine, error) { return sqlite.Open(file, sqlite.Options{}) })
+	default:
+		return plinth.On(func(context.Context) (driver.Engine, error) {
+			return nil, fault.New(fault.Invalid, "--db %s: this program has no such engine: it is %s", c.at.engine, forms)
+		})
+	}
+}
+
+// looking is the same for a command that makes nothing: an empty database stands for a file that is not there.
 func (c *cli) looking(dir string) plinth.Option {
-	file := c.file
+	file := c.at.address
 	if file == "" {
 		file = filepath.Join(dir, "data", "plinth.db")
 	}
-	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(file); c.at.engine != "sqlite" || !errors.Is(err, fs.ErrNotExist) {
 		return c.on()
 	}
-	return plinth.On(func() (*empty, error) {
+	return plinth.On(func(context.Context) (*empty, error) {
 		folder, err := os.MkdirTemp("", "plinth-")
 		if err != nil {
 			return nil, fault.Wrap(fault.Internal, "look at an empty database", err)
@@ -47,21 +90,3 @@ type empty struct {
 }
 
 func (e *empty) Close() error { return errors.Join(e.Engine.Close(), os.RemoveAll(e.folder)) }
-
-// sqliteFile reads --db; "" is the database in the app's folder. What is written there may hold a password:
-// it is not repeated.
-func sqliteFile(url string) (string, error) {
-	if url == "" {
-		return "", nil
-	}
-	scheme, path, ok := strings.Cut(url, ":")
-	switch {
-	case !ok:
-		return "", misused("--db is an address like sqlite:PATH")
-	case scheme != "sqlite":
-		return "", misused("--db %s: this program has no such engine: sqlite:PATH", scheme)
-	case path == "" || path == ":memory:":
-		return "", misused("--db sqlite:PATH names a file")
-	}
-	return strings.TrimPrefix(path, "//"), nil
-}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ with --as somebody with a role. --as operator sees all of it. No database is nee
 			if err := roleOf(app, as); err != nil {
 				return err
 			}
-			b, err := plinth.OpenAPI(cmd.Context(), dir, as, plinth.On(func() (*memory.Engine, error) { return memory.Open(), nil }))
+			b, err := plinth.OpenAPI(cmd.Context(), dir, as, plinth.On(func(context.Context) (*memory.Engine, error) { return memory.Open(), nil }))
 			if err != nil {
 				return err
 			}

@@ -103,7 +103,10 @@ func (c *cli) hint(ctx context.Context, p *plinth.Plinth, dir string) {
 		as = "--role " + roles[len(roles)-1]
 	}
 	at := ""
-	if c.db != "" {
+	switch {
+	case c.at.engine != "sqlite":
+		at = " --db …" // there is a password in it
+	case c.db != "":
 		at = " --db " + c.db
 	}
 	if dir != "." {

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -85,7 +87,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 func prepareDatabase(ctx context.Context, config *pgx.ConnConfig) error {
 	pg, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
-		return classify("open the database", err)
+		return unreached(config, err)
 	}
 	defer pg.Close(context.WithoutCancel(ctx))
 	c := newConn(pg)
@@ -107,6 +109,31 @@ func prepareDatabase(ctx context.Context, config *pgx.ConnConfig) error {
 		return classify("open the database", err)
 	}
 	return nil
+}
+
+// unreached says who does not let us in, and why, to whoever opens the database. The address may hold a password.
+func unreached(config *pgx.ConnConfig, err error) error {
+	f := &fault.Error{Kind: fault.Unavailable, Op: "open the database", Err: err}
+	where := "PostgreSQL at " + config.Host
+	if !strings.HasPrefix(config.Host, "/") {
+		where = "PostgreSQL at " + net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
+	}
+	var refused *pgconn.PgError
+	var network *net.OpError
+	var unknown *net.DNSError
+	switch {
+	case errors.As(err, &refused):
+		f.Msg = where + " does not let us in: " + refused.Message
+	case errors.As(err, &unknown):
+		f.Msg = where + ": there is no such host"
+	case errors.As(err, &network):
+		f.Msg = where + " does not answer: " + network.Err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		f.Msg = where + " does not answer within " + config.ConnectTimeout.String()
+	default:
+		f.Msg = where + " cannot be used"
+	}
+	return f
 }
 
 // begun makes a new connection ready.

@@ -106,7 +106,7 @@ func open(t testing.TB, yaml string, more ...plinth.Option) *target {
 	put(t, dir, "public/docs/index.html", "<h1>docs</h1>")
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	p, err := plinth.Open(context.Background(), dir, append(more, plinth.WithKey(bytes.Repeat([]byte("k"), 32)), plinth.WithLog(log),
-		plinth.On(func() (*sqlite.Engine, error) {
+		plinth.On(func(context.Context) (*sqlite.Engine, error) {
 			if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 				return nil, err
 			}

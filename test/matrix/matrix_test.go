@@ -63,9 +63,9 @@ func open(t *testing.T, s secrets) *house {
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	on := plinth.On(func() (*memory.Engine, error) { return memory.Open(), nil })
+	on := plinth.On(func(context.Context) (*memory.Engine, error) { return memory.Open(), nil })
 	if os.Getenv("PLINTH_TEST_LONG") != "" {
-		on = plinth.On(func() (*sqlite.Engine, error) {
+		on = plinth.On(func(context.Context) (*sqlite.Engine, error) {
 			return sqlite.Open(filepath.Join(t.TempDir(), "plinth.db"), sqlite.Options{})
 		})
 	}

@@ -47,6 +47,7 @@ func (dialect) Same() string         { return "IS NOT DISTINCT FROM" }
 func (dialect) RowValues() bool      { return true }
 func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return true }
+func (dialect) Parents() int         { return 0 }
 func (dialect) OrderedLegs() bool    { return true }
 func (dialect) EndOfTexts() bool     { return false }
 

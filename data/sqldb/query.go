@@ -301,6 +301,10 @@ func (t *translation) leg(l leg, company bool) {
 // stops there: a hot parent's other rows are not read.
 func (t *translation) per() {
 	q, w := t.q, t.w
+	if q.Per.Limit >= 0 && q.Per.Ord != spec.OrdID && t.d.Parents() > 0 {
+		t.perLegs()
+		return
+	}
 	parent := Piece(func(w *SQL) { w.Column("p", "value") })
 	list := Piece(func(w *SQL) { w.Bind(Bind{Arg: q.Per.Arg, Kind: expr.List, Elem: expr.Text}) })
 	t.out = append(t.out, Output{Kind: expr.Text})
@@ -337,6 +341,42 @@ func (t *translation) per() {
 		w.Write(")")
 	}
 	t.orderBy(row, parent)
+}
+
+// perLegs writes a leg for each parent. One for which there is no parent has none of the rows.
+func (t *translation) perLegs() {
+	legs := t.d.Parents()
+	for i := range legs {
+		if i > 0 {
+			t.w.Write(" UNION ALL ")
+		}
+		if legs > 1 {
+			t.w.Write("(")
+		}
+		parent := Piece(func(w *SQL) { w.Bind(Bind{Arg: t.q.Per.Arg, Item: i + 1, Kind: expr.Text}) })
+		t.out = append(t.out[:0], Output{Kind: expr.Text})
+		t.w.Write("SELECT ", parent)
+		t.cols(false)
+		if legs > 1 {
+			for _, k := range t.q.Sort {
+				t.w.Write(", ", t.column(k.Ord))
+			}
+		}
+		t.w.Write(" FROM ")
+		t.children(row, parent)
+		t.orderBy(row)
+		t.limit(t.q.Per.Limit)
+		if legs > 1 {
+			t.w.Write(")")
+		}
+	}
+	if legs == 1 {
+		return
+	}
+	t.w.Write(" ORDER BY 1")
+	for i, k := range t.q.Sort {
+		t.w.Write(", ", len(t.out)+i+1, t.direction(k.Ord, k.Desc))
+	}
 }
 
 // children writes the rows that belong to a parent: after FROM.

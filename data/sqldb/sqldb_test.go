@@ -25,6 +25,7 @@ func (plain) Direction(desc, _ bool) string {
 }
 func (plain) Lateral() bool            { return false }
 func (plain) OrderedLegs() bool        { return false }
+func (plain) Parents() int             { return 0 }
 func (plain) EndOfTexts() bool         { return true }
 func (plain) Sum(w *SQL, column Piece) { w.Write("sum(", column, ")") }
 func (plain) Same() string             { return "<=>" }

@@ -30,6 +30,7 @@ func (dialect) Same() string            { return "IS" }
 func (dialect) RowValues() bool         { return true }
 func (dialect) ScaledDecimals() bool    { return true }
 func (dialect) Lateral() bool           { return false }
+func (dialect) Parents() int            { return 0 }
 func (dialect) OrderedLegs() bool       { return false }
 func (dialect) EndOfTexts() bool        { return true } // a blob
 func (dialect) Lock(driver.Lock) string { return "" }

@@ -163,13 +163,18 @@ func (p *planner) leave(table, column string) {
 }
 
 func (p *planner) enterIndex(t *Table, x driver.TableIndex) {
-	items := make([]expr.Value, len(x.Columns))
-	for i, c := range x.Columns {
-		items[i] = expr.TextOf(c)
-	}
 	p.leaveIndex(t.Name, x.Name)
 	p.add(`INSERT INTO "_indexes" ("tbl", "name", "sqlname", "columns", "unique") VALUES (`, Literal(t.Name), ", ", Literal(x.Name), ", ",
-		Literal(t.SQLName[x.Name]), ", ", Literal(string(AppendList(nil, items))), ", ", flag(x.Unique), ")")
+		Literal(t.SQLName[x.Name]), ", ", listed(x.Columns), ", ", flag(x.Unique), ")")
+}
+
+// listed writes names of columns as the catalogue keeps them.
+func listed(columns []string) string {
+	items := make([]expr.Value, len(columns))
+	for i, c := range columns {
+		items[i] = expr.TextOf(c)
+	}
+	return Literal(string(AppendList(nil, items)))
 }
 
 func (p *planner) leaveIndex(table, index string) {
@@ -312,7 +317,8 @@ func (p *planner) renameColumn(t *Table, at int, to string) {
 		if _, ok := t.ListAlone(x); ok {
 			t.SQLName[x.Name] = SideTable(t.Name, to)
 		}
-		p.enterIndex(t, x)
+		p.add(`UPDATE "_indexes" SET "columns" = `, listed(x.Columns), `, "sqlname" = `, Literal(t.SQLName[x.Name]),
+			` WHERE "tbl" = `, Literal(t.Name), ` AND "name" = `, Literal(x.Name))
 	}
 	p.renameSide(SideTable(t.Name, from.Name), SideTable(t.Name, to))
 	p.add("ALTER TABLE ", Quote(t.Name), " RENAME COLUMN ", Quote(from.Name), " TO ", Quote(to))

@@ -11,7 +11,7 @@ import (
 // Writer is what differs in the statements that write rows.
 type Writer interface {
 	Dialect
-	// Tells ends a statement that inserts or updates a row; "" where nothing is asked of it.
+	// Tells ends a statement that changes rows of a collection; "" where nothing is asked of it.
 	Tells() string
 	// Delete deletes the rows that have the bound value, or one of the bound values, in a column.
 	Delete(table, column string) string
@@ -69,7 +69,7 @@ func (s *Served) Writes(c *spec.Collection) *Writes {
 }
 
 func newWrites(d Writer, c *spec.Collection) *Writes {
-	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id"), updates: map[string]string{}}
+	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]string{}}
 	names := make([]string, len(c.Fields))
 	for i, f := range c.Fields {
 		names[i] = f.Name

@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"context"
-	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
@@ -108,8 +107,8 @@ func (e *Engine) step(ctx context.Context, c *conn, s driver.Step) error {
 		if err := c.exec(ctx, sql); err != nil {
 			return unchanged(during(ctx, "change the tables", err), s)
 		}
-		if stopAfter != nil {
-			if err := stopAfter(i); err != nil {
+		if e.stopAfter != nil {
+			if err := e.stopAfter(i); err != nil {
 				return err
 			}
 		}
@@ -117,13 +116,7 @@ func (e *Engine) step(ctx context.Context, c *conn, s driver.Step) error {
 	return nil
 }
 
-// stopAfter is where tests pull the plug: behind each statement of a step.
-var stopAfter func(i int) error
-
-// lockTime is how long a process waits for another that changes tables. Those who wait ask again.
-const lockTime = 10 * time.Second
-
-// lock lets one process at a time change the tables of a database. The server frees it when the connection ends.
+// lock lets one process at a time change the tables of a database. Who waits asks again every ten seconds. The server frees it when the connection ends.
 func (c *conn) lock(ctx context.Context) error {
 	for {
 		got := ""

@@ -41,6 +41,7 @@ func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return false }
 func (d dialect) Parents() int       { return d.parents }
 func (dialect) OrderedLegs() bool    { return true }
+func (dialect) OrdersNulls() bool    { return false }
 func (dialect) EndOfTexts() bool     { return false }
 
 // Lock: the older words for a shared lock are those that both servers know.

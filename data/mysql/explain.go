@@ -93,6 +93,9 @@ func (l *plan) tell(x *driver.Explanation, table string, names map[[2]string]str
 		}
 	}
 	x.Steps = append(x.Steps, step)
+	if strings.HasPrefix(l.table, "<union") {
+		return // the few rows of its members are put in order
+	}
 	x.Sorts = x.Sorts || strings.Contains(l.extra, "filesort")
 	if table == "" {
 		if i := strings.IndexByte(l.table, '$'); i < 0 {

@@ -97,8 +97,13 @@ func (d dialect) CreateTable(t *sqldb.Table) []string {
 	return []string{"CREATE TABLE " + q(t.Name) + " (" + strings.Join(parts, ", ") + ")" + d.tableEnd()}
 }
 
-func (dialect) RenameTable(from, to string) string {
-	return "ALTER TABLE " + q(from) + " RENAME TO " + q(to)
+// Rename is one statement, which is done whole or not at all.
+func (dialect) Rename(tables ...[2]string) []string {
+	parts := make([]string, len(tables))
+	for i, t := range tables {
+		parts[i] = q(t[0]) + " TO " + q(t[1])
+	}
+	return []string{"RENAME TABLE " + strings.Join(parts, ", ")}
 }
 
 func (dialect) AddColumn(t *sqldb.Table, c driver.Column) string {
@@ -158,11 +163,10 @@ func (d dialect) CreateSide(side, table string, c driver.Column, fill bool, _ fu
 	if !fill {
 		return []string{create}
 	}
-	return []string{
+	return append([]string{
 		"DROP TABLE IF EXISTS " + q(made),
 		create,
 		"INSERT INTO " + q(made) + ` ("value", "id") SELECT DISTINCT v."value", r."id" FROM ` + q(table) + " r CROSS JOIN JSON_TABLE(r." + q(c.Name) +
 			`, '$[*]' COLUMNS ("value" ` + d.item(c.Elem) + ` PATH '$')) v WHERE v."value" IS NOT NULL`,
-		d.RenameTable(made, side),
-	}
+	}, d.Rename([2]string{made, side})...)
 }

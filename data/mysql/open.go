@@ -29,6 +29,8 @@ type Engine struct {
 	pool *pool
 	d    dialect
 	app  atomic.Pointer[sqldb.Served]
+
+	stopAfter func(i int) error // where tests pull the plug: behind each statement of a step
 }
 
 var _ driver.Engine = (*Engine)(nil)

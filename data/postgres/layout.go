@@ -50,9 +50,7 @@ func (d dialect) CreateTable(t *sqldb.Table) []string {
 	return out
 }
 
-func (dialect) RenameTable(from, to string) string {
-	return "ALTER TABLE " + q(from) + " RENAME TO " + q(to)
-}
+func (dialect) Rename(tables ...[2]string) []string { return sqldb.RenameEach(tables...) }
 
 func (dialect) AddColumn(t *sqldb.Table, c driver.Column) string {
 	return "ALTER TABLE " + q(t.Name) + " ADD COLUMN " + definition(c)

@@ -38,6 +38,9 @@ type Dialect interface {
 	// OrderedLegs says that the members of a union may have an order and a limit of their own, without which
 	// they are not read from an index in order.
 	OrderedLegs() bool
+	// OrdersNulls says that an index gives the order of rows in which its first column is null, by that column
+	// too; else the member of a union in which it is null is ordered without it.
+	OrdersNulls() bool
 	// EndOfTexts says that AfterTexts can be bound; without it every prefix is looked for by StartsWith.
 	EndOfTexts() bool
 	// Lock ends a query whose rows are to be locked; "" where they are not, or writers are alone anyway.

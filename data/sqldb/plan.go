@@ -15,7 +15,8 @@ import (
 type Layout interface {
 	// CreateTable makes a table with its indexes (but those of a list alone).
 	CreateTable(t *Table) []string
-	RenameTable(from, to string) string
+	// Rename renames tables, of each the name that it has and the one that it gets.
+	Rename(tables ...[2]string) []string
 	AddColumn(t *Table, c driver.Column) string
 	// DropColumn drops a column and before it the indexes that have it.
 	DropColumn(t *Table, c driver.Column, indexes []driver.TableIndex) []string
@@ -24,6 +25,14 @@ type Layout interface {
 	// CreateSide makes the side table of a list: value and id, each pair once, and an index of ids. It is
 	// filled with what a list has that is there already.
 	CreateSide(side, table string, c driver.Column, fill bool, free func(parts ...string) string) []string
+}
+
+// RenameEach renames tables one by one.
+func RenameEach(tables ...[2]string) (out []string) {
+	for _, t := range tables {
+		out = append(out, "ALTER TABLE "+Quote(t[0])+" RENAME TO "+Quote(t[1]))
+	}
+	return out
 }
 
 // Plan writes the statements of a step, none where it is done already, and makes s what it is after it.
@@ -215,17 +224,17 @@ func (p *planner) dropSide(table string, c driver.Column) {
 	}
 }
 
-// renameSide is done already where a step is planned again.
-func (p *planner) renameSide(from, to string) {
+// movedSide makes room for a side table's new name. There is nothing to rename where a step is planned again.
+func (p *planner) movedSide(from, to string) [][2]string {
 	if !p.have.Names[from] {
-		return
+		return nil
 	}
 	if p.have.Names[to] {
 		p.add("DROP TABLE ", Quote(to)) // of a column that others dropped
 	}
 	delete(p.have.Names, from)
 	p.have.Names[to] = true
-	p.run(p.l.RenameTable(from, to))
+	return [][2]string{{from, to}}
 }
 
 func (p *planner) dropTable(t *Table) {
@@ -259,10 +268,11 @@ func (p *planner) renameTable(t *Table, to string) {
 		}
 		p.enterIndex(t, x)
 	}
+	moved := [][2]string{{from, to}}
 	for _, c := range t.Columns {
-		p.renameSide(SideTable(from, c.Name), SideTable(to, c.Name))
+		moved = append(moved, p.movedSide(SideTable(from, c.Name), SideTable(to, c.Name))...)
 	}
-	p.run(p.l.RenameTable(from, to))
+	p.run(p.l.Rename(moved...)...)
 	p.forget(from)
 	delete(p.have.Tables, from)
 	delete(p.have.Names, from)
@@ -320,7 +330,9 @@ func (p *planner) renameColumn(t *Table, at int, to string) {
 		p.add(`UPDATE "_indexes" SET "columns" = `, listed(x.Columns), `, "sqlname" = `, Literal(t.SQLName[x.Name]),
 			` WHERE "tbl" = `, Literal(t.Name), ` AND "name" = `, Literal(x.Name))
 	}
-	p.renameSide(SideTable(t.Name, from.Name), SideTable(t.Name, to))
+	if moved := p.movedSide(SideTable(t.Name, from.Name), SideTable(t.Name, to)); moved != nil {
+		p.run(p.l.Rename(moved...)...)
+	}
 	p.add("ALTER TABLE ", Quote(t.Name), " RENAME COLUMN ", Quote(from.Name), " TO ", Quote(to))
 	p.leave(t.Name, from.Name)
 }

@@ -50,9 +50,7 @@ func (l *layout) CreateTable(t *sqldb.Table) []string {
 	return out
 }
 
-func (*layout) RenameTable(from, to string) string {
-	return "ALTER TABLE " + q(from) + " RENAME TO " + q(to)
-}
+func (*layout) Rename(tables ...[2]string) []string { return sqldb.RenameEach(tables...) }
 
 func (*layout) AddColumn(t *sqldb.Table, c driver.Column) string {
 	return "ALTER TABLE " + q(t.Name) + " ADD COLUMN " + definition(c)

@@ -24,24 +24,22 @@ func (e *Engine) Statements(steps ...driver.Step) [][]string {
 	return out
 }
 
-// Apply runs a step, alone among the processes that change tables of this database. Each of its statements is
+// Apply runs a step on a connection of its own, alone among the processes that change tables of this database. Each of its statements is
 // done at once and for good (see sqldb.Schema.Plan); the fence's transaction is open meanwhile.
 //
 // A table that a transaction has used cannot be changed beside it. A fence that uses the tables of its own
 // step (package data's does not) is run before the step and undone, and after it again.
 func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx) error) error {
-	c, err := e.pool.take(ctx, reading)
+	alone, done, err := e.pool.extra(ctx)
 	if err != nil {
 		return err
 	}
-	alone := session{e: e, c: c}
-	defer alone.end()
-	if err := alone.first(ctx, func() error { return alone.c.lock(ctx) }); err != nil {
+	defer done()
+	if err := alone.lock(ctx); err != nil {
 		return during(ctx, "change the tables", err)
 	}
-	defer alone.c.unlock()
 	if fence == nil {
-		return e.step(ctx, alone.c, s)
+		return e.step(ctx, alone, s)
 	}
 	t, err := e.fenced(ctx, fence)
 	if err != nil {
@@ -49,7 +47,7 @@ func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx)
 	}
 	if t.meets(s) {
 		t.end()
-		if err := e.step(ctx, alone.c, s); err != nil {
+		if err := e.step(ctx, alone, s); err != nil {
 			return err
 		}
 		if t, err = e.fenced(ctx, fence); err != nil {
@@ -59,7 +57,7 @@ func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx)
 		return t.commit()
 	}
 	defer t.end()
-	if err := e.step(ctx, alone.c, s); err != nil {
+	if err := e.step(ctx, alone, s); err != nil {
 		return err
 	}
 	return t.commit()
@@ -127,14 +125,6 @@ func (c *conn) lock(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-	}
-}
-
-func (c *conn) unlock() {
-	ctx, cancel := context.WithTimeout(context.Background(), connectTime)
-	defer cancel()
-	if !c.broken() {
-		_ = c.exec(ctx, "DO RELEASE_ALL_LOCKS()") // else the connection is found broken
 	}
 }
 

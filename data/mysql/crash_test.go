@@ -193,7 +193,8 @@ func TestInterruptedSteps(t *testing.T) {
 // TestFenceHolds: while a step waits for its table what its fence has written is nobody's, and its lock stays.
 func TestFenceHolds(t *testing.T) {
 	t.Parallel()
-	e, address := empty(t)
+	_, address := empty(t)
+	e := openWith(t, address, 2) // one for the fence, one for the other
 	if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: driver.Table{Name: "others", Columns: tableOf(posts).Columns}}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -39,10 +39,13 @@ func (dialect) Same() string         { return "<=>" }
 func (dialect) RowValues() bool      { return false }
 func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return false }
-func (d dialect) Parents() int       { return d.parents }
 func (dialect) OrderedLegs() bool    { return true }
 func (dialect) OrdersNulls() bool    { return false }
 func (dialect) EndOfTexts() bool     { return false }
+
+// Parents: both servers send the rows of a union of all that has no order of its own as its members give them
+// (MySQL's manual, "UNION Clause", on when there is no temporary table; seen on MariaDB).
+func (d dialect) Parents() int { return d.parents }
 
 // Lock: the older words for a shared lock are those that both servers know.
 func (dialect) Lock(l driver.Lock) string {

@@ -25,6 +25,8 @@ type pool struct {
 	gone      chan struct{} // closed by close
 	ending    sync.Once
 
+	beside sync.WaitGroup // connections of extra
+
 	mu   sync.Mutex
 	idle [modes][]*conn
 	open int // connections, idle or not
@@ -76,6 +78,29 @@ func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
 		spare.close()
 	}
 	return c, nil
+}
+
+// extra gives a connection beside those that there may be, for work that waits for others of them. It is
+// given up with done.
+func (p *pool) extra(ctx context.Context) (c *conn, done func(), err error) {
+	p.mu.Lock()
+	if p.ended() {
+		p.mu.Unlock()
+		return nil, nil, errClosed()
+	}
+	p.beside.Add(1)
+	p.mu.Unlock()
+	c, err = p.connect(ctx)
+	if err == nil {
+		if err = c.begun(ctx, p.settings, reading); err != nil {
+			c.close()
+		}
+	}
+	if err != nil {
+		p.beside.Done()
+		return nil, nil, during(ctx, "connect", err)
+	}
+	return c, func() { c.close(); p.beside.Done() }, nil
 }
 
 // pop takes the latest used idle connection.
@@ -138,7 +163,10 @@ func (p *pool) ended() bool {
 // close waits for the connections in use and closes all.
 func (p *pool) close() error {
 	p.ending.Do(func() {
+		p.mu.Lock()
 		close(p.gone)
+		p.mu.Unlock()
+		p.beside.Wait()
 		for range cap(p.slots) {
 			p.slots <- struct{}{}
 		}

@@ -32,8 +32,8 @@ type Dialect interface {
 	ScaledDecimals() bool
 	// Lateral says that a table expression may look at those before it.
 	Lateral() bool
-	// Parents is for how many parents the queries for many with a limit are written, each in a union's leg of its
-	// own; 0: for any number, that come as the items of a list.
+	// Parents is for how many parents the queries for many with a limit are written, each in a member of its own
+	// of a union, whose members are answered one after the other; 0: for any number, that come as the items of a list.
 	Parents() int
 	// OrderedLegs says that the members of a union may have an order and a limit of their own, without which
 	// they are not read from an index in order.

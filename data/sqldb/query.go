@@ -354,7 +354,8 @@ func (t *translation) per() {
 	t.orderBy(row, parent)
 }
 
-// perLegs writes a leg for each parent. One for which there is no parent has none of the rows.
+// perLegs writes a leg for each parent. One for which there is no parent has none of the rows. The members of
+// a union of all that has no order of its own are answered one after the other, each in its order.
 func (t *translation) perLegs() {
 	legs := t.d.Parents()
 	for i := range legs {
@@ -368,11 +369,6 @@ func (t *translation) perLegs() {
 		t.out = append(t.out[:0], Output{Kind: expr.Text})
 		t.w.Write("SELECT ", parent)
 		t.cols(false)
-		if legs > 1 {
-			for _, k := range t.q.Sort {
-				t.w.Write(", ", t.column(k.Ord))
-			}
-		}
 		t.w.Write(" FROM ")
 		t.children(row, parent)
 		t.orderBy(row)
@@ -380,13 +376,6 @@ func (t *translation) perLegs() {
 		if legs > 1 {
 			t.w.Write(")")
 		}
-	}
-	if legs == 1 {
-		return
-	}
-	t.w.Write(" ORDER BY 1")
-	for i, k := range t.q.Sort {
-		t.w.Write(", ", len(t.out)+i+1, t.direction(k.Ord, k.Desc))
 	}
 }
 

@@ -156,8 +156,8 @@ func TestLegs(t *testing.T) {
 		args [][2]int // argument and item
 	}{
 		{"the last of each", driver.Query{Sort: []driver.Key{{Ord: 1, Desc: true}, {Ord: 0}}, Limit: -1, Per: &driver.Per{Arg: 0, Ord: 4, Limit: 1}},
-			"(SELECT ?, r.`id`, r.`created`, r.`id` FROM `things` r WHERE r.`name` = ? ORDER BY r.`created` DESC, r.`id` ASC LIMIT ?) UNION ALL " +
-				"(SELECT ?, r.`id`, r.`created`, r.`id` FROM `things` r WHERE r.`name` = ? ORDER BY r.`created` DESC, r.`id` ASC LIMIT ?) ORDER BY 1, 3 DESC, 4 ASC",
+			"(SELECT ?, r.`id` FROM `things` r WHERE r.`name` = ? ORDER BY r.`created` DESC, r.`id` ASC LIMIT ?) UNION ALL " +
+				"(SELECT ?, r.`id` FROM `things` r WHERE r.`name` = ? ORDER BY r.`created` DESC, r.`id` ASC LIMIT ?)",
 			[][2]int{{0, 1}, {0, 1}, {1, 0}, {0, 2}, {0, 2}, {1, 0}}},
 		{"a page with nulls behind it", driver.Query{Sort: []driver.Key{{Ord: 4, Desc: true}, {Ord: 0, Desc: true}}, Limit: 2, After: &driver.After{Args: []int{0, 1}, Null: []bool{false, false}}},
 			"(SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE r.`name` IS NULL ORDER BY r.`id` DESC LIMIT ?) UNION ALL " +

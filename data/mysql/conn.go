@@ -35,7 +35,8 @@ type conn struct {
 	kept  map[string]*prepared
 	front prepared // ring of kept statements, the latest used after it
 
-	limited bool // it is given a time to answer
+	limited bool      // it is given a time to answer
+	until   time.Time // and this is when
 
 	args []sqldriver.Value
 	rows cursor  // of the query whose rows are being read
@@ -111,9 +112,12 @@ func (c *conn) failed(err error) error {
 
 // limit makes the connection one that fails after a time.
 func (c *conn) limit(until time.Time) {
-	c.limited = true
+	c.limited, c.until = true, until
 	_ = c.wire.SetDeadline(until) // a closed connection says so when it is used
 }
+
+// late says that the time is over, which the library does not tell from another end of a connection.
+func (c *conn) late() bool { return c.limited && !time.Now().Before(c.until) }
 
 func (c *conn) unlimit() {
 	if c.limited {

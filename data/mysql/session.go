@@ -2,8 +2,6 @@ package mysql
 
 import (
 	"context"
-	"errors"
-	"os"
 	"time"
 
 	"github.com/bluell/plinth/data/driver"
@@ -98,7 +96,7 @@ func (s *session) first(ctx context.Context, do func() error) error {
 			s.begin, s.sent = "", true
 			return nil
 		}
-		if !again || s.sent || ctx.Err() != nil || !s.c.bad || errors.Is(err, os.ErrDeadlineExceeded) {
+		if !again || s.sent || ctx.Err() != nil || !s.c.bad || s.c.late() {
 			s.begin = ""
 			return err
 		}
@@ -131,7 +129,7 @@ func (s *session) fail(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if s.c != nil && (ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)) && s.c.broken() {
+	if s.c != nil && (ctx.Err() != nil || s.c.late()) && s.c.broken() {
 		s.e.kill(s.c.id)
 	}
 	s.failed = during(ctx, op, err)

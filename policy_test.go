@@ -35,6 +35,8 @@ var house = []room{
 	{"data/sqlite", 4, []string{"data/sqldb", "data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
 	{"data/postgres", 4, []string{"data/sqldb", "data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
 	{"data/postgres/pgtest", 4, nil, "it starts a server for tests and knows nothing of ours"},
+	{"data/mysql", 4, []string{"data/sqldb", "data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
+	{"data/mysql/mysqltest", 4, nil, "it starts a server for tests and knows nothing of ours"},
 	{"data/drivertest", 5, []string{"data", "data/driver", "data/memory", "spec", "expr", "doc", "fault"}, "the suite runs data and driver as a pair"},
 	{"internal/web", 5, []string{"data", "spec", "expr", "doc", "fault"}, "what doors share; it knows no door"},
 	{"internal/auth", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it turns a request into a caller; doors never see driver"},
@@ -90,13 +92,14 @@ func TestEngineLibraries(t *testing.T) {
 		dirs   []string
 		reason string
 	}{
-		"zombiezen.com/go/sqlite": {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
-		"modernc.org/sqlite":      {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
-		"github.com/jackc":        {[]string{"data/postgres", "data/postgres/pgtest"}, "nothing above data/driver knows PostgreSQL"},
-		"go.yaml.in/yaml":         {[]string{"spec"}, "one room reads YAML"},
-		"cel.dev/cel-go":          {[]string{"expr"}, "one room reads CEL"},
-		"github.com/spf13/cobra":  {[]string{"cmd/plinth"}, "the command line is not a library"},
-		"net/http":                {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/serve", "internal/files", "cmd/plinth", "test", "test/conform"}, "the web is at the doors"},
+		"zombiezen.com/go/sqlite":  {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
+		"modernc.org/sqlite":       {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
+		"github.com/jackc":         {[]string{"data/postgres", "data/postgres/pgtest"}, "nothing above data/driver knows PostgreSQL"},
+		"github.com/go-sql-driver": {[]string{"data/mysql", "data/mysql/mysqltest"}, "nothing above data/driver knows MySQL"},
+		"go.yaml.in/yaml":          {[]string{"spec"}, "one room reads YAML"},
+		"cel.dev/cel-go":           {[]string{"expr"}, "one room reads CEL"},
+		"github.com/spf13/cobra":   {[]string{"cmd/plinth"}, "the command line is not a library"},
+		"net/http":                 {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/serve", "internal/files", "cmd/plinth", "test", "test/conform"}, "the web is at the doors"},
 	}
 	for dir, files := range packages(t) {
 		for _, file := range files {

@@ -30,6 +30,15 @@ func per(s *suite) {
 			return want(p.expanded(text), nil)(c.want)
 		})
 	}
+	p.expect("one parent alone, by what is shown", func() error {
+		text, err := p.both(func(db *data.DB) (string, error) {
+			return list(db, &data.ListQuery{Collection: "users", Fields: "name", Filter: `name == "ann"`, Expand: "posts(sort=-name,limit=2,fields=name)"})
+		})
+		if err != nil {
+			return err
+		}
+		return want(p.expanded(text), nil)(`[{"name":"ann","posts":"q p"}]`)
+	})
 	var bodies []string
 	for i := range 300 { // one parent has most of the children
 		parent := 4
@@ -49,6 +58,28 @@ func per(s *suite) {
 			return err
 		}
 		return want(hot.expanded(text), nil)(`[{"name":"a","posts":""},{"name":"b","posts":""},{"name":"c","posts":"h250 h200 h150"},{"name":"d","posts":"h257 h214 h171"}]`)
+	})
+	many := s.pair(library)
+	var users, posts []string
+	for i := range 75 {
+		users = append(users, fmt.Sprintf(`"name":"u%02d"`, i))
+		for j := range i % 4 {
+			posts = append(posts, fmt.Sprintf(`"name":"%02d.%d","score":%d,"author":"%s"`, i, j, j%2, id(i+1)))
+		}
+	}
+	many.create("users", users...)
+	many.create("posts", posts...)
+	many.expect("many parents", func() error {
+		text, err := many.both(func(db *data.DB) (string, error) {
+			return list(db, &data.ListQuery{Collection: "users", Fields: "name", Expand: "posts(sort=-score,limit=2)", Sort: "name", Limit: 75})
+		})
+		if err != nil {
+			return err
+		}
+		if got := many.expanded(text); !strings.Contains(got, `{"name":"u74","posts":"74.1 74.0"}`) || strings.Count(got, `"posts":""`) != 19 {
+			return fmt.Errorf("it is %s", got)
+		}
+		return nil
 	})
 }
 

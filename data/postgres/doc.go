@@ -6,8 +6,8 @@
 //
 // Order to read in: open.go (the engine and its connections' settings), conn.go (a connection and its
 // statements), session.go (a transaction on it), read.go and tx.go (what the driver asks), encode.go and
-// columns.go (values on the wire), commit.go (a commit whose answer was lost), schema.go, plan.go and
-// apply.go (tables), fail.go (errors), explain.go, check.go.
+// columns.go (values on the wire), commit.go (a commit whose answer was lost), schema.go and
+// layout.go (tables), fail.go (errors), explain.go, check.go.
 //
 // How values are stored: text as text COLLATE "C", which orders by code point whatever the server's
 // locale is; json as the text that was made in Go; times as timestamptz(3) and dates as date, which are

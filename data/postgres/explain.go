@@ -37,7 +37,7 @@ func (s *stmt) Explain(ctx context.Context, args []expr.Value) (driver.Explanati
 		return x, during(ctx, "explain", err)
 	}
 	indexes := map[string]declaredIndex{}
-	err = c.each(ctx, `SELECT "sqlname", "name", "columns"[1] FROM "_indexes"`, nil, func(row *columns) error {
+	err = c.each(ctx, `SELECT "sqlname", "name", "columns"::json->>0 FROM "_indexes"`, nil, func(row *columns) error {
 		indexes[string(row.raw[0])] = declaredIndex{string(row.raw[1]), string(row.raw[2])}
 		return nil
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -34,7 +35,7 @@ const connectTime = 5 * time.Second
 // Engine is one PostgreSQL database.
 type Engine struct {
 	pool    *pgxpool.Pool
-	app     atomic.Pointer[served]
+	app     atomic.Pointer[sqldb.Served]
 	closing sync.Once
 	gone    atomic.Bool // Close was called
 }
@@ -79,7 +80,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 		return nil, classify("open the database", err)
 	}
 	e := &Engine{pool: pool}
-	e.app.Store(newServed(nil))
+	e.app.Store(sqldb.NewServed(dialect{}, nil))
 	return e, nil
 }
 
@@ -202,11 +203,11 @@ func (e *Engine) Caps() driver.Caps { return driver.Caps{Transactions: true, Joi
 
 // Use makes the statements for an app's collections.
 func (e *Engine) Use(app *spec.App) error {
-	e.app.Store(newServed(app))
+	e.app.Store(sqldb.NewServed(dialect{}, app))
 	return nil
 }
 
-func (e *Engine) served() *served { return e.app.Load() }
+func (e *Engine) served() *sqldb.Served { return e.app.Load() }
 
 // Close waits for what is under way and ends.
 func (e *Engine) Close() error {

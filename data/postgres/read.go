@@ -15,7 +15,7 @@ type stmt struct {
 	*sqldb.Statement
 	e       *Engine
 	q       *driver.Query
-	served  *served
+	served  *sqldb.Served
 	limit   int // index of the argument that is a limit; -1: none
 	limited atomic.Pointer[map[int64]*sqldb.Statement]
 }
@@ -24,7 +24,7 @@ func (s *stmt) Text() string { return s.SQL }
 
 func (e *Engine) Prepare(q *driver.Query) (driver.Stmt, error) {
 	app := e.served()
-	st, err := sqldb.Translate(dialect{}, app.collections, q)
+	st, err := sqldb.Translate(dialect{}, app.Collections, q)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *stmt) fixed(limit int64) *sqldb.Statement {
 			return st
 		}
 	}
-	st, err := sqldb.Translate(dialect{limit: limit, fixed: true}, s.served.collections, s.q)
+	st, err := sqldb.Translate(dialect{limit: limit, fixed: true}, s.served.Collections, s.q)
 	if err != nil {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -58,14 +57,14 @@ func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
 	if err := t.usable(); err != nil {
 		return err
 	}
-	w := t.e.served().writes(c)
+	w := t.e.served().Writes(c)
 	_, err := t.change("insert", func(b *batch) {
-		b.call(w.insert)
+		b.call(w.Insert)
 		for i, f := range c.Fields {
 			b.add(r[i], f.Elem.Kind())
 		}
-		for _, s := range w.sides {
-			b.fill(s, r[spec.OrdID], r[s.ord])
+		for _, s := range w.Sides {
+			b.fill(s, r[spec.OrdID], r[s.Ord])
 		}
 	})
 	return err
@@ -75,17 +74,17 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 	if err := t.usable(); err != nil {
 		return false, err
 	}
-	w := t.e.served().writes(c)
-	var touched []side
-	for _, s := range w.sides {
+	w := t.e.served().Writes(c)
+	var touched []sqldb.Side
+	for _, s := range w.Sides {
 		for _, ord := range ords {
-			if ord == s.ord {
+			if ord == s.Ord {
 				touched = append(touched, s)
 			}
 		}
 	}
 	n, err := t.change("update", func(b *batch) {
-		b.call(w.update(ords))
+		b.call(w.Update(ords))
 		for _, ord := range ords {
 			b.add(r[ord], c.Fields[ord].Elem.Kind())
 		}
@@ -97,9 +96,9 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 	}
 	_, err = t.change("update", func(b *batch) {
 		for _, s := range touched {
-			b.call(s.delete)
+			b.call(s.Delete)
 			b.add(expr.ListOf(expr.TextOf(id)), expr.Text)
-			b.fill(s, expr.TextOf(id), r[s.ord])
+			b.fill(s, expr.TextOf(id), r[s.Ord])
 		}
 	})
 	return true, err
@@ -109,16 +108,16 @@ func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {
 	if err := t.usable(); err != nil || len(ids) == 0 {
 		return 0, err
 	}
-	w := t.e.served().writes(c)
+	w := t.e.served().Writes(c)
 	list := make([]expr.Value, len(ids))
 	for i, id := range ids {
 		list[i] = expr.TextOf(id)
 	}
 	return t.change("delete", func(b *batch) {
-		b.call(w.delete)
+		b.call(w.Delete)
 		b.add(expr.ListOf(list...), expr.Text)
-		for _, s := range w.sides {
-			b.call(s.delete)
+		for _, s := range w.Sides {
+			b.call(s.Delete)
 			b.add(expr.ListOf(list...), expr.Text)
 		}
 	})
@@ -153,10 +152,10 @@ func (b *batch) close() {
 }
 
 // fill puts a list's items into its side table.
-func (b *batch) fill(s side, id, list expr.Value) {
+func (b *batch) fill(s sqldb.Side, id, list expr.Value) {
 	if len(list.List()) > 0 {
-		b.call(s.insert)
-		b.add(list, s.elem)
+		b.call(s.Fill)
+		b.add(list, s.Elem)
 		b.add(id, expr.Null)
 	}
 }
@@ -207,92 +206,15 @@ func (t *tx) refusal(ctx context.Context, op string, err error) error {
 	return f
 }
 
-// served is what the engine serves: the app's collections and the statements that write them.
-type served struct {
-	collections []*spec.Collection
-	tables      map[*spec.Collection]*writes
+// Tells: each change says the transaction, for a commit whose answer is lost.
+func (dialect) Tells() string { return " RETURNING pg_current_xact_id()" }
+
+// Delete takes a list of values.
+func (d dialect) Delete(table, column string) string {
+	return "DELETE FROM " + d.Quote(table) + " WHERE " + d.Quote(column) + " = ANY ($1)"
 }
 
-// writes are the statements that write one collection.
-type writes struct {
-	c              *spec.Collection
-	insert, delete string
-	sides          []side
-
-	mu      sync.RWMutex
-	updates map[string]string // by the ordinals that are set
-}
-
-// side is the side table of a list.
-type side struct {
-	ord            int
-	elem           expr.Kind
-	insert, delete string
-}
-
-func newServed(app *spec.App) *served {
-	s := &served{tables: map[*spec.Collection]*writes{}}
-	if app == nil {
-		return s
-	}
-	s.collections = app.Collections
-	for _, c := range app.Collections {
-		s.tables[c] = newWrites(c)
-	}
-	return s
-}
-
-// writes finds the statements for a collection; one of a former app has them made again.
-func (s *served) writes(c *spec.Collection) *writes {
-	if w := s.tables[c]; w != nil {
-		return w
-	}
-	return newWrites(c)
-}
-
-// tells ends a statement that changes rows: each says the transaction, for a commit whose answer is lost.
-const tells = " RETURNING pg_current_xact_id()"
-
-func newWrites(c *spec.Collection) *writes {
-	d := dialect{}
-	w := &writes{c: c, delete: "DELETE FROM " + d.Quote(c.Name) + ` WHERE "id" = ANY ($1)` + tells, updates: map[string]string{}}
-	names := make([]string, len(c.Fields))
-	for i, f := range c.Fields {
-		names[i] = f.Name
-		if sqldb.HasSide(c, f) {
-			t, elem := d.Quote(sqldb.SideTable(c.Name, f.Name)), f.Elem.Kind()
-			w.sides = append(w.sides, side{f.Ord, elem,
-				"INSERT INTO " + t + ` ("value", "id") SELECT DISTINCT v, $2 FROM unnest($1::` + typeOf(expr.List, elem) + ") v",
-				"DELETE FROM " + t + ` WHERE "id" = ANY ($1)`})
-		}
-	}
-	w.insert = sqldb.Insert(d, c.Name, names) + tells
-	return w
-}
-
-// update is the statement that sets some fields. Few sets of fields are ever changed together.
-func (w *writes) update(ords []int) string {
-	var buf [64]byte
-	key := buf[:0]
-	for _, ord := range ords {
-		key = binary.AppendUvarint(key, uint64(ord))
-	}
-	w.mu.RLock()
-	text, ok := w.updates[string(key)]
-	w.mu.RUnlock()
-	if ok {
-		return text
-	}
-	names := make([]string, len(ords))
-	for i, ord := range ords {
-		names[i] = w.c.Fields[ord].Name
-	}
-	text = sqldb.Update(dialect{}, w.c.Name, names) + tells
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.updates) >= keptStatements {
-		w.updates = map[string]string{}
-	}
-	w.updates[string(key)] = text
-	return text
+// Fill takes a list. What it has twice is once in the table.
+func (d dialect) Fill(side string, elem expr.Kind) string {
+	return "INSERT INTO " + d.Quote(side) + ` ("value", "id") SELECT DISTINCT v, $2 FROM unnest($1::` + typeOf(expr.List, elem) + ") v"
 }

@@ -22,6 +22,7 @@ const (
 // Bind is what one placeholder stands for.
 type Bind struct {
 	Arg   int        // index of the argument; -1: Val
+	Item  int        // from 1: that item of the argument, a list; null where there are not as many
 	Val   expr.Value // a literal
 	As    Derive
 	Scale uint8 // Exact, Floor, Ceil
@@ -39,6 +40,9 @@ func (b *Bind) Value(args []expr.Value) expr.Value {
 	if b.Arg >= 0 {
 		v = args[b.Arg]
 	}
+	if b.Item > 0 {
+		v = item(v, b.Item)
+	}
 	switch b.As {
 	case Exact, Floor, Ceil:
 		return scaled(v, b.Scale, b.As)
@@ -47,6 +51,13 @@ func (b *Bind) Value(args []expr.Value) expr.Value {
 	default:
 		return v
 	}
+}
+
+func item(list expr.Value, n int) expr.Value {
+	if items := list.List(); n <= len(items) {
+		return items[n-1]
+	}
+	return expr.Value{}
 }
 
 // prefixEnd finds the next text by code points: the last one that can grow does, without what follows it.

@@ -45,3 +45,17 @@ func Update(d Dialect, table string, columns []string) string {
 func Delete(d Dialect, table, column string) string {
 	return "DELETE FROM " + d.Quote(table) + " WHERE " + d.Quote(column) + " = " + d.Placeholder(1)
 }
+
+// DeleteSome is the statement that deletes the rows with one of n bound values in this column.
+func DeleteSome(d Dialect, table, column string, n int) string {
+	var b strings.Builder
+	b.WriteString("DELETE FROM " + d.Quote(table) + " WHERE " + d.Quote(column) + " IN (")
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(d.Placeholder(i + 1))
+	}
+	b.WriteString(")")
+	return b.String()
+}

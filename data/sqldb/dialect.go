@@ -32,9 +32,15 @@ type Dialect interface {
 	ScaledDecimals() bool
 	// Lateral says that a table expression may look at those before it.
 	Lateral() bool
+	// Parents is for how many parents the queries for many with a limit are written, each in a member of its own
+	// of a union, whose members are answered one after the other; 0: for any number, that come as the items of a list.
+	Parents() int
 	// OrderedLegs says that the members of a union may have an order and a limit of their own, without which
 	// they are not read from an index in order.
 	OrderedLegs() bool
+	// OrdersNulls says that an index gives the order of rows in which its first column is null, by that column
+	// too; else the member of a union in which it is null is ordered without it.
+	OrdersNulls() bool
 	// EndOfTexts says that AfterTexts can be bound; without it every prefix is looked for by StartsWith.
 	EndOfTexts() bool
 	// Lock ends a query whose rows are to be locked; "" where they are not, or writers are alone anyway.

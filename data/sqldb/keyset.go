@@ -1,6 +1,8 @@
 package sqldb
 
 import (
+	"slices"
+
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/spec"
 )
@@ -11,8 +13,16 @@ import (
 // Keys of one direction with no nulls share one leg, by comparison of rows. Null, the smallest, comes
 // last where the order descends and needs a leg of its own there.
 
-// leg is a conjunction.
-type leg []Piece
+// leg is a conjunction, in which some of the sort's keys are null.
+type leg struct {
+	all  []Piece
+	null []int // ordinals
+}
+
+// and is a leg with one condition more.
+func (l leg) and(p Piece, null ...int) leg {
+	return leg{append(l.all[:len(l.all):len(l.all)], p), append(l.null[:len(l.null):len(l.null)], null...)}
+}
 
 // page makes the legs of a query's After.
 type page struct {
@@ -30,12 +40,17 @@ func (p *page) at(i int) Piece {
 
 func (p *page) nullable(i int) bool { return p.sort[i].Ord >= spec.OrdFirst }
 
-// equal says that key i is what it is in the row behind which the page begins.
-func (p *page) equal(i int) Piece {
+// equal is a leg in which key i is what it is in the row behind which the page begins.
+func (p *page) equal(l leg, i int) leg {
 	if p.null[i] {
-		return func(w *SQL) { w.Write(p.column(p.sort[i].Ord), " IS NULL") }
+		return p.isNull(l, i)
 	}
-	return func(w *SQL) { w.Write(p.column(p.sort[i].Ord), " = ", p.at(i)) }
+	return l.and(func(w *SQL) { w.Write(p.column(p.sort[i].Ord), " = ", p.at(i)) })
+}
+
+func (p *page) isNull(l leg, i int) leg {
+	ord := p.sort[i].Ord
+	return l.and(func(w *SQL) { w.Write(p.column(ord), " IS NULL") }, ord)
 }
 
 // behind are the legs for the keys from i on.
@@ -45,9 +60,9 @@ func (p *page) behind(i int) []leg {
 	}
 	col := p.column(p.sort[i].Ord)
 	if p.null[i] {
-		legs := under(leg{p.equal(i)}, p.behind(i+1))
+		legs := under(p.equal(leg{}, i), p.behind(i+1))
 		if !p.sort[i].Desc {
-			legs = append(legs, leg{func(w *SQL) { w.Write(col, " IS NOT NULL") }})
+			legs = append(legs, leg{}.and(func(w *SQL) { w.Write(col, " IS NOT NULL") }))
 		}
 		return legs
 	}
@@ -59,18 +74,17 @@ func (p *page) behind(i int) []leg {
 	var same leg
 	for j := i; j < end; j++ {
 		if p.sort[j].Desc && p.nullable(j) {
-			isNull := p.column(p.sort[j].Ord)
-			legs = append(legs, append(same[:len(same):len(same)], func(w *SQL) { w.Write(isNull, " IS NULL") }))
+			legs = append(legs, p.isNull(same, j))
 		}
-		same = append(same, p.equal(j))
+		same = p.equal(same, j)
 	}
-	legs = append(legs, leg{p.beyond(i, end)})
+	legs = append(legs, leg{}.and(p.beyond(i, end)))
 	return append(legs, under(same, p.behind(end))...)
 }
 
 func under(first leg, rest []leg) []leg {
 	for i, l := range rest {
-		rest[i] = append(first[:len(first):len(first)], l...)
+		rest[i] = leg{slices.Concat(first.all, l.all), slices.Concat(first.null, l.null)}
 	}
 	return rest
 }

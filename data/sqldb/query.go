@@ -147,8 +147,10 @@ func (t *translation) cols(first bool) {
 	}
 }
 
-func (t *translation) orderBy(alias string, before ...Piece) {
-	if len(t.q.Sort)+len(before) == 0 {
+func (t *translation) orderBy(alias string, before ...Piece) { t.sorted(alias, t.q.Sort, before...) }
+
+func (t *translation) sorted(alias string, sort []driver.Key, before ...Piece) {
+	if len(sort)+len(before) == 0 {
 		return
 	}
 	t.w.Write(" ORDER BY ")
@@ -158,7 +160,7 @@ func (t *translation) orderBy(alias string, before ...Piece) {
 		}
 		t.w.Write(p)
 	}
-	for i, k := range t.q.Sort {
+	for i, k := range sort {
 		if i+len(before) > 0 {
 			t.w.Write(", ")
 		}
@@ -241,7 +243,7 @@ func (t *translation) aggregate(a driver.Aggregate) {
 }
 
 func (t *translation) list() {
-	legs := []leg{nil}
+	legs := []leg{{}}
 	if t.q.After != nil {
 		if len(t.q.After.Args) != len(t.q.Sort) || len(t.q.After.Null) != len(t.q.Sort) {
 			t.c.refuse("a page without all of its keys")
@@ -261,7 +263,7 @@ func (t *translation) list() {
 		}
 		t.w.Write("(")
 		t.leg(l, true)
-		t.orderBy(row)
+		t.orderLeg(l)
 		t.limit(t.q.Limit)
 		t.w.Write(")")
 	}
@@ -291,16 +293,29 @@ func (t *translation) leg(l leg, company bool) {
 	if t.where(word, row) {
 		word = " AND "
 	}
-	for _, p := range l {
+	for _, p := range l.all {
 		t.w.Write(word, p)
 		word = " AND "
 	}
+}
+
+// orderLeg orders the rows of one leg.
+func (t *translation) orderLeg(l leg) {
+	sort := t.q.Sort
+	if !t.d.OrdersNulls() {
+		sort = slices.DeleteFunc(slices.Clone(sort), func(k driver.Key) bool { return slices.Contains(l.null, k.Ord) })
+	}
+	t.sorted(row, sort)
 }
 
 // per writes the query for many parents. With a limit each parent has a subquery of its own, which
 // stops there: a hot parent's other rows are not read.
 func (t *translation) per() {
 	q, w := t.q, t.w
+	if q.Per.Limit >= 0 && q.Per.Ord != spec.OrdID && t.d.Parents() > 0 {
+		t.perLegs()
+		return
+	}
 	parent := Piece(func(w *SQL) { w.Column("p", "value") })
 	list := Piece(func(w *SQL) { w.Bind(Bind{Arg: q.Per.Arg, Kind: expr.List, Elem: expr.Text}) })
 	t.out = append(t.out, Output{Kind: expr.Text})
@@ -337,6 +352,31 @@ func (t *translation) per() {
 		w.Write(")")
 	}
 	t.orderBy(row, parent)
+}
+
+// perLegs writes a leg for each parent. One for which there is no parent has none of the rows. The members of
+// a union of all that has no order of its own are answered one after the other, each in its order.
+func (t *translation) perLegs() {
+	legs := t.d.Parents()
+	for i := range legs {
+		if i > 0 {
+			t.w.Write(" UNION ALL ")
+		}
+		if legs > 1 {
+			t.w.Write("(")
+		}
+		parent := Piece(func(w *SQL) { w.Bind(Bind{Arg: t.q.Per.Arg, Item: i + 1, Kind: expr.Text}) })
+		t.out = append(t.out[:0], Output{Kind: expr.Text})
+		t.w.Write("SELECT ", parent)
+		t.cols(false)
+		t.w.Write(" FROM ")
+		t.children(row, parent)
+		t.orderBy(row)
+		t.limit(t.q.Per.Limit)
+		if legs > 1 {
+			t.w.Write(")")
+		}
+	}
 }
 
 // children writes the rows that belong to a parent: after FROM.

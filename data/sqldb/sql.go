@@ -42,7 +42,7 @@ func (w *SQL) Column(alias, name string) {
 func (w *SQL) Bind(b Bind) {
 	if w.d.Numbered() && b.Arg >= 0 {
 		for i, have := range w.binds {
-			if have.Arg == b.Arg && have.As == b.As && have.Scale == b.Scale && have.Kind == b.Kind && have.Elem == b.Elem {
+			if have.Arg == b.Arg && have.Item == b.Item && have.As == b.As && have.Scale == b.Scale && have.Kind == b.Kind && have.Elem == b.Elem {
 				w.text.WriteString(w.d.Argument(i+1, b.Kind, b.Elem))
 				return
 			}

@@ -25,6 +25,8 @@ func (plain) Direction(desc, _ bool) string {
 }
 func (plain) Lateral() bool            { return false }
 func (plain) OrderedLegs() bool        { return false }
+func (plain) Parents() int             { return 0 }
+func (plain) OrdersNulls() bool        { return false }
 func (plain) EndOfTexts() bool         { return true }
 func (plain) Sum(w *SQL, column Piece) { w.Write("sum(", column, ")") }
 func (plain) Same() string             { return "<=>" }
@@ -95,6 +97,7 @@ func (other) Placeholder(n int) string { return "$" + itoa(n) }
 func (other) Numbered() bool           { return true }
 func (other) Lateral() bool            { return true }
 func (other) OrderedLegs() bool        { return true }
+func (other) OrdersNulls() bool        { return true }
 func (other) EndOfTexts() bool         { return false }
 func (other) Argument(n int, kind, elem expr.Kind) string {
 	if kind == expr.List {
@@ -134,6 +137,53 @@ func TestArguments(t *testing.T) {
 		if s.SQL != c.sql {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, s.SQL, c.sql)
 		}
+	}
+}
+
+// legged is a dialect in which each parent has a leg, and what is null orders nothing.
+type legged struct{ plain }
+
+func (legged) OrderedLegs() bool { return true }
+func (legged) Parents() int      { return 2 }
+
+// TestLegs: each parent's rows come from a query of their own, and keys that are null in a leg do not order it.
+func TestLegs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		q    driver.Query
+		sql  string
+		args [][2]int // argument and item
+	}{
+		{"the last of each", driver.Query{Sort: []driver.Key{{Ord: 1, Desc: true}, {Ord: 0}}, Limit: -1, Per: &driver.Per{Arg: 0, Ord: 4, Limit: 1}},
+			"(SELECT ?, r.`id` FROM `things` r WHERE r.`name` = ? ORDER BY r.`created` DESC, r.`id` ASC LIMIT ?) UNION ALL " +
+				"(SELECT ?, r.`id` FROM `things` r WHERE r.`name` = ? ORDER BY r.`created` DESC, r.`id` ASC LIMIT ?)",
+			[][2]int{{0, 1}, {0, 1}, {1, 0}, {0, 2}, {0, 2}, {1, 0}}},
+		{"a page with nulls behind it", driver.Query{Sort: []driver.Key{{Ord: 4, Desc: true}, {Ord: 0, Desc: true}}, Limit: 2, After: &driver.After{Args: []int{0, 1}, Null: []bool{false, false}}},
+			"(SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE r.`name` IS NULL ORDER BY r.`id` DESC LIMIT ?) UNION ALL " +
+				"(SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE (r.`name` <= ? AND (r.`name` < ? OR (r.`name` = ? AND r.`id` < ?))) ORDER BY r.`name` DESC, r.`id` DESC LIMIT ?) " +
+				"ORDER BY 2 DESC, 3 DESC LIMIT ?",
+			[][2]int{{2, 0}, {0, 0}, {0, 0}, {0, 0}, {1, 0}, {2, 0}, {2, 0}}},
+	} {
+		c.q.From, c.q.Cols = things, []driver.Col{{Ord: 0}}
+		s, err := Translate(legged{}, nil, &c.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var args [][2]int
+		for _, b := range s.Binds {
+			args = append(args, [2]int{b.Arg, b.Item})
+		}
+		if s.SQL != c.sql || !slices.Equal(args, c.args) {
+			t.Errorf("%s:\n%s %v\nwant\n%s %v", c.name, s.SQL, args, c.sql, c.args)
+		}
+	}
+	b := Bind{Item: 2}
+	if v := b.Value([]expr.Value{expr.ListOf(expr.TextOf("a"), expr.TextOf("b"))}); v.Text() != "b" {
+		t.Errorf("the second item is %v", v)
+	}
+	if v := b.Value([]expr.Value{expr.ListOf(expr.TextOf("a"))}); !v.IsNull() {
+		t.Errorf("an item that is not there is %v", v)
 	}
 }
 

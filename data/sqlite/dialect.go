@@ -30,7 +30,9 @@ func (dialect) Same() string            { return "IS" }
 func (dialect) RowValues() bool         { return true }
 func (dialect) ScaledDecimals() bool    { return true }
 func (dialect) Lateral() bool           { return false }
+func (dialect) Parents() int            { return 0 }
 func (dialect) OrderedLegs() bool       { return false }
+func (dialect) OrdersNulls() bool       { return true }
 func (dialect) EndOfTexts() bool        { return true } // a blob
 func (dialect) Lock(driver.Lock) string { return "" }
 

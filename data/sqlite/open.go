@@ -13,6 +13,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -35,7 +36,7 @@ type Engine struct {
 	readers *readers
 	writer  *writer
 	logs    *checkpoints
-	app     atomic.Pointer[served]
+	app     atomic.Pointer[sqldb.Served]
 	health  looked
 	closing sync.Once
 	closed  error
@@ -64,7 +65,7 @@ func Open(path string, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{path: path, readers: newReaders(path, o.Readers), logs: newCheckpoints(path)}
-	e.app.Store(newServed(nil))
+	e.app.Store(sqldb.NewServed(dialect{}, nil))
 	e.writer = newWriter(c, open, e.logs)
 	return e, nil
 }
@@ -127,11 +128,11 @@ func (e *Engine) Caps() driver.Caps {
 
 // Use makes the statements for an app's collections.
 func (e *Engine) Use(app *spec.App) error {
-	e.app.Store(newServed(app))
+	e.app.Store(sqldb.NewServed(dialect{}, app))
 	return nil
 }
 
-func (e *Engine) served() *served { return e.app.Load() }
+func (e *Engine) served() *sqldb.Served { return e.app.Load() }
 
 // Close waits for writes and reads under way and ends; the log is worked into the file.
 func (e *Engine) Close() error {

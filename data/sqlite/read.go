@@ -26,7 +26,7 @@ type stmt struct {
 func (s *stmt) Text() string { return s.SQL }
 
 func (e *Engine) Prepare(q *driver.Query) (driver.Stmt, error) {
-	s, err := sqldb.Translate(dialect{}, e.served().collections, q)
+	s, err := sqldb.Translate(dialect{}, e.served().Collections, q)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/binary"
 
 	"zombiezen.com/go/sqlite"
 
@@ -33,12 +32,12 @@ func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
 	if t.c == nil {
 		return errOver
 	}
-	w := t.e.served().writes(c)
-	if err := t.c.run(w.insert, r...); err != nil {
+	w := t.e.served().Writes(c)
+	if err := t.c.run(w.Insert, r...); err != nil {
 		return t.refusal("insert", err, c, r[spec.OrdID])
 	}
-	for _, s := range w.sides {
-		if err := t.c.fill(s, r[spec.OrdID].Text(), r[s.ord]); err != nil {
+	for _, s := range w.Sides {
+		if err := t.c.fill(s, r[spec.OrdID].Text(), r[s.Ord]); err != nil {
 			return classify("insert", err)
 		}
 	}
@@ -46,12 +45,12 @@ func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
 }
 
 // fill puts a list's items into its side table.
-func (c *conn) fill(s side, id string, list expr.Value) error {
+func (c *conn) fill(s sqldb.Side, id string, list expr.Value) error {
 	for _, item := range list.List() {
 		if item.IsNull() {
 			continue
 		}
-		if err := c.run(s.insert, item, expr.TextOf(id)); err != nil {
+		if err := c.run(s.Fill, item, expr.TextOf(id)); err != nil {
 			return err
 		}
 	}
@@ -62,8 +61,8 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 	if t.c == nil {
 		return false, errOver
 	}
-	w := t.e.served().writes(c)
-	p, err := t.c.take(w.update(ords))
+	w := t.e.served().Writes(c)
+	p, err := t.c.take(w.Update(ords))
 	if err != nil {
 		return false, classify("update", err)
 	}
@@ -79,12 +78,12 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 	if t.c.c.Changes() == 0 {
 		return false, nil
 	}
-	for _, s := range w.sides {
+	for _, s := range w.Sides {
 		for _, ord := range ords {
-			if ord != s.ord {
+			if ord != s.Ord {
 				continue
 			}
-			if err := t.c.run(s.delete, expr.TextOf(id)); err != nil {
+			if err := t.c.run(s.Delete, expr.TextOf(id)); err != nil {
 				return false, classify("update", err)
 			}
 			if err := t.c.fill(s, id, r[ord]); err != nil {
@@ -99,19 +98,19 @@ func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {
 	if t.c == nil {
 		return 0, errOver
 	}
-	w := t.e.served().writes(c)
+	w := t.e.served().Writes(c)
 	n := 0
 	for _, id := range ids {
-		if err := t.c.run(w.delete, expr.TextOf(id)); err != nil {
+		if err := t.c.run(w.Delete, expr.TextOf(id)); err != nil {
 			return n, classify("delete", err)
 		}
 		gone := t.c.c.Changes()
 		n += gone
-		for _, s := range w.sides {
+		for _, s := range w.Sides {
 			if gone == 0 {
 				break
 			}
-			if err := t.c.run(s.delete, expr.TextOf(id)); err != nil {
+			if err := t.c.run(s.Delete, expr.TextOf(id)); err != nil {
 				return n, classify("delete", err)
 			}
 		}
@@ -146,80 +145,12 @@ func (t *tx) refusal(op string, err error, c *spec.Collection, inserted expr.Val
 	return f
 }
 
-// served is what the engine serves: the app's collections and the statements that write them.
-type served struct {
-	collections []*spec.Collection
-	tables      map[*spec.Collection]*writes
-}
+// Tells: the connection says how many rows were changed.
+func (dialect) Tells() string { return "" }
 
-// writes are the statements that write one collection.
-type writes struct {
-	c              *spec.Collection
-	insert, delete string
-	sides          []side
-	updates        map[string]string // by the ordinals that are set; the writer's alone
-}
+func (d dialect) Delete(table, column string) string { return sqldb.Delete(d, table, column) }
 
-// side is the side table of a list.
-type side struct {
-	ord            int
-	insert, delete string
-}
-
-func newServed(app *spec.App) *served {
-	s := &served{tables: map[*spec.Collection]*writes{}}
-	if app == nil {
-		return s
-	}
-	s.collections = app.Collections
-	for _, c := range app.Collections {
-		s.tables[c] = newWrites(c)
-	}
-	return s
-}
-
-// writes finds the statements for a collection; one of a former app has them made again.
-func (s *served) writes(c *spec.Collection) *writes {
-	if w := s.tables[c]; w != nil {
-		return w
-	}
-	return newWrites(c)
-}
-
-func newWrites(c *spec.Collection) *writes {
-	w := &writes{c: c, delete: sqldb.Delete(dialect{}, c.Name, "id")}
-	names := make([]string, len(c.Fields))
-	for i, f := range c.Fields {
-		names[i] = f.Name
-		if sqldb.HasSide(c, f) {
-			t := sqldb.SideTable(c.Name, f.Name)
-			w.sides = append(w.sides, side{f.Ord,
-				"INSERT OR IGNORE INTO " + dialect{}.Quote(t) + ` ("value", "id") VALUES (?1, ?2)`,
-				sqldb.Delete(dialect{}, t, "id")})
-		}
-	}
-	w.insert = sqldb.Insert(dialect{}, c.Name, names)
-	return w
-}
-
-// update is the statement that sets some fields. Few sets of fields are ever changed together.
-func (w *writes) update(ords []int) string {
-	var buf [64]byte
-	key := buf[:0]
-	for _, ord := range ords {
-		key = binary.AppendUvarint(key, uint64(ord))
-	}
-	if text, ok := w.updates[string(key)]; ok {
-		return text
-	}
-	names := make([]string, len(ords))
-	for i, ord := range ords {
-		names[i] = w.c.Fields[ord].Name
-	}
-	text := sqldb.Update(dialect{}, w.c.Name, names)
-	if w.updates == nil || len(w.updates) >= keptStatements {
-		w.updates = map[string]string{}
-	}
-	w.updates[string(key)] = text
-	return text
+// Fill takes one item at a time.
+func (d dialect) Fill(side string, _ expr.Kind) string {
+	return "INSERT OR IGNORE INTO " + d.Quote(side) + ` ("value", "id") VALUES (?1, ?2)`
 }

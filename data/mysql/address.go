@@ -1,0 +1,69 @@
+package mysql
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/bluell/plinth/fault"
+)
+
+// errAddress says nothing of the address: it may hold a password.
+func errAddress() error {
+	return fault.New(fault.BadRequest, "the address of the database cannot be read: it is like mysql://user:password@host:3306/database")
+}
+
+// configured reads an address, and sets what must be whatever it says.
+func configured(address string) (*mysql.Config, error) {
+	config, err := parsed(address)
+	if err != nil || config.DBName == "" {
+		return nil, errAddress()
+	}
+	config.ClientFoundRows = true // an update that changes nothing has found its row
+	config.MultiStatements, config.InterpolateParams, config.AllowAllFiles = false, false, false
+	config.ParseTime, config.ColumnsWithAlias = false, false
+	config.MaxAllowedPacket = 0 // the server's
+	config.CheckConnLiveness = true
+	config.Timeout, config.ReadTimeout, config.WriteTimeout = connectTime, 0, 0 // deadlines are set here
+	config.Logger = &mysql.NopLogger{}                                          // errors are returned
+	config.DialFunc = dial
+	return config, nil
+}
+
+func parsed(address string) (*mysql.Config, error) {
+	if !strings.Contains(address, "://") {
+		return mysql.ParseDSN(address)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	config := mysql.NewConfig()
+	config.Net, config.Addr = "tcp", u.Host
+	if u.Host != "" && u.Port() == "" {
+		config.Addr = net.JoinHostPort(u.Hostname(), "3306")
+	}
+	config.User, config.DBName = u.User.Username(), strings.TrimPrefix(u.Path, "/")
+	config.Passwd, _ = u.User.Password()
+	q := u.Query()
+	config.TLSConfig = q.Get("tls")
+	if socket := q.Get("socket"); socket != "" {
+		config.Net, config.Addr = "unix", socket
+	}
+	return config, nil
+}
+
+// wireKey is under what a connection that is being made waits for its wire, whose deadlines it sets.
+type wireKey struct{}
+
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	wire, err := d.DialContext(ctx, network, address)
+	if c, ok := ctx.Value(wireKey{}).(*conn); ok {
+		c.wire = wire
+	}
+	return wire, err
+}

@@ -1,0 +1,360 @@
+package mysql
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+)
+
+// What a connection keeps of prepared statements is bounded: their number, and the length of each, for a
+// client can make up long ones.
+const (
+	keptStatements = 256
+	keptLength     = 16384 // bytes of SQL
+)
+
+// conn is one connection with its prepared statements. It belongs to one goroutine at a time.
+type conn struct {
+	link  sqldriver.Conn
+	wire  net.Conn // what it goes over
+	id    string   // the server's for it
+	mode  mode
+	open  bool // a transaction may be open
+	bad   bool // it cannot be used any more
+	kept  map[string]*prepared
+	front prepared // ring of kept statements, the latest used after it
+
+	limited bool      // it is given a time to answer
+	until   time.Time // and this is when
+
+	args []sqldriver.Value
+	rows cursor  // of the query whose rows are being read
+	top  *cursor // the innermost one that is open
+}
+
+// prepared is a statement of one connection.
+type prepared struct {
+	statement
+	sql        string
+	columns    int // of its rows; -1: not known yet
+	prev, next *prepared
+}
+
+// statement is what is asked of the library's: without a context where there is none to be watched, for
+// that takes its arguments as they are.
+type statement interface {
+	Close() error
+	Query([]sqldriver.Value) (sqldriver.Rows, error)
+	Exec([]sqldriver.Value) (sqldriver.Result, error)
+	QueryContext(context.Context, []sqldriver.NamedValue) (sqldriver.Rows, error)
+}
+
+func (p *pool) connect(ctx context.Context) (*conn, error) {
+	c := &conn{kept: map[string]*prepared{}}
+	c.front.prev, c.front.next = &c.front, &c.front
+	link, err := p.connector.Connect(context.WithValue(ctx, wireKey{}, c))
+	if err != nil {
+		return nil, err
+	}
+	c.link = link
+	return c, nil
+}
+
+// begun makes a new connection ready.
+func (c *conn) begun(ctx context.Context, settings string, m mode) error {
+	c.mode = m
+	statements := []string{settings, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
+	if m == writing {
+		statements[1] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+		statements = append(statements, "SET autocommit = 0")
+	}
+	for _, sql := range statements {
+		if err := c.exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	err := c.each(ctx, "SELECT CONNECTION_ID()", func(text func(int) string) error { c.id = text(0); return nil })
+	c.open = false
+	return err
+}
+
+// alive looks at an idle connection without asking the server.
+func (c *conn) alive(ctx context.Context) bool {
+	return c.link.(sqldriver.SessionResetter).ResetSession(ctx) == nil
+}
+
+func (c *conn) broken() bool { return c.bad || !c.link.(sqldriver.Validator).IsValid() }
+
+func (c *conn) close() {
+	c.bad = true
+	_ = c.link.Close()
+}
+
+// failed notes an error of the connection itself, after which it is of no use.
+func (c *conn) failed(err error) error {
+	var told *mysql.MySQLError
+	if err != nil && !errors.As(err, &told) && !errors.Is(err, mysql.ErrPktTooLarge) {
+		c.bad = true
+	}
+	return err
+}
+
+// limit makes the connection one that fails after a time.
+func (c *conn) limit(until time.Time) {
+	c.limited, c.until = true, until
+	_ = c.wire.SetDeadline(until) // a closed connection says so when it is used
+}
+
+// late says that the time is over, which the library does not tell from another end of a connection.
+func (c *conn) late() bool { return c.limited && !time.Now().Before(c.until) }
+
+func (c *conn) unlimit() {
+	if c.limited {
+		c.limited = false
+		_ = c.wire.SetDeadline(time.Time{})
+	}
+}
+
+// exec runs statements that are not prepared and have no arguments.
+func (c *conn) exec(ctx context.Context, sql string) error {
+	c.settle()
+	_, err := c.link.(sqldriver.ExecerContext).ExecContext(ctx, sql, nil)
+	return c.failed(err)
+}
+
+// prepare finds or prepares a statement. A long one is not kept.
+func (c *conn) prepare(ctx context.Context, sql string) (*prepared, error) {
+	p := c.kept[sql]
+	if p == nil {
+		c.settle()
+		st, err := c.link.(sqldriver.ConnPrepareContext).PrepareContext(ctx, sql)
+		if err != nil {
+			return nil, c.failed(err)
+		}
+		p = &prepared{statement: st.(statement), sql: sql, columns: -1}
+		if len(sql) > keptLength {
+			return p, nil
+		}
+		c.kept[sql] = p
+	} else {
+		p.prev.next, p.next.prev = p.next, p.prev
+	}
+	p.prev, p.next = &c.front, c.front.next
+	p.prev.next, p.next.prev = p, p
+	if len(c.kept) > keptStatements {
+		c.drop(c.front.prev)
+	}
+	return p, nil
+}
+
+// drop gives a statement up, on the server too.
+func (c *conn) drop(p *prepared) {
+	p.prev.next, p.next.prev = p.next, p.prev
+	delete(c.kept, p.sql)
+	_ = p.Close() // a connection that is broken says so again
+}
+
+// done gives up a statement that is not kept.
+func (c *conn) done(p *prepared) {
+	if p.prev == nil {
+		_ = p.Close()
+	}
+}
+
+// run executes a statement that has no rows, with the arguments in c.args, and says how many rows it found.
+func (c *conn) run(ctx context.Context, sql string) (int, error) {
+	p, err := c.prepare(ctx, sql)
+	if err != nil {
+		return 0, err
+	}
+	defer c.done(p)
+	c.settle()
+	c.open = c.open || c.mode == writing
+	result, err := p.Exec(c.args)
+	if err != nil {
+		return 0, c.failed(err)
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// each executes a statement and gives its rows to yield as texts.
+func (c *conn) each(ctx context.Context, sql string, yield func(text func(i int) string) error, values ...expr.Value) error {
+	p, err := c.prepare(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer c.done(p)
+	c.args = c.args[:0]
+	for _, v := range values {
+		c.args = append(c.args, bound(v, expr.Null))
+	}
+	k := c.query(ctx, p, nil)
+	for k.next() {
+		if err := yield(func(i int) string { return textOf(k.cols.vals[i]) }); err != nil {
+			_ = c.finish(k)
+			return err
+		}
+	}
+	return c.finish(k)
+}
+
+// cursor is a query whose rows are being read. Another may be asked meanwhile on the same connection: the
+// rows that are left are then read into memory first.
+type cursor struct {
+	cols    columns
+	result  sqldriver.Rows
+	err     error
+	settled bool // rows has what is left, and the connection is free
+	rows    [][]sqldriver.Value
+	below   *cursor
+	busy    bool
+}
+
+// query asks a query with the arguments in c.args.
+func (c *conn) query(ctx context.Context, p *prepared, out []sqldb.Output) *cursor {
+	c.settle()
+	k := &c.rows
+	if k.busy {
+		k = &cursor{}
+	}
+	k.cols.out, k.busy, k.below = out, true, c.top
+	c.top = k
+	c.open = c.open || c.mode == writing
+	if ctx.Done() == nil {
+		k.result, k.err = p.Query(c.args)
+	} else {
+		named := make([]sqldriver.NamedValue, len(c.args))
+		for i, v := range c.args {
+			named[i] = sqldriver.NamedValue{Ordinal: i + 1, Value: v}
+		}
+		k.result, k.err = p.QueryContext(ctx, named)
+	}
+	if k.err != nil {
+		k.result = nil
+		return k
+	}
+	if p.columns < 0 {
+		p.columns = len(k.result.Columns())
+	}
+	k.cols.vals = slices.Grow(k.cols.vals[:0], p.columns)[:p.columns]
+	return k
+}
+
+// next stands on the next row, if there is one.
+func (k *cursor) next() bool {
+	if k.settled {
+		if len(k.rows) == 0 {
+			return false
+		}
+		k.cols.vals, k.rows = k.rows[0], k.rows[1:]
+		return true
+	}
+	return k.fetch()
+}
+
+func (k *cursor) fetch() bool {
+	if k.result == nil || k.err != nil {
+		return false
+	}
+	if err := k.result.Next(k.cols.vals); err != nil {
+		if err != io.EOF {
+			k.err = err
+		}
+		return false
+	}
+	if k.err = k.cols.whole(); k.err != nil {
+		return false
+	}
+	return true
+}
+
+// free reads what is left on the connection.
+func (k *cursor) free() {
+	if k.settled {
+		return
+	}
+	k.settled = true
+	if k.result != nil {
+		if err := k.result.Close(); k.err == nil {
+			k.err = err
+		}
+	}
+	k.result = nil
+}
+
+// finish ends a cursor and says what went wrong.
+func (c *conn) finish(k *cursor) error {
+	k.free()
+	c.top = k.below
+	err := k.err
+	if err == nil {
+		err = k.cols.err
+	}
+	*k = cursor{cols: columns{vals: k.cols.vals[:0], buf: k.cols.buf, ends: k.cols.ends}}
+	if _, ours := err.(*fault.Error); ours {
+		return err
+	}
+	return c.failed(err)
+}
+
+// settle makes the connection free for another statement while rows are being read.
+func (c *conn) settle() {
+	k := c.top
+	if k == nil || k.settled {
+		return
+	}
+	own := k.cols.vals
+	vals := clone(own)
+	for k.fetch() {
+		k.rows = append(k.rows, clone(k.cols.vals))
+	}
+	k.cols.vals = vals
+	k.free()
+}
+
+// clone copies a row: its texts lie where the next row will.
+func clone(row []sqldriver.Value) []sqldriver.Value {
+	row = slices.Clone(row)
+	for i, v := range row {
+		if b, ok := v.([]byte); ok {
+			row[i] = append([]byte{}, b...)
+		}
+	}
+	return row
+}
+
+// ask answers a query, and gives its rows to yield. refused is an error of yield.
+func (c *conn) ask(ctx context.Context, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) (refused, err error) {
+	p, err := c.prepare(ctx, st.SQL)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(p)
+	c.args = c.args[:0]
+	for i := range st.Binds {
+		b := &st.Binds[i]
+		if b.Arg >= len(args) {
+			return nil, errArgs
+		}
+		c.args = append(c.args, bound(b.Value(args), b.Elem))
+	}
+	k := c.query(ctx, p, st.Outputs)
+	for refused == nil && k.next() {
+		refused = yield(&k.cols)
+	}
+	return refused, c.finish(k)
+}
+
+var errArgs = fault.New(fault.Internal, "a query was given fewer arguments than it names")

@@ -1,0 +1,133 @@
+package mysql
+
+import (
+	"context"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// Options of Open. Zero values are the defaults.
+type Options struct {
+	Conns int // connections at most; default 4 for each processor
+}
+
+// connectTime is how long one try to connect may take.
+const connectTime = 5 * time.Second
+
+// Engine is one database on a MariaDB or MySQL server.
+type Engine struct {
+	pool *pool
+	d    dialect
+	app  atomic.Pointer[sqldb.Served]
+
+	stopAfter func(i int) error // where tests pull the plug: behind each statement of a step
+}
+
+var _ driver.Engine = (*Engine)(nil)
+
+// Open opens the database at an address, "mysql://user:password@host:port/database?tls=true" or
+// "mysql://user:password@/database?socket=/path", or one as github.com/go-sql-driver/mysql reads it,
+// "user:password@tcp(host:port)/database". The database must be there.
+func Open(ctx context.Context, address string, o Options) (*Engine, error) {
+	config, err := configured(address)
+	if err != nil {
+		return nil, err
+	}
+	if o.Conns <= 0 {
+		o.Conns = 4 * runtime.GOMAXPROCS(0)
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, errAddress()
+	}
+	e := &Engine{pool: newPool(connector, o.Conns)}
+	if err := e.prepareDatabase(ctx); err != nil {
+		_ = e.pool.close()
+		return nil, err
+	}
+	e.app.Store(sqldb.NewServed(e.d, nil))
+	return e, nil
+}
+
+// prepareDatabase makes sure that the server is one that can be used, and that the database has the catalogue.
+func (e *Engine) prepareDatabase(ctx context.Context) error {
+	c, err := e.pool.connect(ctx)
+	if err != nil {
+		return during(ctx, "open the database", err)
+	}
+	defer c.close()
+	var version string
+	if err := c.each(ctx, "SELECT VERSION()", func(text func(int) string) error { version = text(0); return nil }); err != nil {
+		return during(ctx, "open the database", err)
+	}
+	if e.d.collation, err = collationFor(version); err != nil {
+		return err
+	}
+	e.pool.settings = settings(e.d.collation)
+	if err := c.begun(ctx, e.pool.settings, reading); err != nil {
+		return during(ctx, "open the database", err)
+	}
+	return during(ctx, "open the database", e.makeCatalogue(ctx, c))
+}
+
+// collationFor is the collation in which a server compares texts by code point and counts spaces, if it is one
+// that has what is needed here.
+func collationFor(version string) (string, error) {
+	maria := strings.Contains(version, "MariaDB")
+	number, _, _ := strings.Cut(strings.TrimPrefix(version, "5.5.5-"), "-") // what MariaDB says to old clients
+	var parts [3]int
+	for i, p := range strings.SplitN(number, ".", 3) {
+		parts[i], _ = strconv.Atoi(p)
+	}
+	atLeast := func(major, minor, patch int) bool {
+		for i, n := range [3]int{major, minor, patch} {
+			if parts[i] != n {
+				return parts[i] > n
+			}
+		}
+		return true
+	}
+	switch {
+	case maria && atLeast(10, 6, 0):
+		return "utf8mb4_nopad_bin", nil
+	case !maria && atLeast(8, 0, 17):
+		return "utf8mb4_0900_bin", nil
+	}
+	return "", fault.New(fault.Capability, "MariaDB 10.6 or MySQL 8.0.17, or later, is needed, and this is %s", version)
+}
+
+// settings hold for every connection, whatever the server's are. Names and texts are those of standard SQL,
+// and nothing is bent to fit. Whoever waits for a lock for long is told to try again. Texts are sorted by their
+// first 64 KB, for 1 KB is the default; the buffer has room for a few such.
+func settings(collation string) string {
+	return "SET NAMES utf8mb4 COLLATE " + collation + `, time_zone = '+00:00', lc_messages = 'en_US', innodb_lock_wait_timeout = 5, lock_wait_timeout = 5,
+	sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',
+	max_sort_length = 65536, sort_buffer_size = 8388608, sql_select_limit = DEFAULT`
+}
+
+func (e *Engine) Name() string { return "mysql" }
+
+func (e *Engine) Caps() driver.Caps { return driver.Caps{Transactions: true, Joins: true} }
+
+// Use makes the statements for an app's collections.
+func (e *Engine) Use(app *spec.App) error {
+	e.app.Store(sqldb.NewServed(e.d, app))
+	return nil
+}
+
+func (e *Engine) served() *sqldb.Served { return e.app.Load() }
+
+// Close waits for what is under way and ends.
+func (e *Engine) Close() error { return e.pool.close() }
+
+func errClosed() error { return fault.New(fault.Unavailable, "the database is closed") }

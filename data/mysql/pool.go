@@ -1,0 +1,176 @@
+package mysql
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"sync"
+
+	"github.com/bluell/plinth/fault"
+)
+
+// mode is what a connection is for.
+type mode uint8
+
+const (
+	reading mode = iota // a statement is a transaction of its own, and one that is begun is a snapshot
+	writing             // a transaction begins with its first statement
+	modes
+)
+
+// pool keeps connections of both modes, the latest used first.
+type pool struct {
+	connector sqldriver.Connector
+	settings  string
+	slots     chan struct{} // one for each connection in use
+	gone      chan struct{} // closed by close
+	ending    sync.Once
+
+	beside sync.WaitGroup // connections of extra
+
+	mu   sync.Mutex
+	idle [modes][]*conn
+	open int // connections, idle or not
+}
+
+func newPool(connector sqldriver.Connector, most int) *pool {
+	return &pool{connector: connector, slots: make(chan struct{}, most), gone: make(chan struct{})}
+}
+
+// take gives a connection to the caller alone.
+func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
+	if p.ended() {
+		return nil, errClosed()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fault.Wrap(fault.Unavailable, "connect", err)
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-p.gone:
+		return nil, errClosed()
+	case <-ctx.Done():
+		return nil, fault.Wrap(fault.Unavailable, "connect", ctx.Err())
+	}
+	for c := p.pop(m); c != nil; c = p.pop(m) {
+		if c.alive(ctx) {
+			return c, nil
+		}
+		p.forget(c)
+	}
+	c, err := p.connect(ctx)
+	if err == nil {
+		if err = c.begun(ctx, p.settings, m); err != nil {
+			c.close()
+		}
+	}
+	if err != nil {
+		<-p.slots
+		return nil, during(ctx, "connect", err)
+	}
+	p.mu.Lock()
+	p.open++
+	var spare *conn
+	if other := &p.idle[modes-1-m]; p.open > cap(p.slots) && len(*other) > 0 {
+		spare, *other, p.open = (*other)[0], (*other)[1:], p.open-1
+	}
+	p.mu.Unlock()
+	if spare != nil {
+		spare.close()
+	}
+	return c, nil
+}
+
+// extra gives a connection beside those that there may be, for work that waits for others of them. It is
+// given up with done.
+func (p *pool) extra(ctx context.Context) (c *conn, done func(), err error) {
+	p.mu.Lock()
+	if p.ended() {
+		p.mu.Unlock()
+		return nil, nil, errClosed()
+	}
+	p.beside.Add(1)
+	p.mu.Unlock()
+	c, err = p.connect(ctx)
+	if err == nil {
+		if err = c.begun(ctx, p.settings, reading); err != nil {
+			c.close()
+		}
+	}
+	if err != nil {
+		p.beside.Done()
+		return nil, nil, during(ctx, "connect", err)
+	}
+	return c, func() { c.close(); p.beside.Done() }, nil
+}
+
+// pop takes the latest used idle connection.
+func (p *pool) pop(m mode) *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	idle := &p.idle[m]
+	if len(*idle) == 0 {
+		return nil
+	}
+	c := (*idle)[len(*idle)-1]
+	*idle = (*idle)[:len(*idle)-1]
+	return c
+}
+
+func (p *pool) forget(c *conn) {
+	c.close()
+	p.mu.Lock()
+	p.open--
+	p.mu.Unlock()
+}
+
+// release takes a connection back, or closes one that is broken.
+func (p *pool) release(c *conn) {
+	if c.broken() {
+		p.forget(c)
+	} else {
+		p.mu.Lock()
+		p.idle[c.mode] = append(p.idle[c.mode], c)
+		p.mu.Unlock()
+	}
+	<-p.slots
+}
+
+// reset closes the idle connections: one of them was found broken.
+func (p *pool) reset() {
+	p.mu.Lock()
+	var all []*conn
+	for m := range p.idle {
+		all = append(all, p.idle[m]...)
+		p.idle[m] = nil
+	}
+	p.open -= len(all)
+	p.mu.Unlock()
+	for _, c := range all {
+		c.close()
+	}
+}
+
+// ended says whether close was called.
+func (p *pool) ended() bool {
+	select {
+	case <-p.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// close waits for the connections in use and closes all.
+func (p *pool) close() error {
+	p.ending.Do(func() {
+		p.mu.Lock()
+		close(p.gone)
+		p.mu.Unlock()
+		p.beside.Wait()
+		for range cap(p.slots) {
+			p.slots <- struct{}{}
+		}
+		p.reset()
+	})
+	return nil
+}

@@ -1,0 +1,178 @@
+package mysql
+
+import (
+	"context"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+)
+
+// answerTime is how long the server may take over a statement that no caller's patience bounds: one of a
+// write, which is carried through once it has begun, and the reading of one record.
+const answerTime = 30 * time.Second
+
+// session is a connection while somebody has it, with the transaction on it.
+type session struct {
+	e      *Engine
+	c      *conn  // nil when it is over
+	begin  string // begins the transaction, before its first statement; "" when it has begun, or begins by itself
+	reads  bool   // nobody runs it again
+	sent   bool   // a statement was answered
+	failed error  // the first error: nothing is done after it
+}
+
+var errOver = fault.New(fault.Internal, "a transaction was used after its end")
+
+func (s *session) usable() error {
+	if s.c == nil {
+		return errOver
+	}
+	return s.failed
+}
+
+// query answers a prepared query.
+func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	own, ok := st.(*stmt)
+	if !ok {
+		return fault.New(fault.Internal, "a statement of another engine")
+	}
+	for _, part := range own.parts(args) {
+		if err := s.ask(ctx, part.st, part.args, yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) ask(ctx context.Context, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) error {
+	if st.Single || ctx.Done() == nil {
+		ctx = s.bounded(ctx)
+	}
+	var refused error
+	err := s.first(ctx, func() (err error) {
+		refused, err = s.c.ask(ctx, st, args, func(cols driver.Columns) error {
+			s.sent = true
+			return yield(cols)
+		})
+		return err
+	})
+	if err = s.fail(ctx, "read", err); refused != nil {
+		return refused
+	}
+	return err
+}
+
+// bounded gives the server answerTime, or until ctx's deadline, without a watch over ctx.
+func (s *session) bounded(ctx context.Context) context.Context {
+	until := time.Now().Add(answerTime)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+		until = deadline
+	}
+	s.c.limit(until)
+	return context.Background()
+}
+
+// first runs do behind the statement that begins the transaction, if one does. If the connection turns out to
+// be broken before the first answer (the server was started anew while it lay in the pool) do is run once more
+// on another: what was sent then was part of a transaction that nobody has committed, or a question.
+func (s *session) first(ctx context.Context, do func() error) error {
+	for again := !s.sent; ; again = false {
+		var err error
+		if s.begin != "" {
+			if err = s.c.exec(ctx, s.begin); err == nil {
+				s.c.open = true
+			}
+		}
+		if err == nil {
+			err = do()
+		}
+		if err == nil {
+			s.begin, s.sent = "", true
+			return nil
+		}
+		if !again || s.sent || ctx.Err() != nil || !s.c.bad || s.c.late() {
+			s.begin = ""
+			return err
+		}
+		if s.another(ctx) != nil {
+			return err
+		}
+	}
+}
+
+// another gives a new connection for one that is broken; the others in the pool may be as well.
+func (s *session) another(ctx context.Context) error {
+	m, limited := s.c.mode, s.c.limited
+	s.e.pool.reset()
+	s.e.pool.release(s.c)
+	s.c = nil
+	c, err := s.e.pool.take(ctx, m)
+	if err != nil {
+		s.failed = err
+		return err
+	}
+	s.c = c
+	if limited {
+		c.limit(time.Now().Add(answerTime))
+	}
+	return nil
+}
+
+// fail remembers the first error of a transaction.
+func (s *session) fail(ctx context.Context, op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if s.c != nil && (ctx.Err() != nil || s.c.late()) && s.c.broken() {
+		s.e.kill(s.c.id)
+	}
+	s.failed = during(ctx, op, err)
+	if f, ok := s.failed.(*fault.Error); ok && s.reads && f.Kind == fault.Retry {
+		f.Kind, f.Msg = fault.Unavailable, f.Msg+": try again"
+	}
+	return s.failed
+}
+
+// kill ends what a connection that was given up is still doing on the server. Nobody waits for it; a server
+// that cannot be reached has nothing to end.
+func (e *Engine) kill(id string) {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), connectTime)
+		defer cancel()
+		if c, err := e.pool.connect(ctx); err == nil {
+			_ = c.exec(ctx, "KILL "+id)
+			c.close()
+		}
+	}()
+}
+
+// end gives the connection back. A transaction that is open on it is undone, for which nobody waits.
+func (s *session) end() {
+	c := s.c
+	if c == nil {
+		return
+	}
+	s.c = nil
+	c.top, c.rows.busy = nil, false
+	c.unlimit()
+	if !c.open || c.broken() {
+		s.e.pool.release(c)
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), connectTime)
+		defer cancel()
+		if c.exec(ctx, "ROLLBACK") == nil {
+			c.open = false
+		} else {
+			c.bad = true
+		}
+		s.e.pool.release(c)
+	}()
+}

@@ -1,0 +1,199 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// tx is a write under way.
+type tx struct {
+	session
+	changed bool
+	trace   trace           // the first change that can be recognised, see commit.go
+	used    map[string]bool // tables, where somebody wants to know
+}
+
+// Write runs fn in a transaction, which begins with its first statement.
+func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
+	c, err := e.pool.take(ctx, writing)
+	if err != nil {
+		return err
+	}
+	t := &tx{session: session{e: e, c: c}}
+	defer func() { t.end() }()
+	if err := fn(t); err != nil {
+		return err
+	}
+	switch {
+	case t.failed != nil:
+		return t.failed
+	case !t.changed:
+		return nil // nothing is changed: nobody needs to wait for the end
+	default:
+		return t.commit()
+	}
+}
+
+// Rows reads in the transaction, which is carried through whatever becomes of its caller.
+func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+	if own, ok := s.(*stmt); ok {
+		for _, table := range own.Tables {
+			t.use(table)
+		}
+	}
+	return t.query(context.Background(), s, args, yield)
+}
+
+func (t *tx) use(table string) {
+	if t.used != nil {
+		t.used[table] = true
+	}
+}
+
+func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	w := t.e.served().Writes(c)
+	t.trace.inserted(c, r)
+	_, err := t.change("insert", c, w.Insert, func(add func(expr.Value, expr.Kind)) {
+		for i, f := range c.Fields {
+			add(r[i], f.Elem.Kind())
+		}
+	})
+	for _, s := range w.Sides {
+		if err == nil {
+			err = t.fill("insert", c, s, r[spec.OrdID], r[s.Ord])
+		}
+	}
+	return err
+}
+
+// fill puts a list's items into its side table.
+func (t *tx) fill(op string, c *spec.Collection, s sqldb.Side, id, list expr.Value) error {
+	if len(list.List()) == 0 {
+		return nil
+	}
+	_, err := t.change(op, c, s.Fill, func(add func(expr.Value, expr.Kind)) {
+		add(list, s.Elem)
+		add(id, expr.Null)
+	})
+	return err
+}
+
+func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, ords []int) (bool, error) {
+	if err := t.usable(); err != nil {
+		return false, err
+	}
+	w := t.e.served().Writes(c)
+	n, err := t.change("update", c, w.Update(ords), func(add func(expr.Value, expr.Kind)) {
+		for _, ord := range ords {
+			add(r[ord], c.Fields[ord].Elem.Kind())
+		}
+		add(expr.TextOf(id), expr.Null)
+		add(expr.IntOf(rev), expr.Null)
+	})
+	if err != nil || n == 0 {
+		return false, err
+	}
+	t.trace.revised(c, id, rev, r, ords)
+	for _, s := range w.Sides {
+		if !slices.Contains(ords, s.Ord) {
+			continue
+		}
+		if _, err := t.change("update", c, s.Delete, func(add func(expr.Value, expr.Kind)) { add(expr.TextOf(id), expr.Null) }); err != nil {
+			return false, err
+		}
+		if err := t.fill("update", c, s, expr.TextOf(id), r[s.Ord]); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {
+	if err := t.usable(); err != nil {
+		return 0, err
+	}
+	w := t.e.served().Writes(c)
+	t.trace.deleted(c, ids)
+	n := 0
+	for some := range slices.Chunk(ids, mostDeleted) {
+		gone, err := t.delete(c, c.Name, w.Delete, some)
+		n += gone
+		if err != nil {
+			return n, err
+		}
+		for _, s := range w.Sides {
+			if gone == 0 {
+				break
+			}
+			if _, err := t.delete(c, s.Name, s.Delete, some); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// mostDeleted is how many ids one statement names at most.
+const mostDeleted = 256
+
+// delete deletes from a table by ids, as many as there are rounded up to a power of two, so that there are few
+// such statements: the last one then stands in several places. one is the statement for one.
+func (t *tx) delete(c *spec.Collection, table, one string, ids []string) (int, error) {
+	size, sql := 1, one
+	for size < len(ids) {
+		size *= 2
+	}
+	if size > 1 {
+		sql = sqldb.DeleteSome(t.e.d, table, "id", size)
+	}
+	return t.change("delete", c, sql, func(add func(expr.Value, expr.Kind)) {
+		for i := range size {
+			add(expr.TextOf(ids[min(i, len(ids)-1)]), expr.Null)
+		}
+	})
+}
+
+// change runs a statement that changes rows and says how many it found.
+func (t *tx) change(op string, c *spec.Collection, sql string, build func(add func(expr.Value, expr.Kind))) (n int, err error) {
+	ctx := t.bounded(context.Background())
+	t.changed = true
+	t.use(c.Name)
+	err = t.first(ctx, func() error {
+		t.c.settle()
+		t.c.args = t.c.args[:0]
+		build(func(v expr.Value, elem expr.Kind) { t.c.args = append(t.c.args, bound(v, elem)) })
+		n, err = t.c.run(ctx, sql)
+		return err
+	})
+	return n, t.refusal(ctx, op, c, err)
+}
+
+// refusal names the unique index that refused a row.
+func (t *tx) refusal(ctx context.Context, op string, c *spec.Collection, err error) error {
+	err = t.fail(ctx, op, err)
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != fault.Unique {
+		return err
+	}
+	sqlname := f.Index
+	f.Index = "id"
+	find := t.c.each(ctx, `SELECT "name" FROM "_indexes" WHERE "tbl" = ? AND "sqlname" = ?`, func(text func(int) string) error {
+		f.Index = text(0)
+		return nil
+	}, expr.TextOf(c.Name), expr.TextOf(sqlname))
+	if find != nil {
+		t.failed = nil
+		return t.fail(ctx, op, find)
+	}
+	return f
+}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/bluell/plinth/data/mysql/mysqltest"
 	"github.com/bluell/plinth/data/postgres/pgtest"
 )
 
@@ -17,7 +18,17 @@ type engine struct {
 var engines = []engine{
 	{"sqlite", func(testing.TB) string { return "" }},
 	{"postgres", func(t testing.TB) string { return postgresURL(pgtest.Database(t)) }},
+	{"mysql", func(t testing.TB) string { return mysqltest.Database(t) }},
 }
+
+// withServers runs the tests and then stops the servers that they share.
+func withServers(m *testing.M) int {
+	return pgtest.Main(running(func() int { return mysqltest.Main(m) }))
+}
+
+type running func() int
+
+func (r running) Run() int { return r() }
 
 // onEach runs a test on every engine; one whose server is not installed is left out, and says so.
 func onEach(t *testing.T, fn func(t *testing.T, db string)) {

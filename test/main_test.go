@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bluell/plinth/data/postgres/pgtest"
 	"github.com/bluell/plinth/test/conform"
 )
 
@@ -39,7 +38,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		os.Exit(1)
 	}
-	code := pgtest.Main(m)
+	code := withServers(m)
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/mysql"
 	"github.com/bluell/plinth/data/postgres"
 	"github.com/bluell/plinth/data/sqlite"
 	"github.com/bluell/plinth/fault"
@@ -17,12 +18,12 @@ import (
 
 // database is what --db names. These are the engines that this program links.
 type database struct {
-	engine  string // sqlite, postgres; another is not linked
+	engine  string // sqlite, postgres, mysql; another is not linked
 	address string // sqlite: the file, "" for the one in the app's folder; else the whole address
 }
 
 // forms are what --db may look like.
-const forms = "sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"
+const forms = "sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE"
 
 // readDatabase reads --db. What is written there may hold a password: it is not repeated.
 func readDatabase(url string) (database, error) {
@@ -41,6 +42,8 @@ func readDatabase(url string) (database, error) {
 		return database{"sqlite", strings.TrimPrefix(path, "//")}, nil
 	case "postgres", "postgresql":
 		return database{"postgres", url}, nil
+	case "mysql", "mariadb":
+		return database{"mysql", "mysql:" + path}, nil
 	default:
 		return database{scheme, url}, nil // refused when it is to be opened: a failure, as any database that is not there
 	}
@@ -51,6 +54,8 @@ func (c *cli) on() plinth.Option {
 	switch at := c.at.address; c.at.engine {
 	case "postgres":
 		return plinth.On(func(ctx context.Context) (*postgres.Engine, error) { return postgres.Open(ctx, at, postgres.Options{}) })
+	case "mysql":
+		return plinth.On(func(ctx context.Context) (*mysql.Engine, error) { return mysql.Open(ctx, at, mysql.Options{}) })
 	case "sqlite":
 		return plinth.OnFile(at, func(file string) (*sqlite.Engine, error) { return sqlite.Open(file, sqlite.Options{}) })
 	default:

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 		return nil, errAddress()
 	}
 	e := &Engine{pool: newPool(connector, o.Conns)}
-	if err := e.prepareDatabase(ctx); err != nil {
+	if err := e.prepareDatabase(ctx, config.Addr); err != nil {
 		_ = e.pool.close()
 		return nil, err
 	}
@@ -60,10 +61,15 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 }
 
 // prepareDatabase makes sure that the server is one that can be used, and that the database has the catalogue.
-func (e *Engine) prepareDatabase(ctx context.Context) error {
+func (e *Engine) prepareDatabase(ctx context.Context, at string) error {
 	c, err := e.pool.connect(ctx)
 	if err != nil {
-		return during(ctx, "open the database", err)
+		said := ""
+		var refused *mysql.MySQLError
+		if errors.As(err, &refused) {
+			said = refused.Message
+		}
+		return fault.Unreached("open the database", "MySQL at "+at, said, err)
 	}
 	defer c.close()
 	var version string

@@ -112,29 +112,17 @@ func prepareDatabase(ctx context.Context, config *pgx.ConnConfig) error {
 	return nil
 }
 
-// unreached says who does not let us in, and why, to whoever opens the database. The address may hold a password.
+// unreached says who does not let us in, and why, to whoever opens the database.
 func unreached(config *pgx.ConnConfig, err error) error {
-	f := &fault.Error{Kind: fault.Unavailable, Op: "open the database", Err: err}
-	where := "PostgreSQL at " + config.Host
+	who, said := "PostgreSQL at "+config.Host, ""
 	if !strings.HasPrefix(config.Host, "/") {
-		where = "PostgreSQL at " + net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
+		who = "PostgreSQL at " + net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
 	}
 	var refused *pgconn.PgError
-	var network *net.OpError
-	var unknown *net.DNSError
-	switch {
-	case errors.As(err, &refused):
-		f.Msg = where + " does not let us in: " + refused.Message
-	case errors.As(err, &unknown):
-		f.Msg = where + ": there is no such host"
-	case errors.As(err, &network):
-		f.Msg = where + " does not answer: " + network.Err.Error()
-	case errors.Is(err, context.DeadlineExceeded):
-		f.Msg = where + " does not answer within " + config.ConnectTimeout.String()
-	default:
-		f.Msg = where + " cannot be used"
+	if errors.As(err, &refused) {
+		said = refused.Message
 	}
-	return f
+	return fault.Unreached("open the database", who, said, err)
 }
 
 // begun makes a new connection ready.

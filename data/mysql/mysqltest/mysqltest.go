@@ -53,7 +53,7 @@ var (
 )
 
 // Main runs the tests and then stops the server that they share, if they have started it.
-func Main(m *testing.M) int {
+func Main(m interface{ Run() int }) int {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {

@@ -161,7 +161,7 @@ func (c *compiler) some(n *expr.Node, body, want bool) any {
 		return nil
 	}
 	var found bson.A
-	if !c.items(n.Args[1], n.Bind, body, func(d any) { found = append(found, is(path, "$elemMatch", d)) }) {
+	if !c.items(n.Args[1], n.Bind, body, func(t itemTest) { found = append(found, c.item(path, t)...) }) {
 		return nil
 	}
 	if want {
@@ -171,7 +171,7 @@ func (c *compiler) some(n *expr.Node, body, want bool) any {
 }
 
 // items says in operators which items make a body want, as alternatives; false where operators cannot say it.
-func (c *compiler) items(n *expr.Node, bind int, want bool, add func(any)) bool {
+func (c *compiler) items(n *expr.Node, bind int, want bool, add func(itemTest)) bool {
 	switch {
 	case n.Op == expr.OpNot:
 		return c.items(n.Args[0], bind, !want, add)
@@ -189,7 +189,7 @@ func (c *compiler) items(n *expr.Node, bind int, want bool, add func(any)) bool 
 	if _, compares := mirrors[o]; compares && free(l) {
 		l, r, o = r, l, mirrors[o]
 	}
-	if l.Op != expr.OpRow || l.Index != bind || !free(r) {
+	if l.Op != expr.OpRow || l.Index != bind || !free(r) || nullable(r) {
 		return false
 	}
 	switch o {
@@ -199,8 +199,29 @@ func (c *compiler) items(n *expr.Node, bind int, want bool, add func(any)) bool 
 	default:
 		return false
 	}
+	if negated, ok := negations[o]; ok && !want {
+		o, want = negated, true
+	}
 	add(itemTest{arg: r, op: o, r: fitted(l, rounding[o]), want: want})
 	return true
+}
+
+// item says that a list has an item that passes a test. Of a list an operator asks whether any item fits, and
+// so does the negation of one ask of all of them: only $elemMatch means one item, and servers that lack $expr
+// do not mean it so. An item that is not a value is one that is less or more.
+func (c *compiler) item(path string, t itemTest) bson.A {
+	switch {
+	case t.want:
+		return bson.A{field(path, t)}
+	case t.op == expr.OpEq:
+		less, more := t, t
+		less.op, less.r.as, less.want = expr.OpLt, ceil, true
+		more.op, more.r.as, more.want = expr.OpGt, floor, true
+		return bson.A{field(path, less), field(path, more)}
+	default:
+		c.expressions = true
+		return bson.A{is(path, "$elemMatch", t)}
+	}
 }
 
 // free says that nothing of a record is in a node: the arguments decide it.

@@ -66,7 +66,7 @@ func classify(op string, err error) error {
 	switch {
 	case said(conflicts):
 		f.Kind, f.Msg = fault.Retry, "the database is busy"
-	case said(duplicates):
+	case said(duplicates), e.HasErrorMessage("UNIQUE constraint failed"): // FerretDB 1 says so of a new index
 		f.Kind, f.Msg = fault.Unique, ""
 		if m := refused.FindStringSubmatch(err.Error()); m != nil && m[1] != "_id_" {
 			f.Index = m[1]

@@ -261,10 +261,3 @@ func (s *mingo) close() error {
 	_, err := s.ask(context.Background(), "close", "")
 	return err
 }
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	stopNodes()
-	os.Exit(code)
-}
-

@@ -154,16 +154,20 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 	if t.failed != nil {
 		return 0, t.failed
 	}
-	if t.c != nil && t.c.Name == c.Name && len(ids) == 1 && ids[0] == t.id {
-		if t.gone {
-			return 0, nil
+	n := 0
+	if t.c != nil && t.c.Name == c.Name && slices.Contains(ids, t.id) {
+		own := t.id
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == own })
+		switch {
+		case t.gone:
+		case t.insert != nil: // nothing came of it
+			n, *t = 1, single{e: t.e, locks: t.locks}
+		default:
+			n, t.gone = 1, true
 		}
-		if t.insert != nil { // nothing came of it
-			*t = single{e: t.e, locks: t.locks}
-		} else {
-			t.gone = true
-		}
-		return 1, nil
+	}
+	if len(ids) == 0 {
+		return n, nil
 	}
 	found := map[string]int64{}
 	err := t.e.server.rows(context.Background(), asked{from: c.Name, filter: is("_id", "$in", list(ids)), project: field("rev", int32(1))}, func(d bson.Raw) error {
@@ -179,7 +183,7 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 	for id, rev := range found {
 		t.c, t.id, t.was, t.gone = c, id, rev, true
 	}
-	return len(found), nil
+	return n + len(found), nil
 }
 
 // read finds the revision of a document.

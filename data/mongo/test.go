@@ -188,7 +188,7 @@ func (h length) atLeast(n int64, want bool) bson.D {
 // itemTest says with operators what an item of a list of plain values must be; items are never null.
 type itemTest struct {
 	arg  *expr.Node
-	op   expr.Op
+	op   expr.Op // OpIn and the texts' with want false only
 	r    round
 	want bool
 }
@@ -196,39 +196,34 @@ type itemTest struct {
 var negations = map[expr.Op]expr.Op{expr.OpLt: expr.OpGe, expr.OpLe: expr.OpGt, expr.OpGt: expr.OpLe, expr.OpGe: expr.OpLt}
 
 func (h itemTest) fill(f *filling) any {
+	name := "$in"
+	if !h.want {
+		name = "$nin"
+	}
 	if h.op == expr.OpIn {
 		items := bson.A{}
 		for _, v := range f.values(h.arg) {
 			items = append(items, encode(h.r.fit(v, f.shown)))
 		}
-		if h.want {
-			return op("$in", items)
-		}
-		return op("$nin", items)
+		return op(name, items)
 	}
 	v := f.value(h.arg)
 	if v.IsNull() {
-		if h.want {
-			return op("$in", bson.A{})
-		}
-		return op("$nin", bson.A{})
+		return op(name, bson.A{})
 	}
 	switch h.op {
 	case expr.OpEq:
-		if h.want {
-			return op("$eq", encode(h.r.fit(v, f.shown)))
-		}
-		return op("$ne", encode(h.r.fit(v, f.shown)))
+		return op("$eq", encode(h.r.fit(v, f.shown)))
 	case expr.OpStartsWith, expr.OpEndsWith, expr.OpContains:
 		d := matching(h.op, v.Text())
+		if h.op == expr.OpStartsWith && v.Text() != "" { // two bounds might be met by two items
+			d = op("$regex", "^"+regexp.QuoteMeta(v.Text()))
+		}
 		if h.want {
 			return d
 		}
 		return op("$not", d)
+	default:
+		return op(orders[h.op], encode(h.r.fit(v, f.shown)))
 	}
-	o := h.op
-	if !h.want {
-		o = negations[o]
-	}
-	return op(orders[o], encode(h.r.fit(v, f.shown)))
 }

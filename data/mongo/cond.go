@@ -143,7 +143,7 @@ func (c *compiler) here(row *expr.Node) bool {
 		row = row.Args[0]
 	}
 	v, ok := c.vars[row.Index]
-	return row.Op == expr.OpRow && ok && v.scope == c.cur
+	return row.Op == expr.OpRow && ok && v.record() && v.scope == c.cur
 }
 
 // some says that an item of a range makes the body body; want says whether there should be one.
@@ -155,6 +155,9 @@ func (c *compiler) some(n *expr.Node, body, want bool) any {
 		}
 		as := c.ranged(over, n.Bind, n.Args[1], body)
 		return is(as+".0", "$exists", want)
+	}
+	if walksFrom(n) {
+		return is(c.unwound(n, body)+".0", "$exists", want)
 	}
 	path, ok := c.plain(over)
 	if !ok {

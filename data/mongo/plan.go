@@ -43,7 +43,7 @@ type output struct {
 
 // abilities are what a server may lack.
 type abilities struct {
-	joins        bool // $lookup with a pipeline, $expr
+	joins        bool // $lookup with a pipeline, $expr, and an $elemMatch that means one item
 	transactions bool
 	partial      bool // partial indexes
 }
@@ -70,8 +70,12 @@ func compile(can abilities, collections []*spec.Collection, q *driver.Query) (*p
 	default:
 		p.list(c)
 	}
-	if c.err == nil && c.expressions && !can.joins {
-		c.refuse("what needs $lookup or $expr")
+	switch {
+	case c.err != nil || can.joins:
+	case c.lookups:
+		c.refuse("paths to other records ($lookup)")
+	case c.expressions:
+		c.refuse("what only an expression says ($expr)")
 	}
 	p.touches = slices.Sorted(maps.Keys(c.touched))
 	return p, c.err

@@ -23,11 +23,14 @@ type scope struct {
 }
 
 // variable is what a row variable of the IR stands for: the documents of a scope, or the items of a list of
-// plain values.
+// plain values: a name in an expression, or a field of a scope's documents, each of which has one item.
 type variable struct {
 	scope *scope
-	item  string // how an expression names the item
+	item  string
+	field string
 }
+
+func (v variable) record() bool { return v.scope != nil && v.field == "" }
 
 // compiler translates the expressions of one query. The first thing that it cannot translate ends up in err.
 type compiler struct {
@@ -38,6 +41,7 @@ type compiler struct {
 	walks  int // uses of what a path leads to
 
 	expressions bool // something can be said in the aggregation language only
+	lookups     bool
 	touched     map[string]bool
 	err         error
 }
@@ -100,7 +104,7 @@ func stored(column string) string {
 func (c *compiler) record(row *expr.Node) (s *scope, prefix string, of *spec.Collection) {
 	switch row.Op {
 	case expr.OpRow:
-		if v, ok := c.vars[row.Index]; ok && v.scope != nil {
+		if v, ok := c.vars[row.Index]; ok && v.record() {
 			return v.scope, "", v.scope.of
 		}
 	case expr.OpDeref:
@@ -139,9 +143,13 @@ func (c *compiler) inside(outer *scope, of *spec.Collection) *scope {
 
 // enter compiles in another scope, whose documents are a variable.
 func (c *compiler) enter(s *scope, bind int, inside func()) {
+	c.within(s, bind, variable{scope: s}, inside)
+}
+
+func (c *compiler) within(s *scope, bind int, v variable, inside func()) {
 	before := c.cur
 	c.cur = s
-	c.bind(bind, variable{scope: s}, inside)
+	c.bind(bind, v, inside)
 	c.cur = before
 }
 
@@ -153,7 +161,7 @@ func (c *compiler) restrict(n *expr.Node, want bool) {
 
 // lookup is the stage that adds the documents of a scope to its outer one's.
 func (c *compiler) lookup(inside *scope, local, foreign, as string) bson.D {
-	c.expressions = true
+	c.lookups = true
 	d := bson.D{{Key: "from", Value: inside.of.Name}, {Key: "localField", Value: local}, {Key: "foreignField", Value: foreign}}
 	if len(inside.needs) > 0 {
 		let := bson.D{}
@@ -207,27 +215,72 @@ func (c *compiler) ranged(n *expr.Node, bind int, body *expr.Node, want bool) st
 	}
 	// A document without the local field would be joined with those that lack the foreign one.
 	if s != c.cur || n.Op == expr.OpInverse && prefix != "" {
-		key := c.next("_k")
 		none := any("")
 		if n.Op != expr.OpInverse {
 			none = bson.A{}
 		}
-		c.cur.stages = append(c.cur.stages, op("$set", field(key, op("$ifNull", bson.A{c.path(s, local), none}))))
-		local = key
+		local = c.key(s, local, none)
 	}
 	inside := c.inside(c.cur, of)
-	c.enter(inside, n.Bind, func() {
-		if n.Guard != nil {
-			c.restrict(n.Guard, true)
-		}
-		if body != nil {
-			c.bind(bind, variable{scope: inside}, func() { c.restrict(body, want) })
-		}
-		inside.stages = append(inside.stages, op("$project", field("_id", int32(1))))
-	})
+	if n.Guard != nil { // else Bind says nothing
+		c.enter(inside, n.Bind, func() { c.restrict(n.Guard, true) })
+	}
+	if body != nil {
+		c.enter(inside, bind, func() { c.restrict(body, want) })
+	}
+	inside.stages = append(inside.stages, op("$project", field("_id", int32(1))))
 	as := c.next("_j")
 	c.cur.stages = append(c.cur.stages, c.lookup(inside, local, foreign, as))
 	return as
+}
+
+// key puts a field of a scope's documents, or what stands for nothing, into those of the current one.
+func (c *compiler) key(s *scope, name string, none any) string {
+	key := c.next("_k")
+	c.cur.stages = append(c.cur.stages, op("$set", field(key, op("$ifNull", bson.A{c.path(s, name), none}))))
+	return key
+}
+
+// unwound looks up a record itself, once for each item of its list for which a condition is want: where a
+// condition on an item asks for other records, which an expression cannot.
+func (c *compiler) unwound(n *expr.Node, want bool) string {
+	c.walks++
+	over := n.Args[0]
+	if over.Op != expr.OpField || c.itemInside(n) {
+		c.refuse("a walk to other records for each item of this list")
+		return ""
+	}
+	s, prefix, of := c.record(over.Args[0])
+	c.touched[of.Name] = true
+	local, list := prefix+"_id", stored(c.field(of, over.Index).Name)
+	if s != c.cur {
+		local = c.key(s, local, "")
+	}
+	inside := c.inside(c.cur, of)
+	inside.stages = append(inside.stages, op("$unwind", "$"+list))
+	c.within(inside, n.Bind, variable{scope: inside, field: list}, func() { c.restrict(n.Args[1], want) })
+	inside.stages = append(inside.stages, op("$project", field("_id", int32(1))))
+	as := c.next("_j")
+	c.cur.stages = append(c.cur.stages, c.lookup(inside, local, "_id", as))
+	return as
+}
+
+// walksFrom says whether a condition on the items of a list asks for other records by an item.
+func walksFrom(n *expr.Node) bool {
+	if n.Args[0].Op == expr.OpInverse || n.Args[0].Op == expr.OpDeref {
+		return false
+	}
+	found := false
+	expr.Walk(n.Args[1], func(m *expr.Node) bool {
+		if (m.Op == expr.OpExists || m.Op == expr.OpAll) && (m.Args[0].Op == expr.OpInverse || m.Args[0].Op == expr.OpDeref) {
+			expr.Walk(m, func(r *expr.Node) bool {
+				found = found || r.Op == expr.OpRow && r.Index == n.Bind
+				return !found
+			})
+		}
+		return !found
+	})
+	return found
 }
 
 // itemInside says whether something depends on an item of a list of plain values: a stage cannot.
@@ -237,7 +290,7 @@ func (c *compiler) itemInside(nodes ...*expr.Node) bool {
 		expr.Walk(n, func(n *expr.Node) bool {
 			if n.Op == expr.OpRow {
 				v, ok := c.vars[n.Index]
-				found = found || ok && v.scope == nil
+				found = found || ok && v.item != ""
 			}
 			return !found
 		})

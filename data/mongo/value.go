@@ -106,6 +106,9 @@ func (c *compiler) quantified(n *expr.Node, want bool) any {
 	if over.Op == expr.OpInverse || over.Op == expr.OpDeref {
 		return op("$ne", bson.A{op("$size", "$"+c.ranged(over, n.Bind, n.Args[1], want)), int64(0)})
 	}
+	if walksFrom(n) {
+		return op("$ne", bson.A{op("$size", "$"+c.unwound(n, want)), int64(0)})
+	}
 	list := op("$ifNull", bson.A{c.value(over, round{}), bson.A{}})
 	item := c.next("v")
 	var body any
@@ -145,8 +148,11 @@ func (c *compiler) value(n *expr.Node, r round) any {
 	}
 	switch n.Op {
 	case expr.OpRow:
-		if v, ok := c.vars[n.Index]; ok && v.scope == nil {
+		switch v := c.vars[n.Index]; {
+		case v.item != "":
 			return v.item
+		case v.field != "":
+			return c.path(v.scope, v.field)
 		}
 		c.refuse("a record as a value")
 		return nil

@@ -121,11 +121,11 @@ var rounding = map[expr.Op]derive{expr.OpEq: exact, expr.OpNe: exact, expr.OpLt:
 
 // fitted says how an argument fits what it is compared with.
 func fitted(n *expr.Node, as derive) round {
-	return round{to: n.Type.Kind == expr.Decimal, scale: n.Type.Scale, as: as}
+	return round{float: n.Type.Kind == expr.Float, to: n.Type.Kind == expr.Decimal, scale: n.Type.Scale, as: as}
 }
 
 func fittedItem(list *expr.Node) round {
-	return round{to: list.Type.Elem == expr.Decimal, scale: list.Type.Scale, as: exact}
+	return round{float: list.Type.Elem == expr.Float, to: list.Type.Elem == expr.Decimal, scale: list.Type.Scale, as: exact}
 }
 
 // plain is the path of a field in the documents of the current scope.

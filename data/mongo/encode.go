@@ -45,8 +45,9 @@ const (
 	ceil
 )
 
-// round says how an argument that is compared with a decimal fits its scale.
+// round says how an argument fits the number it is compared with.
 type round struct {
+	float bool // a float is wanted
 	to    bool // a decimal's scale is wanted
 	scale uint8
 	as    derive
@@ -58,6 +59,9 @@ const beyond = 1<<63 - 1
 // fit brings a number to the scale. What does not fit becomes the nearest end of the range, which compares
 // with every stored decimal as the number itself does.
 func (r round) fit(v expr.Value, shown bool) expr.Value {
+	if r.float && v.Kind() == expr.Int {
+		return expr.FloatOf(float64(v.Int())) // of 53 bits
+	}
 	if !r.to || shown || v.IsNull() || v.Kind() == expr.Decimal && v.Scale() == r.scale {
 		return v
 	}

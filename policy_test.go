@@ -35,6 +35,8 @@ var house = []room{
 	{"data/sqlite", 4, []string{"data/sqldb", "data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
 	{"data/postgres", 4, []string{"data/sqldb", "data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
 	{"data/postgres/pgtest", 4, nil, "it starts a server for tests and knows nothing of ours"},
+	{"data/mongo", 4, []string{"data/driver", "spec", "expr", "doc", "fault"}, "engines never see data, and MongoDB has no SQL"},
+	{"data/mongo/mongotest", 4, nil, "it starts a server for tests and knows nothing of ours"},
 	{"data/drivertest", 5, []string{"data", "data/driver", "data/memory", "spec", "expr", "doc", "fault"}, "the suite runs data and driver as a pair"},
 	{"internal/web", 5, []string{"data", "spec", "expr", "doc", "fault"}, "what doors share; it knows no door"},
 	{"internal/auth", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it turns a request into a caller; doors never see driver"},
@@ -92,6 +94,7 @@ func TestEngineLibraries(t *testing.T) {
 	}{
 		"zombiezen.com/go/sqlite": {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
 		"modernc.org/sqlite":      {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
+		"go.mongodb.org":          {[]string{"data/mongo", "data/mongo/mongotest"}, "nothing above data/driver knows MongoDB"},
 		"github.com/jackc":        {[]string{"data/postgres", "data/postgres/pgtest"}, "nothing above data/driver knows PostgreSQL"},
 		"go.yaml.in/yaml":         {[]string{"spec"}, "one room reads YAML"},
 		"cel.dev/cel-go":          {[]string{"expr"}, "one room reads CEL"},

@@ -70,7 +70,7 @@ func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx)
 // step changes the collection and then its entry. One that is done is done again without harm.
 func (e *Engine) step(ctx context.Context, s driver.Step) error {
 	defer e.tables.Store(nil)
-	tables, err := e.inspect(ctx)
+	tables, err := e.entries(ctx)
 	if err != nil {
 		return err
 	}

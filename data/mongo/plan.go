@@ -38,7 +38,6 @@ type output struct {
 	sc   uint8
 	sum  string // the field that says of how many values it is the sum; none: null
 	top  bool   // beside the row, where rows are nested
-	rank int    // count: 0 where nothing is answered
 }
 
 // abilities are what a server may lack.

@@ -102,8 +102,17 @@ func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
 	return tables, nil
 }
 
-// inspect reads the catalogue.
+// inspect reads the catalogue, and keeps it for who asks for unique values.
 func (e *Engine) inspect(ctx context.Context) (map[string]*table, error) {
+	tables, err := e.entries(ctx)
+	if err == nil {
+		e.tables.Store(&tables)
+	}
+	return tables, err
+}
+
+// entries are the catalogue as it is, for who changes it.
+func (e *Engine) entries(ctx context.Context) (map[string]*table, error) {
 	tables := map[string]*table{}
 	err := e.server.rows(ctx, asked{from: catalogue, filter: bson.D{}, project: bson.D{}}, func(d bson.Raw) error {
 		t := &table{}
@@ -113,11 +122,7 @@ func (e *Engine) inspect(ctx context.Context) (map[string]*table, error) {
 		tables[t.Name] = t
 		return nil
 	})
-	if err != nil {
-		return nil, during(ctx, "inspect", err)
-	}
-	e.tables.Store(&tables)
-	return tables, nil
+	return tables, during(ctx, "inspect", err)
 }
 
 // uniques are the unique indexes of a table, as they were known last.

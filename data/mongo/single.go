@@ -34,7 +34,16 @@ type single struct {
 	locks  map[string]int64
 }
 
-const alone = "several records in one transaction"
+// What a write would need transactions for.
+const (
+	manyRecords = "several records in one transaction"
+	afterward   = "a question after a change, in one transaction"
+	twice       = "a record that takes another's place, in one transaction"
+)
+
+func needs(what string) *fault.Error {
+	return &fault.Error{Kind: fault.Capability, Op: what, Msg: "this database has no transactions, and this needs one: " + what}
+}
 
 func (t *single) fail(err error) error {
 	if err != nil && t.failed == nil {
@@ -49,7 +58,7 @@ func (t *single) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yie
 	case t.failed != nil:
 		return t.failed
 	case t.c != nil && slices.Contains(q.touches, t.c.Name):
-		return t.fail(lacks("a question after a change, in one transaction"))
+		return t.fail(needs(afterward))
 	}
 	ctx = context.WithoutCancel(ctx)
 	if q.q.Lock == driver.Unlocked {
@@ -74,7 +83,7 @@ func (t *single) mine(c *spec.Collection, id string) (bool, error) {
 	case t.c.Name == c.Name && t.id == id:
 		return true, nil
 	default:
-		return false, t.fail(lacks(alone))
+		return false, t.fail(needs(manyRecords))
 	}
 }
 
@@ -85,7 +94,7 @@ func (t *single) Insert(c *spec.Collection, r driver.Record) error {
 		return err
 	}
 	if mine {
-		return t.fail(lacks("a record that takes another's place, in one transaction"))
+		return t.fail(needs(twice))
 	}
 	if err := t.free(c, id, true, r, nil); err != nil {
 		return t.fail(err)
@@ -178,7 +187,7 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 		return 0, t.fail(classify("delete", err))
 	}
 	if len(found) > 1 || len(found) == 1 && t.c != nil {
-		return 0, t.fail(lacks(alone))
+		return 0, t.fail(needs(manyRecords))
 	}
 	for id, rev := range found {
 		t.c, t.id, t.was, t.gone = c, id, rev, true

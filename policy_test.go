@@ -37,6 +37,8 @@ var house = []room{
 	{"data/postgres/pgtest", 4, nil, "it starts a server for tests and knows nothing of ours"},
 	{"data/mysql", 4, []string{"data/sqldb", "data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
 	{"data/mysql/mysqltest", 4, nil, "it starts a server for tests and knows nothing of ours"},
+	{"data/mongo", 4, []string{"data/driver", "spec", "expr", "doc", "fault"}, "engines never see data, and MongoDB has no SQL"},
+	{"data/mongo/mongotest", 4, nil, "it starts a server for tests and knows nothing of ours"},
 	{"data/drivertest", 5, []string{"data", "data/driver", "data/memory", "spec", "expr", "doc", "fault"}, "the suite runs data and driver as a pair"},
 	{"internal/web", 5, []string{"data", "spec", "expr", "doc", "fault"}, "what doors share; it knows no door"},
 	{"internal/auth", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it turns a request into a caller; doors never see driver"},
@@ -100,6 +102,7 @@ func TestEngineLibraries(t *testing.T) {
 		"cel.dev/cel-go":           {[]string{"expr"}, "one room reads CEL"},
 		"github.com/spf13/cobra":   {[]string{"cmd/plinth"}, "the command line is not a library"},
 		"net/http":                 {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/serve", "internal/files", "cmd/plinth", "test", "test/conform"}, "the web is at the doors"},
+		"go.mongodb.org":           {[]string{"data/mongo", "data/mongo/mongotest"}, "nothing above data/driver knows MongoDB"},
 	}
 	for dir, files := range packages(t) {
 		for _, file := range files {

@@ -9,6 +9,10 @@
 // Every engine runs inside a Contract, which checks what package data asks of an engine and what an
 // engine answers.
 //
+// An engine that lacks something (driver.Caps) refuses a case whole, by name: that is counted and printed, and
+// RunLacking holds it to a list. A case that follows from one that was refused finds the same records: they are
+// brought about one by one.
+//
 // An engine's own test is a call of Run; complete_test.go fails when an engine has none, or when a
 // file of this package is no topic of the suite.
 package drivertest

@@ -60,6 +60,17 @@ func lists(s *suite) {
 		question{filter: `friend_of.exists(f, f.name == "e")`, want: "a d"},
 		question{filter: `size(friend_of) == 2`, want: "a"},
 		question{filter: `size(friends) == 1`, want: "d"},
+		question{filter: `tags.exists(t, friend_of.exists(f, t in f.tags))`, want: "a"},
+		question{filter: `tags.all(t, friends.exists(f, t in f.tags))`, want: "b c"},
+		question{filter: `friends.exists(f, f.friend_of.exists(g, g.name == name))`, want: "d e"},
+		question{filter: `friends.exists(f, friend_of.exists(g, f.name in g.tags || g.name > f.name && g.name != name))`, want: "d"},
+		question{filter: `kinds.exists(k, k != "one" && k != "two")`, want: "d"},
+		question{filter: `kinds.exists(k, !(k in ["one", "two"]))`, want: "d"},
+		question{filter: `kinds.all(k, k != "one")`, want: "b c d e"},
+		question{filter: `tags.exists(t, !t.startsWith("x") && !t.contains("é"))`, want: "a d e"},
+		question{filter: `tags.exists(t, t != null)`, want: "a d e"},
+		question{filter: `nums.exists(n, n > 0 && n < 2)`, want: "a"},
+		question{filter: `nums.exists(n, n > 1 && n < 9007199254740991)`, want: "a d"},
 	)
 	p.expect("order and repetition are kept", func() error { return want(p.value("things", id(4), "tags"))(`["y","y","é"]`) })
 	p.expect("an empty list is not null", func() error { return want(p.value("things", id(2), "fast"))(`[]`) })

@@ -32,6 +32,7 @@ type pair struct {
 	eng      driver.Engine
 	oracle   driver.Engine
 	it, want *data.DB
+	clocks   [2]*atomic.Int64 // of the two
 }
 
 // app reads the collections section of an app file; every collection is open to all.
@@ -70,7 +71,8 @@ func openTables(t testing.TB, a *spec.App, open Open) driver.Engine {
 	return eng
 }
 
-func openData(t testing.TB, a *spec.App, eng driver.Engine) *data.DB {
+// openData opens the portable database with a clock that goes on when it is looked at.
+func openData(t testing.TB, a *spec.App, eng driver.Engine) (*data.DB, *atomic.Int64) {
 	t.Helper()
 	var ticks atomic.Int64
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -80,7 +82,7 @@ func openData(t testing.TB, a *spec.App, eng driver.Engine) *data.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return db
+	return db, &ticks
 }
 
 func openMemory(testing.TB, *spec.App) driver.Engine { return memory.Open() }
@@ -93,8 +95,15 @@ func (s *suite) pair(collections string) *pair {
 func (s *suite) pairOf(a *spec.App) *pair {
 	s.Helper()
 	p := &pair{suite: s, app: a, eng: openTables(s, a, s.open), oracle: openTables(s, a, openMemory)}
-	p.it, p.want = openData(s, a, p.eng), openData(s, a, p.oracle)
+	s.caps = p.eng.Caps()
+	p.openData()
 	return p
+}
+
+func (p *pair) openData() {
+	p.Helper()
+	p.it, p.clocks[0] = openData(p, p.app, p.eng)
+	p.want, p.clocks[1] = openData(p, p.app, p.oracle)
 }
 
 // id is the id of the record with a number.
@@ -122,16 +131,30 @@ func (p *pair) create(collection string, bodies ...string) {
 	}
 	for part := range slices.Chunk(ops, 400) {
 		for _, db := range []*data.DB{p.it, p.want} {
-			if _, _, err := db.Batch(context.Background(), operator, part, true, data.WriteOptions{}); err != nil {
+			if err := p.batch(db, part); err != nil {
 				p.Fatalf("create %s: %v", collection, err)
 			}
 		}
 	}
 }
 
-// both asks the two sides and compares what they say, errors by their kind.
+// batch does several writes: at once, or each by itself where the engine has no transactions.
+func (p *pair) batch(db *data.DB, ops []data.Operation) error {
+	results, _, err := db.Batch(context.Background(), operator, ops, p.caps.Transactions, data.WriteOptions{})
+	for _, r := range results {
+		err = errors.Join(err, r.Err)
+	}
+	return err
+}
+
+// both asks the two sides and compares what they say, errors by their kind. What the engine refuses the
+// oracle is not asked, and both stay as they were.
 func (p *pair) both(ask func(*data.DB) (string, error)) (string, error) {
 	got, err := ask(p.it)
+	if _, refused := p.refusal(err); refused {
+		p.clocks[1].Store(p.clocks[0].Load())
+		return "", err
+	}
 	want, wantErr := ask(p.want)
 	switch {
 	case (err == nil) != (wantErr == nil) || fault.Of(err) != fault.Of(wantErr):
@@ -218,7 +241,7 @@ func (p *pair) refuses(name string, kind fault.Kind, code string, do func(*data.
 		_, err := p.both(func(db *data.DB) (string, error) { return "", do(db) })
 		var e *fault.Error
 		if !errors.As(err, &e) || e.Kind != kind {
-			return fmt.Errorf("%v, want %s", err, kind)
+			return errors.Join(err, fmt.Errorf("want %s", kind))
 		}
 		if code != "" && (len(e.Fields) == 0 || e.Fields[0].Code != code) {
 			return fmt.Errorf("%+v, want the code %q", e.Fields, code)
@@ -295,5 +318,13 @@ func want(got string, err error) func(string) error {
 			return fmt.Errorf("is %s, want %s", got, want)
 		}
 		return err
+	}
+}
+
+// oneByOne are the changes, each of one record, that stand in for one that the engine refused.
+func (p *pair) oneByOne(errs ...error) {
+	p.Helper()
+	if err := errors.Join(errs...); err != nil {
+		p.Fatal(err)
 	}
 }

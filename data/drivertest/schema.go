@@ -121,7 +121,7 @@ func (s *suite) evolve() error {
 			return err
 		}
 	}
-	q.it, q.want = openData(s, now, q.eng), openData(s, now, q.oracle)
+	q.openData()
 	q.ask("things",
 		question{filter: `price == "5.00"`, want: "a"},
 		question{filter: `extent == 2`, want: "b"},
@@ -154,11 +154,7 @@ func (s *suite) evolve() error {
 func (s *suite) steps() {
 	b := s.bare()
 	ctx := context.Background()
-	if err := b.write(func(tx driver.Tx) error {
-		return errors.Join(tx.Insert(b.things, b.row(1, 7)), tx.Insert(b.things, b.row(2, 7)))
-	}); err != nil {
-		s.Fatal(err)
-	}
+	b.insert(b.row(1, 7), b.row(2, 7))
 	text := driver.Column{Name: "extra", Kind: expr.Text, MaxLen: 20}
 	list := driver.Column{Name: "many", Kind: expr.List, Elem: expr.Text, Side: true}
 	table := driver.Table{Name: "more", Columns: slices.Concat(data.Tables(app(s, nullable))[0].Columns[:spec.OrdFirst], []driver.Column{{Name: "thing", Kind: expr.Text, Ref: "things", MaxLen: 36}})}
@@ -203,11 +199,7 @@ func (s *suite) steps() {
 func (s *suite) fences() {
 	b := s.bare()
 	ctx := context.Background()
-	if err := b.write(func(tx driver.Tx) error {
-		return errors.Join(tx.Insert(b.things, b.row(1, 7)), tx.Insert(b.things, b.row(2, 7)))
-	}); err != nil {
-		s.Fatal(err)
-	}
+	b.insert(b.row(1, 7), b.row(2, 7))
 	const before, after = "things: id created updated rev n one one_unique(one)!", "things: id created updated rev n one extra one_unique(one)!"
 	step := driver.Step{Kind: driver.AddColumn, Table: "things", Column: driver.Column{Name: "extra", Kind: expr.Text}}
 	insert := func(num int) func(driver.Tx) error {

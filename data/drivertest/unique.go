@@ -2,7 +2,6 @@ package drivertest
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/fault"
@@ -94,7 +93,7 @@ func uniques(s *suite) {
 				{Op: "create", Collection: "things", Body: parse(p, `{"one":"first"}`)},
 			}, true, data.WriteOptions{})
 			if fault.Of(err) != fault.Conflict {
-				return "", fmt.Errorf("%v, want a conflict", err)
+				return "", errors.Join(err, errors.New("want a conflict"))
 			}
 			return list(db, &data.ListQuery{Collection: "things", Filter: `one == "first"`, Fields: "one"})
 		})

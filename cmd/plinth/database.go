@@ -10,6 +10,7 @@ import (
 
 	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/mongo"
 	"github.com/bluell/plinth/data/mysql"
 	"github.com/bluell/plinth/data/postgres"
 	"github.com/bluell/plinth/data/sqlite"
@@ -18,12 +19,12 @@ import (
 
 // database is what --db names. These are the engines that this program links.
 type database struct {
-	engine  string // sqlite, postgres, mysql; another is not linked
+	engine  string // sqlite, postgres, mysql, mongodb; another is not linked
 	address string // sqlite: the file, "" for the one in the app's folder; else the whole address
 }
 
 // forms are what --db may look like.
-const forms = "sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE"
+const forms = "sqlite:PATH, or postgres://, mysql:// or mongodb://USER:PASSWORD@HOST/DATABASE"
 
 // readDatabase reads --db. What is written there may hold a password: it is not repeated.
 func readDatabase(url string) (database, error) {
@@ -44,6 +45,8 @@ func readDatabase(url string) (database, error) {
 		return database{"postgres", url}, nil
 	case "mysql", "mariadb":
 		return database{"mysql", "mysql:" + path}, nil
+	case "mongodb", "mongodb+srv":
+		return database{"mongodb", url}, nil
 	default:
 		return database{scheme, url}, nil // refused when it is to be opened: a failure, as any database that is not there
 	}
@@ -56,6 +59,8 @@ func (c *cli) on() plinth.Option {
 		return plinth.On(func(ctx context.Context) (*postgres.Engine, error) { return postgres.Open(ctx, at, postgres.Options{}) })
 	case "mysql":
 		return plinth.On(func(ctx context.Context) (*mysql.Engine, error) { return mysql.Open(ctx, at, mysql.Options{}) })
+	case "mongodb":
+		return plinth.On(func(ctx context.Context) (*mongo.Engine, error) { return mongo.Open(ctx, at, mongo.Options{}) })
 	case "sqlite":
 		return plinth.OnFile(at, func(file string) (*sqlite.Engine, error) { return sqlite.Open(file, sqlite.Options{}) })
 	default:

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"sync"
@@ -71,7 +72,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	can, err := s.probe(ctx)
 	if err != nil {
 		_ = s.close()
-		return nil, during(ctx, "open the database", err)
+		return nil, unreached(config.Hosts, err)
 	}
 	if can.transactions {
 		s.db = c.Database(name, options.Database().SetReadConcern(readconcern.Majority()))
@@ -82,6 +83,19 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// unreached says who does not let us in, and why, to whoever opens the database.
+func unreached(hosts []string, err error) error {
+	said := ""
+	var refused mongo.CommandError
+	switch {
+	case errors.As(err, &refused):
+		said = refused.Message
+	case mongo.IsTimeout(err):
+		err = context.DeadlineExceeded // its own words name every host at length
+	}
+	return fault.Unreached("open the database", "MongoDB at "+strings.Join(hosts, ","), said, err)
 }
 
 // on is an engine on a server.

@@ -134,7 +134,12 @@ func (l *log) note(judged *http.Client, url string, marks []string, body string)
 
 func (l *log) compare(t *testing.T, dir string) {
 	t.Helper()
-	s := serving(t, dir)
+	l.compareOn(t, "", dir)
+}
+
+func (l *log) compareOn(t *testing.T, db, dir string) {
+	t.Helper()
+	s := servingOn(t, db, dir)
 	type record struct{ ID, Mark, Half string }
 	there := map[string]record{}
 	reader := described(t)

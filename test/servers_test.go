@@ -193,3 +193,46 @@ func countUp(t *testing.T, client *http.Client, url string) {
 	}
 	t.Error("somebody was always faster")
 }
+
+// Three servers start at once on a database that is new: each becomes ready, the tables are made once, and what one
+// has written the others answer.
+func TestStartTogether(t *testing.T) {
+	for _, e := range engines[1:] {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			db, dir := e.db(t), folder(t, countersApp)
+			servers := make([]*server, 3)
+			var all sync.WaitGroup
+			for i := range servers {
+				all.Go(func() {
+					s, err := start(environ("PLINTH_DB="+db), nil, dir)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					servers[i] = s
+				})
+			}
+			all.Wait()
+			for _, s := range servers {
+				if s == nil {
+					continue
+				}
+				t.Cleanup(func() { s.stop() })
+				status, b, err := ask(described(t), "POST", s.url+"/api/counters", "", `{"n":1}`)
+				if err != nil || status != http.StatusCreated {
+					t.Errorf("%d %s %v", status, b, err)
+				}
+			}
+			for _, s := range servers {
+				if s == nil {
+					continue
+				}
+				_, b, err := ask(described(t), "GET", s.url+"/api/counters?aggregate=count", "", "")
+				if want := `{"groups":[{"count":3}]}`; err != nil || string(b) != want {
+					t.Errorf("%s %v, want %s", b, err, want)
+				}
+			}
+		})
+	}
+}

@@ -29,7 +29,9 @@ func Plan(ctx context.Context, dir string, opts ...Option) (m *Migration, err er
 // does not know to keep is computed only once it has noticed.
 func Apply(ctx context.Context, dir string, a ApplyOptions, opts ...Option) (m *Migration, err error) {
 	o := choose(opts)
-	if at := o.place(dir); at.file != "" && there(at.file) && a.Settle == 0 {
+	if at := o.place(dir); at.file == "" && a.Settle == 0 {
+		a.Settle = 5 * fitEvery / 2 // nobody can tell whether one runs
+	} else if there(at.file) && a.Settle == 0 {
 		if release, err := at.own(); err == nil {
 			release()
 		} else {

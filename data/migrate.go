@@ -28,12 +28,13 @@ type Step struct {
 type Migration struct {
 	Steps []Step
 	Fresh bool     // the database has no tables but, perhaps, an empty journal: nobody has used it yet
-	Busy  bool     // another process is changing the schema: what is left may be done when it ends
 	Drift []string // what was changed outside Plinth, for people; what was added there is left alone
 
 	app   *spec.App
 	key   []byte
 	keyed bool // the database knows its key
+	held  bool // another process has the lease of the journal
+	rev   int64
 }
 
 // Lossy says whether something is lost.
@@ -70,7 +71,7 @@ func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*M
 		m, err := plan(ctx, app, eng, key, j.shape, tables)
 		if err == nil {
 			m.tell(eng)
-			m.keyed, m.Busy = j.check != "", ok && j.busy()
+			m.keyed, m.held, m.rev = j.check != "", ok && j.held != "", j.rev
 			m.Fresh = !ok && !slices.ContainsFunc(tables, func(t driver.Table) bool { return t.Name != journalTable })
 		}
 		if err == nil || !moved(ctx, eng, j.rev) {
@@ -84,6 +85,31 @@ func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*M
 	}
 }
 
+// PlanAlone is Plan when no other process is changing the schema, or whoever was does not renew its lease any
+// more: of several servers that are started together one sets the database up. waiting is called while it waits.
+func PlanAlone(ctx context.Context, app *spec.App, eng driver.Engine, key []byte, waiting func()) (*Migration, error) {
+	var seen int64 // the revision of the journal, and since when
+	var since time.Time
+	for {
+		m, err := Plan(ctx, app, eng, key)
+		if err != nil || len(m.Steps) == 0 || !m.held {
+			return m, err
+		}
+		if m.rev != seen || since.IsZero() {
+			seen, since = m.rev, time.Now()
+		}
+		if time.Since(since) > leaseTime {
+			return m, nil
+		}
+		waiting()
+		select {
+		case <-time.After(leaseTime / 20):
+		case <-ctx.Done():
+			return nil, fault.Wrap(fault.Unavailable, "wait for the schema", ctx.Err())
+		}
+	}
+}
+
 // moved says whether another process is changing the schema, or has since the journal was read.
 func moved(ctx context.Context, eng driver.Engine, rev int64) bool {
 	tables, err := eng.Inspect(ctx)
@@ -91,7 +117,7 @@ func moved(ctx context.Context, eng driver.Engine, rev int64) bool {
 		return false
 	}
 	j, ok, err := readJournal(ctx, eng, tables)
-	return err == nil && ok && (j.rev != rev || j.busy())
+	return err == nil && ok && (j.rev != rev || j.held != "" && time.Now().UnixMilli() < j.until)
 }
 
 // notOurs refuses a database without a journal whose tables are in the way.

@@ -15,7 +15,7 @@ func Unreached(op, who, said string, err error) *Error {
 	switch {
 	case said != "":
 		f.Msg = who + " does not let us in: " + said
-	case errors.As(err, &name):
+	case errors.As(err, &name) && name.IsNotFound:
 		f.Msg = who + ": there is no such host"
 	case errors.As(err, &network) && !network.Timeout():
 		f.Msg = who + " does not answer: " + network.Err.Error()

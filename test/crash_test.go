@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -124,6 +125,8 @@ func (l *log) note(judged *http.Client, url string, marks []string, body string)
 			l.ok[m] = one.ID
 		case status == 200:
 			l.ok[m] = ""
+		case status >= 500 && strings.Contains(string(b), "nothing is stored"):
+			l.failed[m] = true // the server has found out
 		case status >= 500:
 			l.unknown[m] = true
 		default:

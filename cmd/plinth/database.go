@@ -37,10 +37,10 @@ func readDatabase(url string) (database, error) {
 	}
 	switch scheme {
 	case "sqlite":
-		if path == "" || path == ":memory:" {
+		if path = strings.TrimPrefix(path, "//"); path == "" || path == ":memory:" {
 			return database{}, misused("--db sqlite:PATH names a file")
 		}
-		return database{"sqlite", strings.TrimPrefix(path, "//")}, nil
+		return database{"sqlite", path}, nil
 	case "postgres", "postgresql":
 		return database{"postgres", url}, nil
 	case "mysql", "mariadb":

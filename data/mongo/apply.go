@@ -24,7 +24,7 @@ func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx)
 	case fence == nil:
 		return e.step(ctx, s)
 	case !e.can.transactions:
-		t := &single{e: e}
+		t := &single{e: e, in: ctx}
 		if err := fence(t); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 // deleted while another comes to refer to it leaves a reference that leads to nothing, as null does.
 type single struct {
 	e      *Engine
+	in     context.Context
 	failed error
 
 	c      *spec.Collection // of the pending change; nil: none
@@ -170,7 +171,7 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 		switch {
 		case t.gone:
 		case t.insert != nil: // nothing came of it
-			n, *t = 1, single{e: t.e, locks: t.locks}
+			n, *t = 1, single{e: t.e, in: t.in, locks: t.locks}
 		default:
 			n, t.gone = 1, true
 		}
@@ -179,7 +180,7 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 		return n, nil
 	}
 	found := map[string]int64{}
-	err := t.e.server.rows(context.Background(), asked{from: c.Name, filter: is("_id", "$in", list(ids)), project: field("rev", int32(1))}, func(d bson.Raw) error {
+	err := t.e.server.rows(t.in, asked{from: c.Name, filter: is("_id", "$in", list(ids)), project: field("rev", int32(1))}, func(d bson.Raw) error {
 		found[string(text(d.Lookup("_id")))] = number64(d.Lookup("rev"))
 		return nil
 	})
@@ -190,6 +191,9 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 		return 0, t.fail(needs(manyRecords))
 	}
 	for id, rev := range found {
+		if held, ok := t.locks[c.Name+" "+id]; ok && held != rev {
+			return 0, t.fail(fault.New(fault.Retry, "the record changed in the meantime"))
+		}
 		t.c, t.id, t.was, t.gone = c, id, rev, true
 	}
 	return n + len(found), nil
@@ -197,7 +201,7 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 
 // read finds the revision of a document.
 func (t *single) read(c *spec.Collection, id string) (rev int64, there bool, err error) {
-	err = t.e.server.rows(context.Background(), asked{from: c.Name, filter: field("_id", id), project: field("rev", int32(1))}, func(d bson.Raw) error {
+	err = t.e.server.rows(t.in, asked{from: c.Name, filter: field("_id", id), project: field("rev", int32(1))}, func(d bson.Raw) error {
 		rev, there = number64(d.Lookup("rev")), true
 		return nil
 	})

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -12,15 +13,23 @@ import (
 	"github.com/bluell/plinth/spec"
 )
 
+// writeTime is how long one write may take, its commit included.
+const writeTime = time.Minute
+
+var errOver = fault.New(fault.Internal, "a transaction was used after its end")
+
 // Write runs fn in a transaction, or, where the server has none, on one document.
 func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
 	if err := e.enter(ctx); err != nil {
 		return err
 	}
 	defer e.leave()
-	ctx = context.WithoutCancel(ctx) // what has started is carried through
+	// What has started is carried through, but a server that does not answer is not waited for without end.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
+	defer cancel()
 	if !e.can.transactions {
-		t := &single{e: e}
+		t := &single{e: e, in: ctx}
+		defer func() { t.failed = errOver }()
 		if err := fn(t); err != nil {
 			return err
 		}
@@ -53,10 +62,17 @@ func (e *Engine) begin(ctx context.Context) (*tx, error) {
 
 // run runs fn and commits.
 func (t *tx) run(fn func(driver.Tx) error) error {
+	committing := false
+	defer func() {
+		if !committing { // refused, or a panic
+			t.undo()
+		}
+		t.failed = errOver
+	}()
 	if err := fn(t); err != nil {
-		t.undo()
 		return err
 	}
+	committing = true
 	return t.commit()
 }
 

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/url"
 	"strings"
@@ -19,6 +20,10 @@ func errAddress() error {
 // configured reads an address, and sets what must be whatever it says.
 func configured(address string) (*mysql.Config, error) {
 	config, err := parsed(address)
+	var named *fault.Error
+	if errors.As(err, &named) {
+		return nil, err
+	}
 	if err != nil || config.DBName == "" {
 		return nil, errAddress()
 	}
@@ -49,6 +54,11 @@ func parsed(address string) (*mysql.Config, error) {
 	config.User, config.DBName = u.User.Username(), strings.TrimPrefix(u.Path, "/")
 	config.Passwd, _ = u.User.Password()
 	q := u.Query()
+	for name := range q {
+		if name != "tls" && name != "socket" {
+			return nil, fault.New(fault.BadRequest, "an address of MySQL takes the parameters tls and socket, and no %q", name)
+		}
+	}
 	config.TLSConfig = q.Get("tls")
 	if socket := q.Get("socket"); socket != "" {
 		config.Net, config.Addr = "unix", socket

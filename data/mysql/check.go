@@ -17,6 +17,7 @@ func (e *Engine) Check(ctx context.Context) error {
 	}
 	s := session{e: e, c: c}
 	defer s.end()
+	ctx = s.bounded(ctx)
 	err = s.first(ctx, func() error {
 		s.c.args = s.c.args[:0]
 		_, err := s.c.run(ctx, `INSERT INTO "_health" ("one", "at") VALUES (1, NOW(3)) ON DUPLICATE KEY UPDATE "at" = NOW(3)`)

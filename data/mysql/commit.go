@@ -27,8 +27,9 @@ type trace struct {
 	made     bool  // the record; else it had the revision from
 	created  int64 // ms, of a record that was made
 	from, to int64
-	updated  int64 // ms
-	lost     bool  // the record was deleted again
+	updated  int64                 // ms
+	lost     bool                  // the record was deleted again
+	set      map[string]expr.Value // of a record that was revised: what was written, by column
 }
 
 func (t *trace) inserted(c *spec.Collection, r driver.Record) {
@@ -44,6 +45,14 @@ func (t *trace) revised(c *spec.Collection, id string, rev int64, r driver.Recor
 	}
 	if !own {
 		*t = trace{c: c, id: id, from: rev, to: rev, updated: -1}
+	}
+	for _, ord := range ords {
+		if ord >= spec.OrdFirst {
+			if t.set == nil {
+				t.set = map[string]expr.Value{}
+			}
+			t.set[c.Fields[ord].Name] = r[ord]
+		}
 	}
 	if slices.Contains(ords, spec.OrdRev) {
 		t.to = r[spec.OrdRev].Int()
@@ -150,5 +159,22 @@ func (e *Engine) fate(ctx context.Context, t *trace) (fate, error) {
 		rev, err = strconv.ParseInt(text(2), 10, 64)
 		return err
 	}, expr.TextOf(t.id))
-	return t.fate(there, created, updated, rev), err
+	told := t.fate(there, created, updated, rev)
+	if err == nil && told == committed && !t.made {
+		told, err = t.compared(ctx, e, c)
+	}
+	return told, err
+}
+
+// compared looks whether the record is what the transaction made of it: another, whose clock said the same, may have
+// given it the same revision after this one was undone. What is the same in all is as good as done.
+func (t *trace) compared(ctx context.Context, e *Engine, c *conn) (fate, error) {
+	sql, values := `SELECT 1 FROM `+e.d.Quote(t.c.Name)+` WHERE "id" = ?`, []expr.Value{expr.TextOf(t.id)}
+	for name, v := range t.set {
+		sql += ` AND ` + e.d.Quote(name) + ` <=> ?`
+		values = append(values, v)
+	}
+	told := unknown
+	err := c.each(ctx, sql, func(func(int) string) error { told = committed; return nil }, values...)
+	return told, err
 }

@@ -107,6 +107,9 @@ func (c *conn) failed(err error) error {
 	if err != nil && !errors.As(err, &told) && !errors.Is(err, mysql.ErrPktTooLarge) {
 		c.bad = true
 	}
+	if told != nil && readOnly(told.Number) {
+		c.bad = true // another server has taken its place
+	}
 	return err
 }
 

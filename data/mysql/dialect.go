@@ -128,7 +128,7 @@ func typeOf(kind expr.Kind) string {
 // Tells: the server says how many rows it found without being asked.
 func (dialect) Tells() string { return "" }
 
-// Delete takes one value; several are deleted by deleteSome.
+// Delete takes one value; several are deleted by sqldb.DeleteSome.
 func (d dialect) Delete(table, column string) string { return sqldb.Delete(d, table, column) }
 
 func (d dialect) Fill(side string, elem expr.Kind) string {

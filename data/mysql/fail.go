@@ -28,9 +28,11 @@ var kinds = map[uint16]struct {
 	msg  string
 }{
 	1205: {fault.Retry, busy}, 1213: {fault.Retry, busy}, // a lock was waited for too long; a deadlock
-	1020: {fault.Retry, busy},  // changed since the snapshot
-	1412: {fault.Retry, moved}, // the table, since the snapshot
-	1615: {fault.Retry, moved}, // the table, since the statement was prepared
+	1020: {fault.Retry, busy},       // changed since the snapshot
+	1412: {fault.Retry, moved},      // the table, since the snapshot
+	1615: {fault.Retry, moved},      // the table, since the statement was prepared
+	3101: {fault.Retry, busy},       // group replication undid it at its commit
+	1047: {fault.Unavailable, away}, // a node of Galera's that is not ready
 	1021: {fault.Full, full}, 1114: {fault.Full, full},
 
 	1040: {fault.Unavailable, away}, 1041: {fault.Unavailable, away}, 1053: {fault.Unavailable, away}, 1077: {fault.Unavailable, away},
@@ -59,6 +61,9 @@ const (
 	large   = "too large for this database"
 	damaged = "the database is damaged: restore a backup"
 )
+
+// readOnly says that a server may only be read.
+func readOnly(number uint16) bool { return number == 1290 || number == 1792 || number == 1836 }
 
 // cutOff says that with an error the server ended the connection, or the statement before its end.
 func cutOff(number uint16) bool {

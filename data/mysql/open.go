@@ -62,7 +62,9 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 
 // prepareDatabase makes sure that the server is one that can be used, and that the database has the catalogue.
 func (e *Engine) prepareDatabase(ctx context.Context, at string) error {
-	c, err := e.pool.connect(ctx)
+	soon, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	c, err := e.pool.connect(soon)
 	if err != nil {
 		said := ""
 		var refused *mysql.MySQLError
@@ -73,14 +75,14 @@ func (e *Engine) prepareDatabase(ctx context.Context, at string) error {
 	}
 	defer c.close()
 	var version string
-	if err := c.each(ctx, "SELECT VERSION()", func(text func(int) string) error { version = text(0); return nil }); err != nil {
+	if err := c.each(soon, "SELECT VERSION()", func(text func(int) string) error { version = text(0); return nil }); err != nil {
 		return during(ctx, "open the database", err)
 	}
 	if e.d.collation, err = collationFor(version); err != nil {
 		return err
 	}
 	e.pool.settings = settings(e.d.collation)
-	if err := c.begun(ctx, e.pool.settings, reading); err != nil {
+	if err := c.begun(soon, e.pool.settings, reading); err != nil {
 		return during(ctx, "open the database", err)
 	}
 	return during(ctx, "open the database", e.makeCatalogue(ctx, c))

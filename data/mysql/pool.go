@@ -57,12 +57,7 @@ func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
 		}
 		p.forget(c)
 	}
-	c, err := p.connect(ctx)
-	if err == nil {
-		if err = c.begun(ctx, p.settings, m); err != nil {
-			c.close()
-		}
-	}
+	c, err := p.ready(ctx, m)
 	if err != nil {
 		<-p.slots
 		return nil, during(ctx, "connect", err)
@@ -80,6 +75,21 @@ func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
 	return c, nil
 }
 
+// ready makes a connection, which is not waited for without end: what accepts it need not be a server that answers.
+func (p *pool) ready(ctx context.Context, m mode) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	c, err := p.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.begun(ctx, p.settings, m); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
 // extra gives a connection beside those that there may be, for work that waits for others of them. It is
 // given up with done.
 func (p *pool) extra(ctx context.Context) (c *conn, done func(), err error) {
@@ -90,12 +100,7 @@ func (p *pool) extra(ctx context.Context) (c *conn, done func(), err error) {
 	}
 	p.beside.Add(1)
 	p.mu.Unlock()
-	c, err = p.connect(ctx)
-	if err == nil {
-		if err = c.begun(ctx, p.settings, reading); err != nil {
-			c.close()
-		}
-	}
+	c, err = p.ready(ctx, reading)
 	if err != nil {
 		p.beside.Done()
 		return nil, nil, during(ctx, "connect", err)

@@ -53,6 +53,8 @@ func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, 
 func (s *session) ask(ctx context.Context, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) error {
 	if st.Single || ctx.Done() == nil {
 		ctx = s.bounded(ctx)
+	} else {
+		s.c.unlimit()
 	}
 	var refused error
 	err := s.first(ctx, func() (err error) {

@@ -53,6 +53,7 @@ func (t *tx) resolve(cause error) error {
 	defer cancel()
 	boot := t.c.boot
 	t.end(rollback)
+	t.e.pool.Reset()
 	unknown := &fault.Error{Kind: fault.Unavailable, Op: "commit", Err: cause,
 		Msg: "the database is away: what was to be written may or may not be stored"}
 	for ctx.Err() == nil {
@@ -80,7 +81,6 @@ func (t *tx) resolve(cause error) error {
 
 // fate asks on a new connection what became of a transaction, and whether its number still means it.
 func (e *Engine) fate(ctx context.Context, id uint64, boot string) (status string, same bool, err error) {
-	e.pool.Reset()
 	c, err := e.take(ctx)
 	if err != nil {
 		return "", false, err

@@ -76,6 +76,12 @@ func classify(op string, err error) error {
 	return f
 }
 
+// standsBy says that the server may only be read: another has taken its place.
+func standsBy(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "25006"
+}
+
 // stale says that a statement must be prepared anew: its answer has other types since another process
 // changed the tables, or the server has forgotten it.
 func stale(err error) bool {

@@ -40,6 +40,8 @@ func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, 
 	default:
 		if own.Single || ctx.Done() == nil {
 			ctx = s.bounded(ctx)
+		} else {
+			s.c.unlimit()
 		}
 		var refused error
 		err := s.first(ctx, func(begin *prepared) (err error) {
@@ -110,8 +112,8 @@ func (s *session) fail(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if stale(err) {
-		_ = s.c.pg.Close(ctx) // what is run again prepares its statements anew
+	if s.c != nil && (stale(err) || standsBy(err)) {
+		_ = s.c.pg.Close(ctx) // what is run again prepares its statements anew, and finds the server that can be written
 	}
 	s.failed = during(ctx, op, err)
 	if f, ok := s.failed.(*fault.Error); ok && s.reads && f.Kind == fault.Retry {

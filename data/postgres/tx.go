@@ -164,7 +164,9 @@ func (b *batch) fill(s sqldb.Side, id, list expr.Value) {
 func (t *tx) change(op string, build func(*batch)) (n int, err error) {
 	ctx := t.bounded(context.Background())
 	err = t.first(ctx, func(begin *prepared) error {
-		n = 0
+		if n = 0; !t.sent {
+			t.id = 0 // run again on another connection, in another transaction
+		}
 		t.c.args.reset()
 		b := batch{ctx: ctx, c: t.c}
 		build(&b)

@@ -35,8 +35,7 @@ func NewSchema() *Schema {
 	return &Schema{Tables: map[string]*Table{}, Names: map[string]bool{}, catalogued: map[string]map[string]driver.Column{}}
 }
 
-// Catalogued takes a row of _columns: text gives its columns in the order above. Of an index alone only the
-// table is given.
+// Catalogued takes a row of _columns: text gives its columns in the order above.
 func (s *Schema) Catalogued(text func(i int) string) {
 	c := driver.Column{Name: text(1), Kind: kindNamed(text(2)), Elem: kindNamed(text(3)), Ref: text(5), Side: yes(text(6))}
 	c.Scale, _ = strconv.Atoi(text(4))

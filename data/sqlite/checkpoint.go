@@ -10,7 +10,7 @@ import (
 // writer's own checkpoint at backstop pages then finds little left to do, and starts the log again
 // from its beginning, which needs a moment without writes.
 //
-// When nobody has written for a moment, all of the log is worked in: whoever reads then need not look
+// When nobody has written for a moment, all of the log is worked in, as far as no reader needs it: whoever reads then need not look
 // through it, and sees the whole file through memory.
 type checkpoints struct {
 	path  string

@@ -21,6 +21,7 @@ type stmt struct {
 	*sqldb.Statement
 	e       *Engine
 	filters bool // it asks for some rows of its table only
+	brief   bool // it looks at a few rows at most: one record, and no list of others
 }
 
 func (s *stmt) Text() string { return s.SQL }
@@ -30,7 +31,16 @@ func (e *Engine) Prepare(q *driver.Query) (driver.Stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stmt{s, e, q.Where != nil}, nil
+	return &stmt{s, e, q.Where != nil, s.Single && brief(q)}, nil
+}
+
+// brief says that a question has no part that looks through lists.
+func brief(q *driver.Query) bool {
+	lists := expr.MaxVar(q.Where) > expr.VarInput
+	for _, col := range q.Cols {
+		lists = lists || col.If != nil && expr.MaxVar(col.If) > expr.VarInput
+	}
+	return !lists
 }
 
 // Rows reads without BEGIN and COMMIT: a statement is a snapshot of its own.
@@ -113,12 +123,13 @@ func (r *reader) disarm() {
 	}
 }
 
-// Rows watches ctx from the first query that may read many rows; one record is read too fast for that.
+// Rows watches ctx from the first query that may read many rows; one record is read too fast for that, unless
+// a rule looks through the records that refer to it.
 func (r *reader) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
 	if r.c == nil {
 		return fault.New(fault.Internal, "a reader was used after its end")
 	}
-	if st, ok := s.(*stmt); ok && !st.Single && r.armed == nil && ctx.Done() != nil {
+	if st, ok := s.(*stmt); ok && !st.brief && r.armed == nil && ctx.Done() != nil {
 		r.armed = r.c.arm(ctx)
 	}
 	return rows(ctx, r.c, s, args, yield)

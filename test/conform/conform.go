@@ -130,7 +130,7 @@ func (c *watcher) check(r *http.Request, status int, header http.Header, body []
 	defer c.mu.Unlock()
 	j, err := c.judge(r)
 	var instead *unexpected
-	if errors.As(err, &instead) && instead.status == http.StatusServiceUnavailable {
+	if errors.As(err, &instead) && instead.status == http.StatusServiceUnavailable && status == instead.status {
 		return // a server that does not serve, or no longer, describes nothing
 	}
 	if err != nil {

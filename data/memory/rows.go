@@ -306,7 +306,7 @@ func aggregate(from *spec.Collection, a driver.Aggregate, rows []found) (expr.Va
 		case a.Func == "sum":
 			sum, fits := add(out, v)
 			if !fits {
-				return out, fault.New(fault.BadRequest, "the sum of %s does not fit into 64 bits", from.Fields[a.Ord].Name)
+				return out, fault.New(fault.BadRequest, "the sum does not fit into 64 bits")
 			}
 			out = sum
 		}

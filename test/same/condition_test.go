@@ -18,7 +18,7 @@ type asking struct {
 // condition draws a condition over a collection. prefix is "" for the record's own names, or "x1." inside a
 // macro; inside counts the macros around it, of which a filter may have two.
 func (g *asking) condition(t *rapid.T, c *collection, prefix string, depth, inside int) string {
-	roll := rapid.IntRange(0, 9).Draw(t, "shape")
+	roll := upTo(t, 10)
 	if depth < 3 {
 		sub := func() string { return g.condition(t, c, prefix, depth+1, inside) }
 		switch roll {
@@ -117,7 +117,7 @@ func (g *asking) compared(t *rapid.T, path, kind string) string {
 		return path
 	}
 	isText := poolOf(kind) == "text" || kind == "email"
-	switch rapid.IntRange(0, 6).Draw(t, "compare") {
+	switch upTo(t, 7) {
 	case 4:
 		var items []string
 		for range rapid.IntRange(1, 3).Draw(t, "items") {

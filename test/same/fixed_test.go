@@ -8,6 +8,7 @@ var fixed = []struct {
 	story story
 }{
 	{"a sum beyond 64 bits is refused in the same words", story{`
+auth: {roles: [member, staff, admin]}
 collections:
   cats:
     fields: {n: {type: bigint}}
@@ -27,11 +28,12 @@ func TestFixed(t *testing.T) {
 			t.Parallel()
 			for _, c := range fixed {
 				t.Run(c.name, func(t *testing.T) {
-					same, n, got, want := c.story.tell(t, e)
+					same, n, got, want, err := c.story.tell(t, e)
+					if err != nil {
+						t.Fatal(err)
+					}
 					if !same {
 						t.Errorf("%s\n%s says %s\nmemory says %s", c.story.asked[n-1], e.name, got, want)
-					} else if n != len(c.story.asked) || got.status == 0 {
-						t.Errorf("only %d of %d requests were asked", n, len(c.story.asked))
 					}
 				})
 			}

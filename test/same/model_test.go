@@ -53,8 +53,18 @@ func isSortable(f *field) bool { return slices.Contains(sortable, f.kind) }
 func pick[T any](t *rapid.T, from ...T) T { return rapid.SampledFrom(from).Draw(t, "pick") }
 
 // often is true in so many of a hundred; false is what rapid finds simpler.
-func often(t *rapid.T, percent int) bool {
-	return rapid.Uint8Range(0, 99).Draw(t, "often") >= uint8(100-percent)
+func often(t *rapid.T, percent int) bool { return upTo(t, 100) >= 100-percent }
+
+// upTo is a number from 0 to n-1, all alike: rapid's own ranges prefer small ones.
+func upTo(t *rapid.T, n int) int {
+	v := 0
+	for range 9 {
+		v *= 2
+		if rapid.Bool().Draw(t, "bit") {
+			v++
+		}
+	}
+	return v % n
 }
 
 func drawModel(t *rapid.T) *model {
@@ -103,7 +113,7 @@ func (m *model) drawField(t *rapid.T, c *collection, n int) {
 		f.more += ", default: two"
 	case f.kind != "ref" && f.kind != "refs" && often(t, 10):
 		f.more, f.required = f.more+", required: true", true
-	case often(t, 6):
+	case !strings.Contains(f.more, "clear") && often(t, 6):
 		f.more += ", fixed: true"
 	}
 	c.fields = append(c.fields, f)
@@ -122,7 +132,7 @@ func (m *model) drawRules(t *rapid.T, c *collection) {
 	}
 	g := &asking{model: m, rule: true}
 	for _, op := range []string{"read", "create", "update", "delete"} {
-		switch rapid.IntRange(0, 9).Draw(t, "access") {
+		switch upTo(t, 10) {
 		case 0, 1, 2, 3, 4:
 			c.access = append(c.access, op+": true")
 		case 5:

@@ -34,7 +34,7 @@ func comma(text string) string {
 func (m *model) request(t *rapid.T) request {
 	c := pick(t, m.collections...)
 	r := request{by: pick(t, "operator", "operator", "operator", "staff", "staff", "ann", "ann", ""), method: "GET", path: "/api/" + c.name}
-	switch n := rapid.IntRange(0, 99).Draw(t, "what"); {
+	switch n := upTo(t, 100); {
 	case n < 36:
 		m.list(t, c, &r)
 	case n < 46:
@@ -283,7 +283,7 @@ func (m *model) batch(t *rapid.T, r *request) {
 	for range rapid.IntRange(1, 4).Draw(t, "operations") {
 		c := pick(t, m.collections...)
 		id := anyID(t, c)
-		switch rapid.IntRange(0, 3).Draw(t, "op") {
+		switch upTo(t, 4) {
 		case 0, 1:
 			ops = append(ops, fmt.Sprintf(`{"op":"create","collection":"%s","body":{"id":"%s"%s}}`, c.name, id, comma(record(t, c))))
 		case 2:

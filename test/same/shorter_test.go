@@ -16,16 +16,16 @@ type story struct {
 
 // tell asks everything anew, and returns both answers to the last request that was compared and whether they
 // are the same.
-func (y story) tell(t testing.TB, e engine) (same bool, upTo int, got, want answer) {
+func (y story) tell(t testing.TB, e engine) (same bool, n int, got, want answer, err error) {
 	s := &scope{TB: t}
 	defer s.end()
 	m, err := open(s, y.yaml, memoryEngine)
 	if err != nil {
-		return true, 0, got, want
+		return true, 0, got, want, err
 	}
 	x, err := open(s, y.yaml, e)
 	if err != nil {
-		return true, 0, got, want
+		return true, 0, got, want, err
 	}
 	for i, r := range y.asked {
 		tick(i, x, m)
@@ -33,26 +33,26 @@ func (y story) tell(t testing.TB, e engine) (same bool, upTo int, got, want answ
 			continue
 		}
 		if want = m.ask(r); got.status >= 500 || got != want {
-			return false, i + 1, got, want
+			return false, i + 1, got, want, nil
 		}
 	}
-	return true, len(y.asked), got, want
+	return true, len(y.asked), got, want, nil
 }
 
 // shorter leaves out what the disagreement does not need, of the requests and of the lines of the app file, for a
 // minute at most, and says what is left.
 func (y story) shorter(t testing.TB, e engine) string {
 	end := time.Now().Add(time.Minute)
-	same, n, got, want := y.tell(t, e)
+	same, n, got, want, err := y.tell(t, e)
 	if same {
-		return "it did not happen again: what was asked depends on time"
+		return fmt.Sprintf("it did not happen again with the same app and requests (%v)", err)
 	}
 	y.asked = y.asked[:n]
 	try := func(z story) bool {
 		if time.Now().After(end) {
 			return false
 		}
-		same, n, g, w := z.tell(t, e)
+		same, n, g, w, _ := z.tell(t, e)
 		if same {
 			return false
 		}

@@ -19,6 +19,19 @@ collections:
 		{method: "GET", path: "/api/cats?aggregate=sum(n)"},
 		{method: "GET", path: "/api/cats?group=id&aggregate=avg(n)"},
 	}}},
+	{"everything that is taken is named, in the order of the app file", story{`
+auth: {roles: [member, staff, admin]}
+collections:
+  cats:
+    fields: {a: {type: text, max: 9, ci: true, unique: true}, b: {type: int, unique: true}}
+    access: {read: true, create: true}
+`, []request{
+		{method: "POST", path: "/api/cats", body: `{"id":"01900000-0000-7000-8000-000000000101","a":"x","b":1}`},
+		{method: "POST", path: "/api/cats", body: `{"id":"01900000-0000-7000-8000-000000000101","b":1,"a":"X"}`},
+		{method: "POST", path: "/api/cats", body: `{"id":"01900000-0000-7000-8000-000000000102","b":1,"a":"X"}`},
+		{by: "operator", method: "POST", path: "/api/batch", body: `{"operations":[{"op":"create","collection":"cats","body":{"id":"01900000-0000-7000-8000-000000000103","a":"y","b":2}},` +
+			`{"op":"create","collection":"cats","body":{"id":"01900000-0000-7000-8000-000000000103","a":"Y","b":2}}]}`},
+	}}},
 }
 
 func TestFixed(t *testing.T) {

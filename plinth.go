@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/driver"
@@ -88,7 +89,7 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 }
 
 func (p *Plinth) start(ctx context.Context, app *spec.App) error {
-	m, err := data.Plan(ctx, app, p.eng, p.secret)
+	m, err := p.planned(ctx, app)
 	if err != nil {
 		return err
 	}
@@ -105,6 +106,27 @@ func (p *Plinth) start(ctx context.Context, app *spec.App) error {
 	}
 	p.now.Store(s)
 	return nil
+}
+
+// busyPause is how long one waits before looking again whether another process still changes the schema.
+const busyPause = 200 * time.Millisecond
+
+// planned is what is left to do when no other process is changing the schema: several may be started together.
+func (p *Plinth) planned(ctx context.Context, app *spec.App) (*data.Migration, error) {
+	for told := false; ; told = true {
+		m, err := data.Plan(ctx, app, p.eng, p.secret)
+		if err != nil || len(m.Steps) == 0 || !m.Busy {
+			return m, err
+		}
+		if !told {
+			p.o.tell("another process is changing the schema of the database: waiting until it ends")
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return nil, fault.Wrap(fault.Unavailable, "wait for the schema", ctx.Err())
+		}
+	}
 }
 
 // load reads the app and adds what the rooms keep for themselves.

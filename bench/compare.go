@@ -64,8 +64,11 @@ func measure(ctx context.Context, o options, lines []line, sites []*site, r *rep
 		for round := range o.rounds {
 			for i := range sites {
 				s := sites[(i+round)%len(sites)]
-				next := l.requests(s)
-				if _, err := s.fire(ctx, o.conns, o.slot()/5, next, l.status(s.api)); err != nil {
+				next, before := l.requests(s), o.slot()/5
+				if o.growth && round == 0 && !l.creates {
+					before += settling
+				}
+				if _, err := s.fire(ctx, o.conns, before, next, l.status(s.api)); err != nil {
 					return err
 				}
 				got, err := s.fireQuietly(ctx, o, next, l.status(s.api))

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Growth: how many times slower a big table may be than one of ten thousand rows.
@@ -121,6 +122,10 @@ func (s *site) growTo(ctx context.Context, rows int) error {
 	}
 	return s.warm()
 }
+
+// settling is how long a table is asked before its first round of a line: the pages of a large one are new to the
+// server's memory at first, each once, which is not how the database grows.
+const settling = 5 * time.Second
 
 // warm reads the file once, so that the system has it in memory: what is measured is how the database
 // grows, not how fast the disk is.

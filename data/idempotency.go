@@ -50,7 +50,7 @@ func (w *work) replay(i *Idempotency) (Reply, error) { return w.db.answer(w.ctx,
 func (db *DB) answer(ctx context.Context, rd driver.Reader, by *Caller, i *Idempotency) (Reply, error) {
 	k := db.kinds["_answers"]
 	rec, err := k.unique(ctx, rd, "key", answerKey(by, i))
-	if err != nil || rec == nil || rec[spec.OrdCreated].Int() < db.now().Add(-keepAnswers).UnixMilli() {
+	if err != nil || rec == nil || db.expired(rec) {
 		return Reply{}, err
 	}
 	if err := db.keys.open(k.Collection, rec); err != nil {
@@ -80,13 +80,16 @@ func (db *DB) answer(ctx context.Context, rd driver.Reader, by *Caller, i *Idemp
 	return r, nil
 }
 
-// keepAnswer stores an answer with the write that it is about.
+// keepAnswer stores an answer with the write that it is about. Where the same request was answered since this one
+// looked for an answer, nothing of this one stays: it is run again, and given that answer.
 func (w *work) keepAnswer(i *Idempotency, r Reply) error {
 	k := w.db.kinds["_answers"]
 	key := answerKey(w.by, i)
 	if old, err := k.unique(w.ctx, w.tx, "key", key); err != nil {
 		return err
-	} else if old != nil { // it has expired, else it would have been given
+	} else if old != nil && !w.db.expired(old) {
+		return errAnswered
+	} else if old != nil {
 		if _, err := w.tx.Delete(k.Collection, []string{old[spec.OrdID].Text()}); err != nil {
 			return err
 		}
@@ -102,7 +105,18 @@ func (w *work) keepAnswer(i *Idempotency, r Reply) error {
 	if err := w.db.keys.companions(k.Collection, rec); err != nil {
 		return err
 	}
-	return w.insert(k, rec)
+	err := w.insert(k, rec)
+	if fault.Is(err, fault.Conflict) {
+		err = errAnswered
+	}
+	return err
+}
+
+var errAnswered = fault.New(fault.Retry, "the same request was answered meanwhile")
+
+// expired says whether an answer is given no more.
+func (db *DB) expired(answer Record) bool {
+	return answer[spec.OrdCreated].Int() < db.now().Add(-keepAnswers).UnixMilli()
 }
 
 // Sweep removes what has expired. It is called from time to time while the server runs.

@@ -125,6 +125,9 @@ func (j *journal) load(row Record) error {
 	return nil
 }
 
+// busy says whether a process that lives had the lease when the row was read.
+func (j *journal) busy() bool { return j.held != "" && time.Now().UnixMilli() < j.until }
+
 // journaledShape is the shape as the journal keeps it, with the check of the key.
 type journaledShape struct {
 	shape

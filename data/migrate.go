@@ -27,7 +27,8 @@ type Step struct {
 // no steps.
 type Migration struct {
 	Steps []Step
-	Fresh bool     // the database has no tables at all: nobody has used it yet
+	Fresh bool     // the database has no tables but, perhaps, an empty journal: nobody has used it yet
+	Busy  bool     // another process is changing the schema: what is left may be done when it ends
 	Drift []string // what was changed outside Plinth, for people; what was added there is left alone
 
 	app   *spec.App
@@ -69,7 +70,8 @@ func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*M
 		m, err := plan(ctx, app, eng, key, j.shape, tables)
 		if err == nil {
 			m.tell(eng)
-			m.keyed, m.Fresh = j.check != "", len(tables) == 0
+			m.keyed, m.Busy = j.check != "", ok && j.busy()
+			m.Fresh = !ok && !slices.ContainsFunc(tables, func(t driver.Table) bool { return t.Name != journalTable })
 		}
 		if err == nil || !moved(ctx, eng, j.rev) {
 			return m, err
@@ -89,7 +91,7 @@ func moved(ctx context.Context, eng driver.Engine, rev int64) bool {
 		return false
 	}
 	j, ok, err := readJournal(ctx, eng, tables)
-	return err == nil && ok && (j.rev != rev || j.held != "" && time.Now().UnixMilli() < j.until)
+	return err == nil && ok && (j.rev != rev || j.busy())
 }
 
 // notOurs refuses a database without a journal whose tables are in the way.

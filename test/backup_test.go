@@ -140,8 +140,14 @@ func marksOf(t *testing.T, dir string) map[string]string {
 // refused runs plinth, which must fail with these words.
 func refused(t *testing.T, words string, args ...string) {
 	t.Helper()
+	refusedOn(t, "", words, args...)
+}
+
+// refusedOn is refused on a database; "" is the app's own.
+func refusedOn(t *testing.T, db, words string, args ...string) {
+	t.Helper()
 	cmd := exec.Command(plinth, args...)
-	cmd.Env = environ()
+	cmd.Env = environ("PLINTH_DB=" + db)
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), words) {
 		t.Fatalf("plinth %s: %v, %q, want %q", strings.Join(args, " "), err, out, words)

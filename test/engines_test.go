@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/bluell/plinth/data/mongo/mongotest"
 	"github.com/bluell/plinth/data/mysql/mysqltest"
 	"github.com/bluell/plinth/data/postgres/pgtest"
 )
@@ -23,6 +24,7 @@ var engines = []engine{
 
 // withServers runs the tests and then stops the servers that they share.
 func withServers(m *testing.M) int {
+	defer mongotest.Stop()
 	return pgtest.Main(running(func() int { return mysqltest.Main(m) }))
 }
 

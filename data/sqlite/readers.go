@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -141,13 +142,18 @@ func (p *readers) open() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.wounded.Load() {
-		if err := c.script(mapped); err != nil {
-			c.close()
-			return nil, classify("open the database", err)
-		}
-		c.mapped = true
+	setting := mapped
+	if info, err := os.Stat(p.path); err != nil || info.Size() > mostMapped {
+		setting = large
 	}
+	if p.wounded.Load() {
+		setting = ""
+	}
+	if err := c.script(setting); err != nil {
+		c.close()
+		return nil, classify("open the database", err)
+	}
+	c.mapped = setting == mapped
 	c.interruptible()
 	return c, nil
 }

@@ -127,11 +127,11 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 		list := object("description", "A page of records, or groups", "content", jsonOf(object("oneOf", doc.NewArray(page, groups))))
 		many.Set("get", p.operation(name, "list", "List "+name, "A page of the records that the caller may read, or, with group or aggregate, what they amount to.",
 			[]string{"filter", "param", "sort", "fields", "expand", "limit", "cursor", "count", "group", "aggregate"}, nil,
-			object("200", list), 400, 401, 403, 404, 406, 501))
+			object("200", list), 400, 401, 403, 404, 406))
 		asked.Set("post", p.operation(name, "query", "List "+name+", asked in a body", "The same as the list, for long questions.", nil,
 			object("required", true, "content", jsonOf(ref("schemas", "Question"))), object("200", list), 400, 401, 403, 404, 406, 413, 415))
 		one.Set("get", p.operation(name, "read", "Read one of "+name, "One record. Its ETag is its revision.", []string{"fields", "expand", "ifNoneMatch"}, nil,
-			object("200", p.found(c), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412, 501))
+			object("200", p.found(c), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412))
 	}
 	if s.Create || s.Update {
 		p.schemas.Set(name+".create", p.input(c, s, true))
@@ -192,7 +192,7 @@ func (p *description) operation(tag, act, summary, description string, params []
 	if body != nil {
 		op.Set("requestBody", body)
 	}
-	for _, status := range append(problems, 429, 500, 503) {
+	for _, status := range append(problems, 429, 500, 501, 503) {
 		success.Set(strconv.Itoa(status), ref("responses", "problem"+strconv.Itoa(status)))
 	}
 	op.Set("responses", success)

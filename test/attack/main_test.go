@@ -17,6 +17,10 @@ import (
 	"testing"
 
 	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/data/mysql"
+	"github.com/bluell/plinth/data/mysql/mysqltest"
+	"github.com/bluell/plinth/data/postgres"
+	"github.com/bluell/plinth/data/postgres/pgtest"
 	"github.com/bluell/plinth/data/sqlite"
 	"github.com/bluell/plinth/test/conform"
 )
@@ -105,13 +109,7 @@ func open(t testing.TB, yaml string, more ...plinth.Option) *target {
 	put(t, dir, "public/.hidden", "hidden")
 	put(t, dir, "public/docs/index.html", "<h1>docs</h1>")
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	p, err := plinth.Open(context.Background(), dir, append(more, plinth.WithKey(bytes.Repeat([]byte("k"), 32)), plinth.WithLog(log),
-		plinth.On(func(context.Context) (*sqlite.Engine, error) {
-			if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
-				return nil, err
-			}
-			return sqlite.Open(filepath.Join(dir, "data", "plinth.db"), sqlite.Options{})
-		}))...)
+	p, err := plinth.Open(context.Background(), dir, append(more, plinth.WithKey(bytes.Repeat([]byte("k"), 32)), plinth.WithLog(log), on(t, dir))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +125,38 @@ func open(t testing.TB, yaml string, more ...plinth.Option) *target {
 	}
 	return a
 }
+
+// on is the database that is attacked: SQLite, or what PLINTH_TEST_ENGINE says.
+func on(t testing.TB, dir string) plinth.Option {
+	switch engine := os.Getenv("PLINTH_TEST_ENGINE"); engine {
+	case "postgres":
+		address := pgtest.Database(t)
+		return plinth.On(func(ctx context.Context) (*postgres.Engine, error) {
+			return postgres.Open(ctx, address, postgres.Options{})
+		})
+	case "mysql":
+		address := mysqltest.Database(t)
+		return plinth.On(func(ctx context.Context) (*mysql.Engine, error) { return mysql.Open(ctx, address, mysql.Options{}) })
+	case "", "sqlite":
+		return plinth.On(func(context.Context) (*sqlite.Engine, error) {
+			if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
+				return nil, err
+			}
+			return sqlite.Open(filepath.Join(dir, "data", "plinth.db"), sqlite.Options{})
+		})
+	default:
+		t.Fatalf("PLINTH_TEST_ENGINE=%s: there is no such engine", engine)
+		return nil
+	}
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(pgtest.Main(running(func() int { return mysqltest.Main(m) })))
+}
+
+type running func() int
+
+func (r running) Run() int { return r() }
 
 func put(t testing.TB, dir, name, text string) {
 	t.Helper()

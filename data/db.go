@@ -41,6 +41,7 @@ type kind struct {
 	exists    driver.Stmt // the id alone, to be referred to
 	referrers []referrer
 	byUnique  map[string]driver.Stmt // every field, by the value of a unique field
+	claims    []claim                // its unique indexes
 	prefix    [][]byte               // by ordinal: `"name":`
 	sealed    bool                   // it has encrypted fields
 	files     bool                   // it has file fields
@@ -99,6 +100,9 @@ func (db *DB) prepareKind(k *kind) error {
 	exists := equalTo(k, spec.OrdID, driver.LockStay)
 	exists.Cols = exists.Cols[:1]
 	if k.exists, err = db.eng.Prepare(exists); err != nil {
+		return err
+	}
+	if err = db.claims(k); err != nil {
 		return err
 	}
 	k.byUnique = map[string]driver.Stmt{}

@@ -21,6 +21,7 @@ type work struct {
 	tx    driver.Tx
 	now   time.Time
 	after []func(context.Context)
+	looks bool    // for unique values that are taken, before it writes
 	bare  bool    // nobody wants the record back, now or with a repeated key
 	finds fetcher // of the records that a rule looks at
 }
@@ -29,8 +30,9 @@ type work struct {
 // be done after it. What it returns is on disk.
 func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) error {
 	inside := context.WithoutCancel(ctx) // the transaction may carry other requests' work too
+	looks := false
 	for try := 0; ; try++ {
-		w := &work{db: db, ctx: inside, by: by}
+		w := &work{db: db, ctx: inside, by: by, looks: looks}
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
 			w.tx, w.now, w.after, w.finds = tx, db.now(), nil, fetcher{db, inside, tx}
 			return do(w)
@@ -43,6 +45,10 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		}
 		if !fault.Is(err, fault.Retry) {
 			return err
+		}
+		if errors.Is(err, errTaken) {
+			looks = true
+			continue
 		}
 		pause := time.Duration(1+rand.IntN(1<<min(try, 7))) * time.Millisecond
 		select {
@@ -102,7 +108,10 @@ func (w *work) insert(k *kind, rec Record) error {
 			return err
 		}
 	}
-	return w.taken(k, w.tx.Insert(k.Collection, rec))
+	if err := w.look(k, nil, rec); err != nil {
+		return err
+	}
+	return w.taken(k, w.tx.Insert(k.Collection, rec), true)
 }
 
 // replace stores what has changed between two states of a record. Both are plain.
@@ -131,9 +140,12 @@ func (w *work) replace(k *kind, old, rec Record) error {
 			return err
 		}
 	}
+	if err := w.look(k, old, rec); err != nil {
+		return err
+	}
 	was, err := w.tx.Update(k.Collection, rec[spec.OrdID].Text(), rev, stored, ords)
 	if err != nil {
-		return w.taken(k, err)
+		return w.taken(k, err, false)
 	}
 	if !was {
 		return fault.New(fault.Retry, "the record changed in the meantime")
@@ -143,30 +155,6 @@ func (w *work) replace(k *kind, old, rec Record) error {
 
 // same says whether two values are the same, for storing: of one kind and equal.
 func same(a, b Value) bool { return a.Kind() == b.Kind() && expr.Equal(a, b) }
-
-// taken names the fields of a unique index that refused a record.
-func (w *work) taken(k *kind, err error) error {
-	if err == nil {
-		return nil
-	}
-	var e *fault.Error
-	if !errors.As(err, &e) || e.Kind != fault.Unique {
-		return err
-	}
-	conflict := &fault.Error{Kind: fault.Conflict, Msg: "a value is taken"}
-	for _, x := range k.Indexes {
-		if x.Name == e.Index {
-			for _, f := range x.Fields {
-				if visible(f, w.by) || writable(f, w.by) {
-					conflict.Fields = append(conflict.Fields, fault.Field{Pointer: fault.Pointer(f.Name), Code: "unique", Message: "is taken"})
-				}
-			}
-			return conflict
-		}
-	}
-	conflict.Fields = []fault.Field{{Pointer: "/id", Code: "unique", Message: "is taken"}}
-	return conflict
-}
 
 // reply shows a record as the caller may read it: at least id, created, updated and rev.
 func (w *work) reply(status int, k *kind, rec Record) (Reply, error) {

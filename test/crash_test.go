@@ -49,12 +49,23 @@ func kills() int {
 // atomic batch: both or none.
 func TestKilled(t *testing.T) {
 	t.Parallel()
+	onEach(t, func(t *testing.T, db string) {
+		if db == "" {
+			killed(t, db, kills())
+		} else { // the database is not killed with it: a few times are enough
+			killed(t, db, min(kills(), 10))
+		}
+	})
+}
+
+// killed kills a server on a database so many times.
+func killed(t *testing.T, db string, times int) {
 	dir := folder(t, crashApp)
 	l := &log{ok: map[string]string{}, failed: map[string]bool{}, unknown: map[string]bool{}}
 	slowest := time.Duration(0)
-	for round := range kills() {
+	for round := range times {
 		begun := time.Now()
-		s, err := start(environ(), nil, dir)
+		s, err := start(environ("PLINTH_DB="+db), nil, dir)
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -77,7 +88,7 @@ func TestKilled(t *testing.T) {
 	if slowest > 5*time.Second {
 		t.Errorf("it took %s until the server was ready again", slowest)
 	}
-	l.compare(t, dir)
+	l.compare(t, db, dir, times)
 }
 
 func (l *log) answered() int {
@@ -135,12 +146,7 @@ func (l *log) note(judged *http.Client, url string, marks []string, body string)
 	}
 }
 
-func (l *log) compare(t *testing.T, dir string) {
-	t.Helper()
-	l.compareOn(t, "", dir)
-}
-
-func (l *log) compareOn(t *testing.T, db, dir string) {
+func (l *log) compare(t *testing.T, db, dir string, times int) {
 	t.Helper()
 	s := servingOn(t, db, dir)
 	type record struct{ ID, Mark, Half string }
@@ -190,7 +196,7 @@ func (l *log) compareOn(t *testing.T, db, dir string) {
 			}
 		}
 	}
-	if len(l.ok) < 20*kills()/2 || len(l.failed) == 0 {
+	if len(l.ok) < 20*times/2 || len(l.failed) == 0 {
 		t.Errorf("only %d writes were acknowledged and %d refused: the test proves little", len(l.ok), len(l.failed))
 	}
 	t.Logf("%d acknowledged, %d refused, %d without an answer of which %d are there", len(l.ok), len(l.failed), len(l.unknown), extra)

@@ -67,7 +67,7 @@ func (d *iso) parent(s subdivision) (subdivision, bool) {
 }
 
 // The example over real data answers as the data says: lists, filters through references and inverses,
-// expansions, counts, groups and pages, compared with what is computed from the files.
+// expansions, counts, groups and pages, compared with what is computed from the files, on every engine.
 func TestISO(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat(isoCodes); err != nil {
@@ -75,17 +75,22 @@ func TestISO(t *testing.T) {
 		return
 	}
 	d := readISO(t)
+	onEach(t, func(t *testing.T, db string) { d.answers(t, db) })
+}
+
+// answers seeds the example into a database and holds its answers to the files.
+func (d *iso) answers(t *testing.T, db string) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("../examples/iso")); err != nil {
 		t.Fatal(err)
 	}
 	total := len(d.Countries) + len(d.Subdivisions) + len(d.Languages) + len(d.Currencies)
 	for i, want := range []string{fmt.Sprintf(`"created":%d,"updated":0,"same":0`, total), fmt.Sprintf(`"created":0,"updated":0,"same":%d`, total)} {
-		if got := run(t, "seed", "--json", dir); !strings.Contains(got, want) {
+		if got := runOn(t, db, "seed", "--json", dir); !strings.Contains(got, want) {
 			t.Fatalf("seeding, time %d: %s, want %s", i+1, got, want)
 		}
 	}
-	a := asker{t, serving(t, dir).url, described(t)}
+	a := asker{t, servingOn(t, db, dir).url, described(t)}
 
 	t.Run("filters", func(t *testing.T) {
 		for filter, holds := range map[string]func(subdivision) bool{

@@ -54,7 +54,8 @@ func TestDatabaseKilled(t *testing.T) {
 			l.until(200)
 			before := files(t, s)
 			slowest := time.Duration(0)
-			for range max(3, kills()*2/5) {
+			times := max(3, kills()*2/5)
+			for range times {
 				l.until(l.answered() + 20 + rand.IntN(100))
 				server.Crash(t)
 				back := time.Now()
@@ -75,7 +76,7 @@ func TestDatabaseKilled(t *testing.T) {
 			if err := s.stop(); err != nil {
 				t.Error(err)
 			}
-			l.compareOn(t, db, dir)
+			l.compare(t, db, dir, times)
 		})
 	}
 }

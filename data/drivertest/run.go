@@ -61,6 +61,7 @@ type suite struct {
 	caps     driver.Caps // of the engine, once it is open
 	refusals Refusals    // nil: an engine that lacks something may refuse any
 	seen     func(name, lacks string)
+	counts   *counts
 	passed   atomic.Int64
 	refused  atomic.Int64
 }
@@ -83,11 +84,13 @@ func run(t *testing.T, open Open, refusals Refusals, seen func(name, lacks strin
 			all[name] = reason
 		}
 	}
+	counts := counting(t)
 	for _, topic := range topics {
 		t.Run(topic.name, func(t *testing.T) {
 			t.Parallel()
-			s := &suite{T: t, topic: topic.name, open: open, known: all, refusals: refusals, seen: seen}
+			s := &suite{T: t, topic: topic.name, open: open, known: all, refusals: refusals, seen: seen, counts: counts}
 			topic.run(s)
+			counts.topic(topic.name, s.passed.Load(), s.refused.Load())
 			t.Logf("%d cases passed, %d were refused", s.passed.Load(), s.refused.Load())
 		})
 	}
@@ -106,6 +109,7 @@ func (s *suite) expect(name string, fn func() error) (refused bool) {
 	case known && err == nil:
 		s.Errorf("%s passes, and is known to fail (%s): remove it from the known", name, reason)
 	case known:
+		s.counts.known(key, reason)
 	case listed && err == nil:
 		s.Errorf("%s passes, and is known to be refused (%s): remove it from the refusals", name, lacks)
 	case refused && (s.refusals == nil || lacks == op):

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/fault"
@@ -59,6 +60,29 @@ func uniques(s *suite) {
 		{"by an update of a null", change(6, `{"number":1}`)},
 	} {
 		p.refuses(c.name, fault.Conflict, "unique", c.do)
+	}
+	for _, c := range []struct {
+		name, want string
+		do         func(*data.DB) error
+	}{
+		{"everything that is taken is named", "/id /one /number /sealed /a /b", create(`"id":"` + id(1) + `","sealed":"s","one":"x","b":1,"a":"p","number":1`)},
+		{"only what is taken is named", "/number /a", create(`"sealed":"t","one":"y","b":9,"a":"p","number":1,"state":"open"`)},
+		{"everything that a change wants is named", "/one /number", change(3, `{"number":1,"one":"x"}`)},
+	} {
+		p.expect(c.name, func() error {
+			got, err := p.both(func(db *data.DB) (string, error) {
+				var e *fault.Error
+				if err := c.do(db); !errors.As(err, &e) || e.Kind != fault.Conflict {
+					return "", errors.Join(err, errors.New("want a conflict"))
+				}
+				var names []string
+				for _, f := range e.Fields {
+					names = append(names, f.Pointer)
+				}
+				return strings.Join(names, " "), nil
+			})
+			return want(got, err)(c.want)
+		})
 	}
 	for _, c := range []struct {
 		name string

@@ -275,7 +275,7 @@ func group(q *driver.Query, rows []found, yield func(driver.Columns) error) erro
 		out = append(out, rows[0].rec[ord])
 	}
 	for _, a := range q.Aggregates {
-		v, err := aggregate(q.From, a, rows)
+		v, err := aggregate(a, rows)
 		if err != nil {
 			return err
 		}
@@ -284,7 +284,7 @@ func group(q *driver.Query, rows []found, yield func(driver.Columns) error) erro
 	return yield(out)
 }
 
-func aggregate(from *spec.Collection, a driver.Aggregate, rows []found) (expr.Value, error) {
+func aggregate(a driver.Aggregate, rows []found) (expr.Value, error) {
 	if a.Func == "count" {
 		n := 0
 		for _, f := range rows {
@@ -306,7 +306,7 @@ func aggregate(from *spec.Collection, a driver.Aggregate, rows []found) (expr.Va
 		case a.Func == "sum":
 			sum, fits := add(out, v)
 			if !fits {
-				return out, fault.New(fault.BadRequest, "the sum of %s does not fit into 64 bits", from.Fields[a.Ord].Name)
+				return out, fault.New(fault.BadRequest, "the sum does not fit into 64 bits")
 			}
 			out = sum
 		}

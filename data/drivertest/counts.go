@@ -1,0 +1,54 @@
+package drivertest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Counts are written into the folder that PLINTH_TEST_COUNTS names, a file for each engine: a line for each
+// topic, with how many cases passed and how many were refused, and one for each case that is known to fail.
+// TestTable makes docs/conformance.md of them.
+type counts struct {
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+// counting writes the file when the suite has ended without a failure. An engine is named for the folder of
+// its package and for what TestSuite has behind its name.
+func counting(t *testing.T) *counts {
+	c := &counts{}
+	dir := os.Getenv("PLINTH_TEST_COUNTS")
+	if dir == "" {
+		return c
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Base(here) + strings.TrimPrefix(t.Name(), "TestSuite")
+	t.Cleanup(func() {
+		if t.Failed() {
+			return
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(c.lines.String()), 0o644); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func (c *counts) topic(name string, passed, refused int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(&c.lines, "topic\t%s\t%d\t%d\n", name, passed, refused)
+}
+
+func (c *counts) known(name, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(&c.lines, "known\t%s\t%s\n", name, reason)
+}

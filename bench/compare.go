@@ -53,6 +53,11 @@ func compare(ctx context.Context, o options) error {
 		if err := s.load(o.posts); err != nil {
 			return err
 		}
+		if eng != nil {
+			if err := eng.settle(ctx, p.name); err != nil {
+				return err
+			}
+		}
 		if err := s.check(); err != nil {
 			return err
 		}

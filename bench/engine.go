@@ -19,7 +19,7 @@ import (
 // engine is the private database server of a run, made from the installed programs and gone with it.
 // Its settings are the installation's own but for its size; a commit is on disk before it is answered.
 type engine struct {
-	name   string
+	name   string // and that of a database which is there from the start, on both
 	dir    string // has its socket, its data and its log
 	cmd    *exec.Cmd
 	ended  chan error
@@ -64,7 +64,7 @@ func (e *engine) makePostgres(ctx context.Context) error {
 	if err := e.run(ctx, "", "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"); err != nil {
 		return err
 	}
-	return e.start(ctx, func() error { return e.execute(ctx, "SELECT 1") }, "postgres", "-D", data,
+	return e.start(ctx, func() error { return e.execute(ctx, e.name, "SELECT 1") }, "postgres", "-D", data,
 		"-c", "listen_addresses=", "-c", "unix_socket_directories="+e.dir,
 		"-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on", "-c", "shared_buffers=256MB")
 }
@@ -80,14 +80,14 @@ func (e *engine) makeMySQL(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.start(ctx, func() error { return e.execute(ctx, "SELECT 1") }, "mariadbd", "--no-defaults", data,
+	return e.start(ctx, func() error { return e.execute(ctx, e.name, "SELECT 1") }, "mariadbd", "--no-defaults", data,
 		"--socket="+filepath.Join(e.dir, "socket"), "--pid-file="+filepath.Join(e.dir, "pid"), "--skip-networking", "--skip-name-resolve",
 		"--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=256M")
 }
 
 // database makes an empty database and gives its address, for Plinth and for the hand-written server.
 func (e *engine) database(ctx context.Context, name string) (plinth, hand string, err error) {
-	if err := e.execute(ctx, "CREATE DATABASE "+name); err != nil {
+	if err := e.execute(ctx, e.name, "CREATE DATABASE "+name); err != nil {
 		return "", "", err
 	}
 	if e.name == "mysql" {
@@ -98,11 +98,19 @@ func (e *engine) database(ctx context.Context, name string) (plinth, hand string
 	return both, both, nil
 }
 
-func (e *engine) execute(ctx context.Context, statement string) error {
+// settle tells the server what the tables hold, which it would find out by itself at some moment of the run.
+func (e *engine) settle(ctx context.Context, name string) error {
 	if e.name == "mysql" {
-		return e.run(ctx, statement, "mariadb", "--no-defaults", "--user=root", "--socket="+filepath.Join(e.dir, "socket"))
+		return e.execute(ctx, name, "ANALYZE TABLE authors, posts")
 	}
-	return e.run(ctx, statement, "psql", "--no-psqlrc", "--quiet", "--host="+e.dir, "--username=postgres", "--dbname=postgres", "--set=ON_ERROR_STOP=1")
+	return e.execute(ctx, name, "VACUUM ANALYZE authors, posts; CHECKPOINT")
+}
+
+func (e *engine) execute(ctx context.Context, database, statement string) error {
+	if e.name == "mysql" {
+		return e.run(ctx, statement, "mariadb", "--no-defaults", "--user=root", "--socket="+filepath.Join(e.dir, "socket"), database)
+	}
+	return e.run(ctx, statement, "psql", "--no-psqlrc", "--quiet", "--host="+e.dir, "--username=postgres", "--dbname="+database, "--set=ON_ERROR_STOP=1")
 }
 
 // find looks for programs where they are installed.

@@ -72,19 +72,19 @@ func (s *postgresStore) author(ctx context.Context, id string, yield func(cells)
 }
 
 // posts writes the limit into the statement: it is nearly always the same, and where it is an argument
-// the server does not plan once for all.
+// the server does not plan once for all. Only what is shown is joined, or the server may join all.
 func (s *postgresStore) posts(ctx context.Context, q question, yield func(cells)) error {
-	sql := "SELECT " + postColumns + fromPosts
-	if q.expand {
-		sql = "SELECT " + postColumns + ", " + authorColumns + withAuthors
-	}
-	sql += " WHERE p.status = $1"
+	sql := "SELECT " + postColumns + fromPosts + " WHERE p.status = $1"
 	args := []any{q.status}
 	if q.id != "" {
 		sql += " AND (p.created, p.id) < ($2, $3)"
 		args = append(args, time.UnixMilli(q.created), q.id)
 	}
-	_, err := s.rows(ctx, yield, sql+newest+strconv.Itoa(q.limit+1), args...)
+	sql += newest + strconv.Itoa(q.limit+1)
+	if q.expand {
+		sql = "SELECT " + postColumns + ", " + authorColumns + " FROM (" + sql + ") p LEFT JOIN authors a ON a.id = p.author ORDER BY p.created DESC, p.id DESC"
+	}
+	_, err := s.rows(ctx, yield, sql, args...)
 	return err
 }
 

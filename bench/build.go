@@ -19,7 +19,9 @@ type peer struct {
 	api     dialect
 	prepare func(dir string) error // what must be in the folder before the first start
 	command func(dir, addr string) *exec.Cmd
-	file    string // the SQLite file in the data folder, where it is laid out as Plinth's
+	at      func(plinth, hand string) func(dir, addr string) *exec.Cmd // command for a database with these addresses
+	engine  *engine                                                    // the server of its database, where it has one
+	file    string                                                     // the SQLite file in the data folder, where it is laid out as Plinth's
 }
 
 // build compiles the peers that are asked for. One that cannot be built is left out and
@@ -38,6 +40,9 @@ func build(ctx context.Context, o options) ([]peer, error) {
 	}{
 		{"plinth", makePlinth}, {"handwritten", makeHandwritten},
 		{"pocketbase", makePocketbase}, {"fastify", makeFastify},
+	}
+	if o.db != "sqlite" {
+		makers = makers[:2] // the others are SQLite's
 	}
 	for _, name := range o.only {
 		known := false
@@ -68,6 +73,18 @@ func build(ctx context.Context, o options) ([]peer, error) {
 	return peers, nil
 }
 
+// on is the peer on a database of its own on a server.
+func (p peer) on(ctx context.Context, e *engine) (peer, error) {
+	plinth, hand, err := e.database(ctx, p.name)
+	if err != nil {
+		return p, err
+	}
+	there := p
+	there.engine, there.file = e, ""
+	there.command = p.at(plinth, hand)
+	return there, nil
+}
+
 func makePlinth(ctx context.Context, bin string) (peer, error) {
 	program := filepath.Join(bin, "plinth")
 	if _, err := os.Stat(filepath.Join("..", "cmd", "plinth")); err != nil {
@@ -79,6 +96,11 @@ func makePlinth(ctx context.Context, bin string) (peer, error) {
 	var key [32]byte // what serve asks for; its data lives as long as this run
 	rand.Read(key[:])
 	env := append(os.Environ(), "PLINTH_KEY="+base64.StdEncoding.EncodeToString(key[:]))
+	serve := func(dir, addr string, more ...string) *exec.Cmd {
+		cmd := exec.Command(program, append([]string{"serve", dir, "--listen", addr}, more...)...)
+		cmd.Env = env
+		return cmd
+	}
 	return peer{
 		api:  plinthDialect,
 		file: filepath.Join("data", "plinth.db"),
@@ -89,10 +111,9 @@ func makePlinth(ctx context.Context, bin string) (peer, error) {
 			}
 			return os.WriteFile(filepath.Join(dir, "plinth.yaml"), app, 0o644)
 		},
-		command: func(dir, addr string) *exec.Cmd {
-			cmd := exec.Command(program, "serve", dir, "--listen", addr)
-			cmd.Env = env
-			return cmd
+		command: func(dir, addr string) *exec.Cmd { return serve(dir, addr) },
+		at: func(db, _ string) func(dir, addr string) *exec.Cmd {
+			return func(dir, addr string) *exec.Cmd { return serve(dir, addr, "--db", db) }
 		},
 	}, nil
 }
@@ -105,6 +126,9 @@ func makeHandwritten(ctx context.Context, bin string) (peer, error) {
 		file: file,
 		command: func(dir, addr string) *exec.Cmd {
 			return exec.Command(program, "-listen", addr, "-db", filepath.Join(dir, file))
+		},
+		at: func(_, db string) func(dir, addr string) *exec.Cmd {
+			return func(_, addr string) *exec.Cmd { return exec.Command(program, "-listen", addr, "-db", db) }
 		},
 	}, goBuild(ctx, ".", program, "./peers/handwritten")
 }

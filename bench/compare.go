@@ -13,6 +13,9 @@ func compare(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	if o.db != "sqlite" {
+		o.starts = 0 // another process is there already
+	}
 	peers, err := build(ctx, o)
 	if err != nil {
 		return err
@@ -20,6 +23,11 @@ func compare(ctx context.Context, o options) error {
 	if len(peers) == 0 {
 		return errors.New("there is no server to measure")
 	}
+	eng, err := openEngine(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { eng.stop(o.keep) }()
 	data, err := os.MkdirTemp(o.work, "run-")
 	if err != nil {
 		return err
@@ -31,6 +39,11 @@ func compare(ctx context.Context, o options) error {
 	var sites []*site
 	defer func() { stopAll(sites) }()
 	for _, p := range peers {
+		if eng != nil {
+			if p, err = p.on(ctx, eng); err != nil {
+				return err
+			}
+		}
 		s, err := openSite(ctx, p, filepath.Join(data, p.name))
 		if err != nil {
 			return err
@@ -39,6 +52,11 @@ func compare(ctx context.Context, o options) error {
 		progress("%s: loading %d posts", s.name, o.posts)
 		if err := s.load(o.posts); err != nil {
 			return err
+		}
+		if eng != nil {
+			if err := eng.settle(ctx, p.name); err != nil {
+				return err
+			}
 		}
 		if err := s.check(); err != nil {
 			return err

@@ -16,8 +16,9 @@ type slot struct {
 	PerSecond float64 `json:"perSecond"`
 	P50       float64 `json:"p50ms"`
 	P99       float64 `json:"p99ms"`
-	CPU       float64 `json:"cpuMicros"` // of the server, per request
-	Noise     float64 `json:"noise"`     // share of all cores that went to processes not ours
+	CPU       float64 `json:"cpuMicros"`                // of the server, per request
+	Database  float64 `json:"databaseMicros,omitempty"` // of its database's server, per request
+	Noise     float64 `json:"noise"`                    // share of all cores that went to processes not ours
 }
 
 // fire sends requests over several connections for a while; every answer must have the
@@ -68,6 +69,7 @@ func (s *site) fire(ctx context.Context, conns int, d time.Duration, next reques
 		P50:       all[n/2],
 		P99:       all[n*99/100],
 		CPU:       1e6 * used.server / float64(n),
+		Database:  1e6 * used.database / float64(n),
 		Noise:     used.noise(),
 	}, nil
 }

@@ -1,6 +1,6 @@
 // Command bench measures Plinth beside hand-written Go, PocketBase and Fastify: the same
-// schema, data and requests, the servers alternating in one run. README.md says what is
-// measured and how fair it is.
+// schema, data and requests, the servers alternating in one run; or the first two on one
+// PostgreSQL or MariaDB. README.md says what is measured and how fair it is.
 package main
 
 import (
@@ -30,6 +30,7 @@ type options struct {
 	keep    bool
 	growth  bool
 	max     int
+	db      string
 }
 
 func main() {
@@ -50,12 +51,17 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "keep the databases and the servers' logs")
 	flag.BoolVar(&o.growth, "growth", false, "measure one server on growing tables instead (of -only, else plinth)")
 	flag.IntVar(&o.max, "max", 10_000_000, "rows of the largest table of -growth")
+	flag.StringVar(&o.db, "db", "sqlite", "what plinth and handwritten store in: sqlite, or a private server of postgres or mysql (MariaDB)")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench takes no arguments, only flags")
 		os.Exit(2)
 	}
 	o.only, o.lines = split(only), split(lines)
+	if o.db != "sqlite" && o.db != "postgres" && o.db != "mysql" || o.growth && o.db != "sqlite" {
+		fmt.Fprintln(os.Stderr, "-db is sqlite, postgres or mysql, and sqlite for -growth")
+		os.Exit(2)
+	}
 	if short {
 		o.seconds, o.rounds, o.posts, o.starts, o.retries = 0.5, 1, 2000, 3, 0
 	}

@@ -13,18 +13,19 @@ import (
 
 // report collects what was measured, prints it as one table and saves it as JSON.
 type report struct {
-	Run    string            `json:"run"`
-	When   time.Time         `json:"when"`
-	Cores  int               `json:"cores"`
-	Go     string            `json:"go"`
-	Conns  int               `json:"connections"`
-	Rounds int               `json:"rounds"`
-	Slot   float64           `json:"seconds"`
-	Posts  int               `json:"posts,omitempty"`
-	Sites  []string          `json:"servers"`
-	Lines  []*reportLine     `json:"lines"`
-	Starts map[string]*start `json:"starts,omitempty"`
-	atMost bool              // the goals say how many times slower at most
+	Run      string            `json:"run"`
+	When     time.Time         `json:"when"`
+	Database string            `json:"database"`
+	Cores    int               `json:"cores"`
+	Go       string            `json:"go"`
+	Conns    int               `json:"connections"`
+	Rounds   int               `json:"rounds"`
+	Slot     float64           `json:"seconds"`
+	Posts    int               `json:"posts,omitempty"`
+	Sites    []string          `json:"servers"`
+	Lines    []*reportLine     `json:"lines"`
+	Starts   map[string]*start `json:"starts,omitempty"`
+	atMost   bool              // the goals say how many times slower at most
 }
 
 type reportLine struct {
@@ -45,7 +46,7 @@ type measurement struct {
 }
 
 func newReport(run string, o options, sites []*site) *report {
-	r := &report{Run: run, When: time.Now().UTC().Truncate(time.Second), Cores: runtime.NumCPU(), Go: runtime.Version(),
+	r := &report{Run: run, When: time.Now().UTC().Truncate(time.Second), Database: o.db, Cores: runtime.NumCPU(), Go: runtime.Version(),
 		Conns: o.conns, Rounds: o.rounds, Slot: o.seconds}
 	if run == "compare" {
 		r.Posts = o.posts
@@ -101,6 +102,7 @@ func middle(slots []slot) *measurement {
 		P50:       pick(func(s slot) float64 { return s.P50 }),
 		P99:       pick(func(s slot) float64 { return s.P99 }),
 		CPU:       pick(func(s slot) float64 { return s.CPU }),
+		Database:  pick(func(s slot) float64 { return s.Database }),
 		Noise:     pick(func(s slot) float64 { return s.Noise }),
 	}}
 	less := func(a, b slot) int { return cmp.Compare(a.PerSecond, b.PerSecond) }
@@ -122,8 +124,8 @@ const (
 func (r *report) print(out io.Writer) {
 	r.sum()
 	first, others := r.Sites[0], r.Sites[1:]
-	fmt.Fprintf(out, "\n%d cores, %s, %d connections, median of %d rounds of %g s\n\n",
-		r.Cores, r.Go, r.Conns, r.Rounds, r.Slot)
+	fmt.Fprintf(out, "\n%s, %d cores, %s, %d connections, median of %d rounds of %g s\n\n",
+		r.Database, r.Cores, r.Go, r.Conns, r.Rounds, r.Slot)
 
 	var t table
 	head := append([]string{"answers per second"}, r.Sites...)
@@ -143,23 +145,31 @@ func (r *report) print(out io.Writer) {
 		}
 		t.row(cells...)
 	}
-	t.row("server's processor time, us per answer")
-	for _, l := range r.Lines {
-		cells := []string{l.Title}
-		for _, name := range r.Sites {
-			cells = append(cells, fmt.Sprintf("%.0f", l.Sum[name].CPU))
-		}
-		for _, name := range others {
-			// in the sense of the ratios above: more than 1 is in favour of the first
-			cells = append(cells, fmt.Sprintf("%.2f", l.Sum[name].CPU/l.Sum[first].CPU), "", "")
-		}
-		t.row(cells...)
+	r.printTimes(&t, "server's processor time, us per answer", func(m *measurement) float64 { return m.CPU })
+	if r.Database != "sqlite" {
+		r.printTimes(&t, "its database's processor time, us per answer", func(m *measurement) float64 { return m.Database })
 	}
 	if r.Starts != nil {
 		r.printStarts(&t)
 	}
 	t.print(out)
 	r.printNoise(out)
+}
+
+func (r *report) printTimes(t *table, title string, of func(*measurement) float64) {
+	t.row(title)
+	first, others := r.Sites[0], r.Sites[1:]
+	for _, l := range r.Lines {
+		cells := []string{l.Title}
+		for _, name := range r.Sites {
+			cells = append(cells, fmt.Sprintf("%.0f", of(l.Sum[name])))
+		}
+		for _, name := range others {
+			// in the sense of the ratios above: more than 1 is in favour of the first
+			cells = append(cells, fmt.Sprintf("%.2f", of(l.Sum[name])/of(l.Sum[first])), "", "")
+		}
+		t.row(cells...)
+	}
 }
 
 func (r *report) sign() string {

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -54,18 +55,17 @@ func (db *DB) Batch(ctx context.Context, by Caller, ops []Operation, atomic bool
 	r, err := db.once(ctx, &by, WriteOptions{Idempotency: o.Idempotency}, func(w *work) (Reply, error) {
 		results = make([]Result, len(acts))
 		for i, act := range acts {
+			w.op = i
 			r, err := act(w)
 			if err != nil {
-				if fault.Is(err, fault.Retry) {
-					return Reply{}, err
-				}
-				return Reply{}, &BatchError{i, err}
+				return Reply{}, failedAt(i, err)
 			}
 			if o.Minimal {
 				r.Body = nil
 			}
 			results[i].Reply = r
 		}
+		w.op = -1
 		if o.Idempotency == nil {
 			return Reply{Status: 200}, nil
 		}
@@ -78,6 +78,15 @@ func (db *DB) Batch(ctx context.Context, by Caller, ops []Operation, atomic bool
 		return nil, r.Body, nil
 	}
 	return results, nil, nil
+}
+
+// failedAt says which operation of a batch failed, unless err says it already, or the whole is done again.
+func failedAt(op int, err error) error {
+	var told *BatchError
+	if op < 0 || fault.Is(err, fault.Retry) || errors.As(err, &told) {
+		return err
+	}
+	return &BatchError{op, err}
 }
 
 // BatchBody prints the results of an atomic batch: {"results":[{"status":201,"body":{…}},…]}.

@@ -12,7 +12,7 @@ import (
 
 // Create makes a record of body, a JSON object. What it answers is on disk.
 //
-// It reads: plan (pure) → transaction → what looks at other records → guard → refer → insert → reply.
+// It reads: plan (pure) → transaction → what looks at other records → guard → insert → reply.
 func (db *DB) Create(ctx context.Context, by Caller, collection string, body *doc.Node, o WriteOptions) (Reply, error) {
 	if err := db.Allow(by, collection, Create); err != nil {
 		return Reply{}, err
@@ -285,13 +285,6 @@ func (c *creation) apply(w *work) (Reply, error) {
 		}
 	}
 	if err := c.guard(w, rec); err != nil {
-		return Reply{}, err
-	}
-	var p problems
-	if err := w.refer(c.k, nil, rec, &p); err != nil {
-		return Reply{}, err
-	}
-	if err := p.err(); err != nil {
 		return Reply{}, err
 	}
 	if err := w.insert(c.k, rec); err != nil {

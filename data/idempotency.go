@@ -105,7 +105,15 @@ func (w *work) keepAnswer(i *Idempotency, r Reply) error {
 	if err := w.db.keys.companions(k.Collection, rec); err != nil {
 		return err
 	}
+	if w.held != nil { // what it is about is judged first, and by itself
+		if err := w.held.store(); err != nil {
+			return err
+		}
+	}
 	err := w.insert(k, rec)
+	if err == nil && w.held != nil {
+		err = w.held.store()
+	}
 	if fault.Is(err, fault.Conflict) {
 		err = errAnswered
 	}

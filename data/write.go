@@ -19,6 +19,8 @@ type work struct {
 	ctx   context.Context
 	by    *Caller
 	tx    driver.Tx
+	held  *held // the engine stores many records at once; nil: it does not
+	op    int   // of the batch that this is; -1: it is none
 	now   time.Time
 	after []func(context.Context)
 	looks bool    // for unique values that are taken, before it writes
@@ -32,10 +34,17 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 	inside := context.WithoutCancel(ctx) // the transaction may carry other requests' work too
 	looks := false
 	for try := 0; ; try++ {
-		w := &work{db: db, ctx: inside, by: by, looks: looks}
+		w := &work{db: db, ctx: inside, by: by, op: -1, looks: looks}
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
-			w.tx, w.now, w.after, w.finds = tx, db.now(), nil, fetcher{db, inside, tx}
-			return do(w)
+			w.tx, w.held = holding(w, tx)
+			w.now, w.after, w.finds = db.now(), nil, fetcher{db, inside, w.tx}
+			err := do(w)
+			if w.held != nil {
+				if earlier := w.held.store(); earlier != nil {
+					return earlier // as if it had been stored when it was its turn
+				}
+			}
+			return err
 		})
 		if err == nil {
 			for _, f := range w.after {
@@ -100,8 +109,18 @@ func (w *work) holds(rule *expr.Expr, rows ...[]Value) (bool, error) {
 	return w.db.holds(rule, w.by, fetch, rows...)
 }
 
-// insert stores a finished record.
+// insert stores a finished record, if what it refers to is there; or holds it, to be stored with others.
 func (w *work) insert(k *kind, rec Record) error {
+	plain := rec
+	if w.held == nil {
+		var p problems
+		if err := w.refer(k, nil, rec, &p); err != nil {
+			return err
+		}
+		if err := p.err(); err != nil {
+			return err
+		}
+	}
 	if k.sealed {
 		rec = append(Record(nil), rec...) // the caller goes on with the plain one
 		if err := w.db.keys.seal(k.Collection, rec); err != nil {
@@ -110,6 +129,9 @@ func (w *work) insert(k *kind, rec Record) error {
 	}
 	if err := w.look(k, nil, rec); err != nil {
 		return err
+	}
+	if w.held != nil {
+		return w.held.hold(k, plain, rec)
 	}
 	return w.taken(k, w.tx.Insert(k.Collection, rec), true)
 }

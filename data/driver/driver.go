@@ -107,6 +107,30 @@ type Tx interface {
 	Delete(c *spec.Collection, ids []string) (int, error)
 }
 
+// Inserter is a Tx that stores many records in fewer round trips than one for each and for what each refers
+// to. A Tx need not be one.
+type Inserter interface {
+	// InsertAll stores records in order, each after it has seen that what it refers to is there, and has
+	// locked it as LockStay does; what an earlier record of the list has made is there. at is the first that
+	// could not be stored: err says why, or is nil where Missing does; len(all) when all are stored. Else the
+	// caller gives the transaction up.
+	InsertAll(all []Insertion) (at int, err error)
+}
+
+// Insertion is a record that is to be stored.
+type Insertion struct {
+	C      *spec.Collection
+	R      Record
+	Refers []Reference
+}
+
+// Reference is a record that another refers to.
+type Reference struct {
+	C       *spec.Collection
+	ID      string
+	Missing bool // is set by InsertAll
+}
+
 // Columns is one row as the engine has it, read in place. Indexes count the query's outputs.
 // Asking for another kind than the output has is a programming error.
 type Columns interface {

@@ -2,7 +2,8 @@
 //
 // A question alone is one round trip: a statement is prepared once on each connection, its arguments go
 // and its rows come in the binary format, and no transaction is begun. Connections that write have autocommit
-// off, so that a transaction begins with its first statement: a write of one record is two round trips.
+// off, so that a transaction begins with its first statement: a write of one record is two round trips. New
+// records of one collection go many to a statement, and so does the question after what they refer to.
 //
 // Order to read in: open.go (the engine and its connections' settings), pool.go and conn.go (connections and
 // their statements), session.go (a transaction on one), read.go and tx.go (what the driver asks), dialect.go,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
@@ -74,6 +75,127 @@ func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
 		}
 	}
 	return err
+}
+
+// Records that are inserted by one statement: how many at most, and about how long their texts may be together,
+// for a server takes packets up to a length.
+const (
+	mostInserted  = 64
+	insertedBytes = 1 << 20
+)
+
+// InsertAll asks for what the records refer to, some hundreds at once, and inserts those of one collection that
+// stand together with one statement.
+func (t *tx) InsertAll(all []driver.Insertion) (at int, err error) {
+	targets := sqldb.Targets(all)
+	there := make([]map[string]bool, len(targets))
+	for i, target := range targets {
+		there[i] = map[string]bool{}
+		for some := range slices.Chunk(target.IDs(), mostDeleted) {
+			if err := t.referred(target.C, some, there[i]); err != nil {
+				return 0, err
+			}
+		}
+	}
+	end := 0
+	for end < len(all) && !sqldb.Missing(targets, there, &all[end]) {
+		end++
+	}
+	for at < end {
+		n, err := t.insertSome(all[at:end])
+		if at += n; err != nil {
+			return at, err
+		}
+	}
+	return at, nil
+}
+
+// referred finds out which of these records are there, and locks them. The ids are as many as in a delete.
+func (t *tx) referred(c *spec.Collection, ids []expr.Value, there map[string]bool) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	size := 1
+	for size < len(ids) {
+		size *= 2
+	}
+	asked := make([]expr.Value, size)
+	for i := range asked {
+		asked[i] = ids[min(i, len(ids)-1)]
+	}
+	t.use(c.Name)
+	ctx := t.bounded(context.Background())
+	sql := `SELECT "id" FROM ` + q(c.Name) + ` FORCE INDEX (PRIMARY) WHERE "id" IN (?` + strings.Repeat(", ?", size-1) + ")" + t.e.d.Lock(driver.LockStay)
+	err := t.first(ctx, func() error {
+		return t.c.each(ctx, sql, func(text func(int) string) error { there[text(0)] = true; return nil }, asked...)
+	})
+	return t.fail(ctx, "read", err)
+}
+
+// insertSome inserts one record or several, a power of two, and says how many.
+func (t *tx) insertSome(all []driver.Insertion) (n int, err error) {
+	c := all[0].C
+	w := t.e.served().Writes(c)
+	size := 1
+	for length := textLength(all[0].R); len(w.Sides) == 0 && 2*size <= min(len(all), mostInserted) && len(w.Inserts(2*size)) <= keptLength; size *= 2 {
+		alike := true
+		for _, one := range all[size : 2*size] {
+			length += textLength(one.R)
+			alike = alike && one.C == c
+		}
+		if !alike || length > insertedBytes {
+			break
+		}
+	}
+	if size == 1 {
+		if err := t.Insert(c, all[0].R); err != nil {
+			return 0, err
+		}
+		return 1, nil
+	}
+	if err := t.usable(); err != nil {
+		return 0, err
+	}
+	t.changed = true
+	t.use(c.Name)
+	ctx := t.bounded(context.Background())
+	err = t.first(ctx, func() error {
+		t.c.settle()
+		t.c.args = t.c.args[:0]
+		for _, one := range all[:size] {
+			for i, f := range c.Fields {
+				t.c.args = append(t.c.args, bound(one.R[i], f.Elem.Kind()))
+			}
+		}
+		_, err := t.c.run(ctx, w.Inserts(size))
+		return err
+	})
+	if why := classify("insert", err); fault.Is(why, fault.Unique) || fault.Is(why, fault.TooLarge) {
+		// Nothing of the statement is done. Which record it was is found out.
+		for ; n < size; n++ {
+			if err := t.Insert(c, all[n].R); err != nil {
+				return n, err
+			}
+		}
+		return n, nil
+	}
+	if err := t.fail(ctx, "insert", err); err != nil {
+		return 0, err
+	}
+	for _, one := range all[:size] {
+		t.trace.inserted(c, one.R)
+	}
+	return size, nil
+}
+
+func textLength(r driver.Record) (n int) {
+	for i := range r {
+		n += len(r[i].Text())
+		for _, item := range r[i].List() {
+			n += len(item.Text())
+		}
+	}
+	return n
 }
 
 // fill puts a list's items into its side table.

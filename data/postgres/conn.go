@@ -111,16 +111,18 @@ type call struct {
 }
 
 // send sends statements, behind a BEGIN where there is one, in one round trip, and gives the result of
-// each that answers to read. What it returns is the first error, after which the server did nothing.
-func (c *conn) send(ctx context.Context, begin *prepared, calls []call, read func(i int, r *pgconn.ResultReader)) error {
+// each that answers to read. What it returns is how many were done, and the first error, after which the server did nothing.
+func (c *conn) send(ctx context.Context, begin *prepared, calls []call, read func(i int, r *pgconn.ResultReader)) (done int, err error) {
 	c.settle()
 	if begin == nil && len(calls) == 1 {
 		r := c.pg.ExecStatement(ctx, calls[0].p.StatementDescription, calls[0].vals, binaryFormat, binaryFormat)
 		if read != nil {
 			read(0, r)
 		}
-		_, err := r.Close()
-		return err
+		if _, err := r.Close(); err != nil {
+			return 0, err
+		}
+		return 1, nil
 	}
 	pipe := c.pg.StartPipeline(ctx)
 	if begin != nil {
@@ -129,7 +131,7 @@ func (c *conn) send(ctx context.Context, begin *prepared, calls []call, read fun
 	for _, k := range calls {
 		pipe.SendQueryStatement(k.p.StatementDescription, k.vals, binaryFormat, binaryFormat)
 	}
-	err := pipe.Sync()
+	err = pipe.Sync()
 	if begin != nil && err == nil {
 		_, err = pipe.GetResults()
 	}
@@ -148,12 +150,14 @@ func (c *conn) send(ctx context.Context, begin *prepared, calls []call, read fun
 		if read != nil {
 			read(i, r)
 		}
-		_, err = r.Close()
+		if _, err = r.Close(); err == nil {
+			done++
+		}
 	}
 	if closed := pipe.Close(); err == nil {
 		err = closed
 	}
-	return err
+	return done, err
 }
 
 // run executes a statement that nobody reads, with arguments.
@@ -172,7 +176,7 @@ func (c *conn) each(ctx context.Context, sql string, out []sqldb.Output, yield f
 		c.args.add(v, expr.Text)
 	}
 	var refused error
-	err = c.send(ctx, nil, []call{{p: p, vals: c.args.vals}}, func(_ int, r *pgconn.ResultReader) {
+	_, err = c.send(ctx, nil, []call{{p: p, vals: c.args.vals}}, func(_ int, r *pgconn.ResultReader) {
 		for yield != nil && refused == nil && r.NextRow() {
 			refused = yield(&columns{raw: r.Values(), out: out})
 		}

@@ -2,7 +2,8 @@
 //
 // A question alone is one round trip: a statement is prepared once on each connection, its arguments go
 // and its rows come in the binary format, and no transaction is begun. A transaction's BEGIN travels with
-// its first statement, so that a write of one record is two round trips.
+// its first statement, so that a write of one record is two round trips. New records travel together with
+// the question after what they refer to: a batch of them is two round trips as well.
 //
 // Order to read in: open.go (the engine and its connections' settings), conn.go (a connection and its
 // statements), session.go (a transaction on it), read.go and tx.go (what the driver asks), encode.go and

@@ -173,16 +173,79 @@ func (t *tx) change(op string, build func(*batch)) (n int, err error) {
 		if b.close(); b.err != nil {
 			return b.err
 		}
-		return t.c.send(ctx, begin, b.calls, func(i int, r *pgconn.ResultReader) {
+		_, err := t.c.send(ctx, begin, b.calls, func(i int, r *pgconn.ResultReader) {
 			for i == 0 && r.NextRow() {
 				n++
-				if v := r.Values(); t.id == 0 && len(v) == 1 && len(v[0]) == 8 {
-					t.id = binary.BigEndian.Uint64(v[0])
+				t.told(r)
+			}
+		})
+		return err
+	})
+	return n, t.refusal(ctx, op, err)
+}
+
+// told takes the transaction's id from the row of a change.
+func (t *tx) told(r *pgconn.ResultReader) {
+	if v := r.Values(); t.id == 0 && len(v) == 1 && len(v[0]) == 8 {
+		t.id = binary.BigEndian.Uint64(v[0])
+	}
+}
+
+// InsertAll sends the questions after what the records refer to, one for each collection, and the inserts
+// behind them in one round trip, with the BEGIN if it is due.
+func (t *tx) InsertAll(all []driver.Insertion) (at int, err error) {
+	if err := t.usable(); err != nil {
+		return 0, err
+	}
+	targets := sqldb.Targets(all)
+	var there []map[string]bool
+	var firsts []int // the first statement of each record
+	done := 0
+	ctx := t.bounded(context.Background())
+	err = t.first(ctx, func(begin *prepared) (err error) {
+		there, firsts, done = make([]map[string]bool, len(targets)), firsts[:0], 0
+		t.c.args.reset()
+		b := batch{ctx: ctx, c: t.c}
+		for i, target := range targets {
+			there[i] = map[string]bool{}
+			b.call(`SELECT "id" FROM ` + q(target.C.Name) + ` WHERE "id" = ANY ($1)` + dialect{}.Lock(driver.LockStay))
+			b.add(expr.ListOf(target.IDs()...), expr.Text)
+		}
+		for _, one := range all {
+			firsts = append(firsts, len(b.calls))
+			w := t.e.served().Writes(one.C)
+			b.call(w.Insert)
+			for i, f := range one.C.Fields {
+				b.add(one.R[i], f.Elem.Kind())
+			}
+			for _, s := range w.Sides {
+				b.fill(s, one.R[spec.OrdID], one.R[s.Ord])
+			}
+		}
+		if b.close(); b.err != nil {
+			return b.err
+		}
+		done, err = t.c.send(ctx, begin, b.calls, func(i int, r *pgconn.ResultReader) {
+			for r.NextRow() {
+				if i < len(targets) {
+					there[i][string(r.Values()[0])] = true
+				} else {
+					t.told(r)
 				}
 			}
 		})
+		return err
 	})
-	return n, t.refusal(ctx, op, err)
+	for at = 0; at < len(firsts) && (err == nil || at+1 < len(firsts) && firsts[at+1] <= done); at++ {
+		if sqldb.Missing(targets, there, &all[at]) {
+			break
+		}
+	}
+	err = t.refusal(ctx, "insert", err)
+	if err != nil && done >= len(targets) && len(firsts) > 0 && sqldb.Missing(targets, there, &all[at]) {
+		return at, nil // it was asked for before
+	}
+	return at, err
 }
 
 // refusal names the unique index that refused a row. The transaction is over then, so the catalogue is

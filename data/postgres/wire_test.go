@@ -167,6 +167,13 @@ func TestRoundTrips(t *testing.T) {
 				t.Error(err)
 			}
 		})},
+		{"an insert with what it refers to", 2, write(func(tx driver.Tx) {
+			n++
+			refers := []driver.Reference{{C: posts, ID: id(1)}}
+			if at, err := tx.(driver.Inserter).InsertAll([]driver.Insertion{{C: posts, R: post(n), Refers: refers}}); at != 1 || err != nil {
+				t.Error(at, err)
+			}
+		})},
 		{"a locked record and its update", 3, write(func(tx driver.Tx) {
 			ask(tx, locked)
 			if ok, err := tx.Update(posts, id(1), 1, post(1), []int{postTitle}); !ok || err != nil {

@@ -6,6 +6,11 @@ import (
 
 // Insert is the statement that inserts a row with these columns, bound in order.
 func Insert(d Dialect, table string, columns []string) string {
+	return InsertSome(d, table, columns, 1)
+}
+
+// InsertSome inserts n rows.
+func InsertSome(d Dialect, table string, columns []string, n int) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + d.Quote(table) + " (")
 	for i, c := range columns {
@@ -14,14 +19,20 @@ func Insert(d Dialect, table string, columns []string) string {
 		}
 		b.WriteString(d.Quote(c))
 	}
-	b.WriteString(") VALUES (")
-	for i := range columns {
-		if i > 0 {
+	b.WriteString(") VALUES ")
+	for row := range n {
+		if row > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(d.Placeholder(i + 1))
+		b.WriteString("(")
+		for i := range columns {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(d.Placeholder(row*len(columns) + i + 1))
+		}
+		b.WriteString(")")
 	}
-	b.WriteString(")")
 	return b.String()
 }
 

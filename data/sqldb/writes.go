@@ -35,8 +35,9 @@ type Writes struct {
 	c  *spec.Collection
 	d  Writer
 	mu sync.RWMutex
-	// updates are by the ordinals that are set.
+	// updates are by the ordinals that are set, inserts by how many rows they have.
 	updates map[string]string
+	inserts map[int]string
 }
 
 // Side is the side table of a list: its name, the list's ordinal and kind, and the statements that write it.
@@ -69,7 +70,7 @@ func (s *Served) Writes(c *spec.Collection) *Writes {
 }
 
 func newWrites(d Writer, c *spec.Collection) *Writes {
-	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]string{}}
+	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]string{}, inserts: map[int]string{}}
 	names := make([]string, len(c.Fields))
 	for i, f := range c.Fields {
 		names[i] = f.Name
@@ -80,6 +81,22 @@ func newWrites(d Writer, c *spec.Collection) *Writes {
 	}
 	w.Insert = Insert(d, c.Name, names) + d.Tells()
 	return w
+}
+
+// Inserts is the statement that inserts n rows, for a few n.
+func (w *Writes) Inserts(n int) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text, ok := w.inserts[n]
+	if !ok {
+		names := make([]string, len(w.c.Fields))
+		for i, f := range w.c.Fields {
+			names[i] = f.Name
+		}
+		text = InsertSome(w.d, w.c.Name, names, n) + w.d.Tells()
+		w.inserts[n] = text
+	}
+	return text
 }
 
 // keptUpdates bounds the sets of fields whose statements are kept: few are ever changed together.

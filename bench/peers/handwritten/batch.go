@@ -22,14 +22,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 	}
 	operations, err := decodeBatch(body)
 	if err == nil {
-		err = a.writer.do(func(w *writer) error {
-			for _, op := range operations {
-				if err := op.run(w); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err = a.store.create(r.Context(), operations)
 	}
 	if err != nil {
 		replyError(w, err)
@@ -52,13 +45,6 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 	}
 	out.b = append(b, "]}"...)
 	reply(w, http.StatusOK, out.b)
-}
-
-func (op operation) run(w *writer) error {
-	if op.post != nil {
-		return w.addPost(op.post)
-	}
-	return w.addAuthor(op.author)
 }
 
 func decodeBatch(value []byte) (operations []operation, err error) {

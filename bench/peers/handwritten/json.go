@@ -4,19 +4,12 @@ import (
 	"strconv"
 	"sync"
 	"unicode/utf8"
-
-	"zombiezen.com/go/sqlite"
 )
 
-// buffer is a reply in the making, with room for one column's bytes.
-type buffer struct {
-	b       []byte
-	scratch []byte
-}
+// buffer is a reply in the making.
+type buffer struct{ b []byte }
 
-var buffers = sync.Pool{New: func() any {
-	return &buffer{b: make([]byte, 0, 32<<10), scratch: make([]byte, 4<<10)}
-}}
+var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 32<<10)} }}
 
 func newBuffer() *buffer { return buffers.Get().(*buffer) }
 
@@ -28,67 +21,55 @@ func (b *buffer) free() {
 	buffers.Put(b)
 }
 
-// row reads the columns of the current row, counted from column from.
-type row struct {
-	stmt *sqlite.Stmt
-	out  *buffer
-	from int
-}
-
-const postWidth = 9
-
-func (r *row) has(col int) bool { return r.stmt.ColumnType(r.from+col) != sqlite.TypeNull }
-
-func (r *row) int(col int) int64 { return r.stmt.ColumnInt64(r.from + col) }
-
-// text is valid until the next call.
-func (r *row) text(col int) []byte {
-	n := r.stmt.ColumnBytes(r.from+col, r.out.scratch)
-	if n == len(r.out.scratch) {
-		r.out.scratch = make([]byte, r.stmt.ColumnLen(r.from+col)+1)
-		n = r.stmt.ColumnBytes(r.from+col, r.out.scratch)
-	}
-	return r.out.scratch[:n]
-}
-
-func (r *row) appendText(b []byte, col int) []byte {
-	if !r.has(col) {
-		return append(b, "null"...)
-	}
-	return appendString(b, r.text(col))
-}
-
-func (r *row) appendInt(b []byte, col int) []byte {
-	if !r.has(col) {
-		return append(b, "null"...)
-	}
-	return strconv.AppendInt(b, r.int(col), 10)
-}
+// How many columns the records have.
+const (
+	postWidth   = 9
+	authorWidth = 6
+)
 
 // appendPostRow leaves the object open, for an expansion or the closing brace.
-func appendPostRow(b []byte, r *row) []byte {
-	b = appendHead(b, r.text(0), r.int(1), r.int(2), r.int(3))
+func appendPostRow(b []byte, r cells) []byte {
+	b = appendRowHead(b, r, 0)
 	b = append(b, `,"title":`...)
-	b = r.appendText(b, 4)
+	b = appendText(b, r.text(4))
 	b = append(b, `,"body":`...)
-	b = r.appendText(b, 5)
+	b = appendText(b, r.text(5))
 	b = append(b, `,"status":`...)
-	b = r.appendText(b, 6)
+	b = appendText(b, r.text(6))
 	b = append(b, `,"views":`...)
 	b = r.appendInt(b, 7)
 	b = append(b, `,"author":`...)
-	return r.appendText(b, 8)
+	return appendText(b, r.text(8))
 }
 
-func appendAuthorRow(b []byte, r *row) []byte {
-	b = appendHead(b, r.text(0), r.int(1), r.int(2), r.int(3))
+// appendAuthorRow: the author's columns stand from column from on.
+func appendAuthorRow(b []byte, r cells, from int) []byte {
+	b = appendRowHead(b, r, from)
 	b = append(b, `,"name":`...)
-	b = r.appendText(b, 4)
+	b = appendText(b, r.text(from+4))
 	b = append(b, `,"bio":`...)
-	return r.appendText(b, 5)
+	return appendText(b, r.text(from+5))
 }
 
-func appendHead[T string | []byte](b []byte, id T, created, updated, rev int64) []byte {
+func appendRowHead(b []byte, r cells, from int) []byte {
+	b = append(b, `{"id":"`...)
+	b = append(b, r.text(from)...)
+	b = append(b, `","created":"`...)
+	b = r.appendTime(b, from+1)
+	b = append(b, `","updated":"`...)
+	b = r.appendTime(b, from+2)
+	b = append(b, `","rev":`...)
+	return r.appendInt(b, from+3)
+}
+
+func appendText(b, text []byte) []byte {
+	if text == nil {
+		return append(b, "null"...)
+	}
+	return appendString(b, text)
+}
+
+func appendHead(b []byte, id string, created, updated, rev int64) []byte {
 	b = append(b, `{"id":"`...)
 	b = append(b, id...)
 	b = append(b, `","created":"`...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
@@ -23,16 +24,9 @@ func (a *api) listPosts(w http.ResponseWriter, r *http.Request) {
 		replyError(w, err)
 		return
 	}
-	rd, err := a.readers.take(r.Context())
-	if err != nil {
-		replyError(w, err)
-		return
-	}
 	out := newBuffer()
 	defer out.free()
-	err = rd.page(out, q)
-	a.readers.give(rd)
-	if err != nil {
+	if err := a.page(r.Context(), out, q); err != nil {
 		replyError(w, err)
 		return
 	}
@@ -41,56 +35,43 @@ func (a *api) listPosts(w http.ResponseWriter, r *http.Request) {
 
 // page appends {"items":[…],"next":"…"}; it asks for one row more than it shows, to know
 // whether there is a next page.
-func (rd *reader) page(out *buffer, q question) error {
-	stmt := rd.list[index(q.expand)][index(q.id != "")]
-	stmt.BindText(1, q.status)
-	stmt.BindInt64(2, int64(q.limit+1))
-	if q.id != "" {
-		stmt.BindInt64(3, q.created)
-		stmt.BindText(4, q.id)
-	}
-	defer stmt.Reset()
-
-	src := &row{stmt: stmt, out: out}
-	b := append(out.b, `{"items":[`...)
+func (a *api) page(ctx context.Context, out *buffer, q question) error {
+	out.b = append(out.b, `{"items":[`...)
 	var created int64
 	var id []byte
-	for n := 0; ; n++ {
-		found, err := stmt.Step()
-		if err != nil {
-			return err
+	n := 0
+	err := a.store.posts(ctx, q, func(r cells) {
+		if n++; n > q.limit {
+			return
 		}
-		if !found {
-			b = append(b, ']')
-			break
-		}
-		if n == q.limit {
-			b = append(b, `],"next":"`...)
-			b = appendCursor(b, created, id)
-			b = append(b, '"')
-			break
-		}
-		if n > 0 {
+		b := out.b
+		if n > 1 {
 			b = append(b, ',')
 		}
-		b = appendPostRow(b, src)
+		b = appendPostRow(b, r)
 		if q.expand {
 			b = append(b, `,"expand":{`...)
-			if src.has(postWidth) {
+			if r.text(postWidth) != nil {
 				b = append(b, `"author":`...)
-				src.from = postWidth
-				b = append(appendAuthorRow(b, src), '}')
-				src.from = 0
+				b = append(appendAuthorRow(b, r, postWidth), '}')
 			}
 			b = append(b, '}')
 		}
-		b = append(b, '}')
-		if n == q.limit-1 {
-			created = stmt.ColumnInt64(1)
-			id = append(id, src.text(0)...)
+		out.b = append(b, '}')
+		if n == q.limit {
+			created = r.time(1)
+			id = append(id, r.text(0)...)
 		}
+	})
+	if err != nil {
+		return err
 	}
-	out.b = append(b, '}')
+	out.b = append(out.b, ']')
+	if n > q.limit {
+		out.b = append(out.b, `,"next":"`...)
+		out.b = append(appendCursor(out.b, created, id), '"')
+	}
+	out.b = append(out.b, '}')
 	return nil
 }
 

@@ -1,9 +1,12 @@
 // Command handwritten is the yardstick of Plinth's bench: the posts API of bench/app as a
-// careful engineer writes it by hand, with net/http and the SQLite driver that Plinth uses.
+// careful engineer writes it by hand, with net/http and the drivers that Plinth uses. It
+// answers after the commit. It knows these two collections and nothing else.
 //
-// Readers are connections with statements prepared in advance; one goroutine writes, and the
-// requests that wait at the same moment share one transaction and one sync (write.go).
-// It answers after the commit. It knows these two collections and nothing else.
+// What is one for all databases is in create.go, read.go, list.go, patch.go and batch.go; store.go
+// says what they ask of one. On SQLite readers are connections with statements prepared in advance;
+// one goroutine writes, and the requests that wait at the same moment share one transaction and one
+// sync. On PostgreSQL and MariaDB there is a pool of connections, as many as Plinth has, and the
+// server groups the commits.
 package main
 
 import (
@@ -16,13 +19,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 )
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "address to listen on")
-	db := flag.String("db", "handwritten.db", "path of the SQLite file")
+	db := flag.String("db", "handwritten.db", "path of the SQLite file, or postgres://… or mysql://…")
 	flag.Parse()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(300) // as Plinth does: both leave as much garbage lie
@@ -32,15 +36,11 @@ func main() {
 	}
 }
 
-func run(listen, path string) error {
+func run(listen, db string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 
-	writer, err := openWriter(path)
-	if err != nil {
-		return err
-	}
-	readers, err := openReaders(path)
+	st, err := openStore(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func run(listen, path string) error {
 		return err
 	}
 	srv := &http.Server{
-		Handler:           (&api{readers: readers, writer: writer}).routes(),
+		Handler:           (&api{store: st}).routes(),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      40 * time.Second,
@@ -67,16 +67,23 @@ func run(listen, path string) error {
 		err = srv.Shutdown(grace)
 		cancel()
 	}
-	readers.close()
-	writer.close()
+	st.close()
 	return err
 }
 
-// api is the HTTP door: two ways to the database, and the routes in front of them.
-type api struct {
-	readers *readers
-	writer  *writer
+func openStore(ctx context.Context, db string) (store, error) {
+	switch scheme, rest, _ := strings.Cut(db, "://"); scheme {
+	case "postgres":
+		return openPostgres(ctx, db)
+	case "mysql":
+		return openMySQL(ctx, rest)
+	default:
+		return openSQLite(db)
+	}
 }
+
+// api is the HTTP door: the database, and the routes in front of it.
+type api struct{ store store }
 
 func (a *api) routes() http.Handler {
 	mux := http.NewServeMux()

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"zombiezen.com/go/sqlite"
 )
 
 func (a *api) patchPost(w http.ResponseWriter, r *http.Request) {
@@ -17,9 +15,11 @@ func (a *api) patchPost(w http.ResponseWriter, r *http.Request) {
 	var change, stored post
 	given, err := decodePost(body, &change, false)
 	if err == nil {
-		id, match := r.PathValue("id"), r.Header.Get("If-Match")
-		err = a.writer.do(func(w *writer) error {
-			return w.patchPost(id, match, &change, given, &stored)
+		match := r.Header.Get("If-Match")
+		err = a.store.patch(r.Context(), r.PathValue("id"), func(p *post) (changed fields, err error) {
+			changed, err = p.edit(match, &change, given)
+			stored = *p
+			return changed, err
 		})
 	}
 	if err != nil {
@@ -32,50 +32,17 @@ func (a *api) patchPost(w http.ResponseWriter, r *http.Request) {
 	replyRecord(w, http.StatusOK, quotedRev(stored.rev), out.b)
 }
 
-// patchPost loads the post into p, applies what differs and stores it. A patch that changes
-// nothing writes nothing.
-func (w *writer) patchPost(id, match string, change *post, given fields, p *post) error {
-	if err := w.loadPost(id, p); err != nil {
-		return err
-	}
+// edit applies what differs. A patch that changes nothing makes no new revision.
+func (p *post) edit(match string, change *post, given fields) (fields, error) {
 	if match != "" && match != "*" && !strings.Contains(match, quotedRev(p.rev)) {
-		return problem(http.StatusPreconditionFailed, "", "", "the record was changed in the meantime")
+		return 0, problem(http.StatusPreconditionFailed, "", "", "the record was changed in the meantime")
 	}
 	changed := merge(p, change, given)
-	if changed == 0 {
-		return nil
+	if changed != 0 {
+		p.rev++
+		p.updated = max(time.Now().UnixMilli(), p.updated)
 	}
-	p.rev++
-	p.updated = max(time.Now().UnixMilli(), p.updated)
-
-	s, err := w.update(changed)
-	if err != nil {
-		return err
-	}
-	s.BindText(1, p.id)
-	s.BindInt64(2, p.updated)
-	s.BindInt64(3, p.rev)
-	at := 4
-	if changed&title != 0 {
-		s.BindText(at, p.title)
-		at++
-	}
-	if changed&body != 0 {
-		bindText(s, at, p.body)
-		at++
-	}
-	if changed&status != 0 {
-		bindText(s, at, p.status)
-		at++
-	}
-	if changed&views != 0 {
-		bindInt(s, at, p.views)
-		at++
-	}
-	if changed&authorRef != 0 {
-		s.BindText(at, p.author)
-	}
-	return conflict(exec(s))
+	return changed, nil
 }
 
 func merge(p, change *post, given fields) (changed fields) {
@@ -100,48 +67,4 @@ func merge(p, change *post, given fields) (changed fields) {
 		changed |= authorRef
 	}
 	return changed
-}
-
-func (w *writer) loadPost(id string, p *post) error {
-	s := w.post
-	s.BindText(1, id)
-	defer s.Reset()
-	found, err := s.Step()
-	if err != nil {
-		return err
-	}
-	if !found {
-		return errNotFound
-	}
-	*p = post{
-		id: id, created: s.ColumnInt64(1), updated: s.ColumnInt64(2), rev: s.ColumnInt64(3),
-		title: s.ColumnText(4), body: nullText(s, 5), status: nullText(s, 6),
-		views:  nullable[int64]{value: s.ColumnInt64(7), null: s.ColumnIsNull(7)},
-		author: s.ColumnText(8),
-	}
-	return nil
-}
-
-func nullText(s *sqlite.Stmt, col int) nullable[string] {
-	if s.ColumnIsNull(col) {
-		return nullable[string]{null: true}
-	}
-	return nullable[string]{value: s.ColumnText(col)}
-}
-
-// update gives the statement that sets exactly the changed fields, so that the indexes of
-// the others are left alone.
-func (w *writer) update(changed fields) (*sqlite.Stmt, error) {
-	if s := w.updatePost[changed]; s != nil {
-		return s, nil
-	}
-	sql := "UPDATE posts SET updated = ?2, rev = ?3"
-	for i, column := range []string{"title", "body", "status", "views", "author"} {
-		if changed&(1<<i) != 0 {
-			sql += ", " + column + " = ?"
-		}
-	}
-	s, err := w.conn.Prepare(sql + " WHERE id = ?1")
-	w.updatePost[changed] = s
-	return s, err
 }

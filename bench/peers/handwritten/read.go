@@ -1,41 +1,29 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
-
-	"zombiezen.com/go/sqlite"
 )
 
 func (a *api) readPost(w http.ResponseWriter, r *http.Request) {
-	a.read(w, r, func(rd *reader) *sqlite.Stmt { return rd.post }, appendPostRow)
+	a.read(w, r, a.store.post, appendPostRow)
 }
 
 func (a *api) readAuthor(w http.ResponseWriter, r *http.Request) {
-	a.read(w, r, func(rd *reader) *sqlite.Stmt { return rd.author }, appendAuthorRow)
+	a.read(w, r, a.store.author, func(b []byte, row cells) []byte { return appendAuthorRow(b, row, 0) })
 }
 
 // read answers one record by its id.
-func (a *api) read(w http.ResponseWriter, r *http.Request, pick func(*reader) *sqlite.Stmt, appendRow func([]byte, *row) []byte) {
-	rd, err := a.readers.take(r.Context())
-	if err != nil {
-		replyError(w, err)
-		return
-	}
+func (a *api) read(w http.ResponseWriter, r *http.Request,
+	one func(context.Context, string, func(cells)) (bool, error), appendRow func([]byte, cells) []byte) {
 	out := newBuffer()
 	defer out.free()
-
-	stmt := pick(rd)
-	stmt.BindText(1, r.PathValue("id"))
-	found, err := stmt.Step()
 	var rev int64
-	if found {
-		out.b = append(appendRow(out.b, &row{stmt: stmt, out: out}), '}')
-		rev = stmt.ColumnInt64(3)
-	}
-	stmt.Reset()
-	a.readers.give(rd)
-
+	found, err := one(r.Context(), r.PathValue("id"), func(row cells) {
+		out.b = append(appendRow(out.b, row), '}')
+		rev = row.int(3)
+	})
 	switch {
 	case err != nil:
 		replyError(w, err)

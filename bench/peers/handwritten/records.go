@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"zombiezen.com/go/sqlite"
 )
 
 // nullable is null until it is given a value.
@@ -232,20 +231,4 @@ func newAuthor(value []byte) (*author, error) {
 	a.created = time.Now().UnixMilli()
 	a.updated = a.created
 	return a, nil
-}
-
-func bindText(s *sqlite.Stmt, at int, v nullable[string]) {
-	if v.null {
-		s.BindNull(at)
-		return
-	}
-	s.BindText(at, v.value)
-}
-
-func bindInt(s *sqlite.Stmt, at int, v nullable[int64]) {
-	if v.null {
-		s.BindNull(at)
-		return
-	}
-	s.BindInt64(at, v.value)
 }

@@ -9,16 +9,11 @@ import (
 )
 
 const (
-	postColumns   = "p.id, p.created, p.updated, p.rev, p.title, p.body, p.status, p.views, p.author"
-	authorColumns = "a.id, a.created, a.updated, a.rev, a.name, a.bio"
-
-	postByID   = "SELECT " + postColumns + " FROM posts p WHERE p.id = ?"
+	postByID   = "SELECT " + postColumns + fromPosts + " WHERE p.id = ?"
 	authorByID = "SELECT " + authorColumns + " FROM authors a WHERE a.id = ?"
 
-	byStatus = " FROM posts p WHERE p.status = ?1"
-	withBoth = " FROM posts p LEFT JOIN authors a ON a.id = p.author WHERE p.status = ?1"
+	ofStatus = " WHERE p.status = ?1"
 	after    = " AND (p.created, p.id) < (?3, ?4)"
-	newest   = " ORDER BY p.created DESC, p.id DESC LIMIT ?2"
 )
 
 // reader is a read-only connection with its statements.
@@ -27,6 +22,7 @@ type reader struct {
 	post   *sqlite.Stmt
 	author *sqlite.Stmt
 	list   [2][2]*sqlite.Stmt // by expanded, then by continued
+	row    row
 }
 
 // readers lends readers out; whoever takes one gives it back.
@@ -42,14 +38,14 @@ func openReaders(path string) (*readers, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := &reader{conn: conn}
+		r := &reader{conn: conn, row: row{scratch: make([]byte, 4<<10)}}
 		err = prepare(conn, map[**sqlite.Stmt]string{
 			&r.post:       postByID,
 			&r.author:     authorByID,
-			&r.list[0][0]: "SELECT " + postColumns + byStatus + newest,
-			&r.list[0][1]: "SELECT " + postColumns + byStatus + after + newest,
-			&r.list[1][0]: "SELECT " + postColumns + ", " + authorColumns + withBoth + newest,
-			&r.list[1][1]: "SELECT " + postColumns + ", " + authorColumns + withBoth + after + newest,
+			&r.list[0][0]: "SELECT " + postColumns + fromPosts + ofStatus + newest + "?2",
+			&r.list[0][1]: "SELECT " + postColumns + fromPosts + ofStatus + after + newest + "?2",
+			&r.list[1][0]: "SELECT " + postColumns + ", " + authorColumns + withAuthors + ofStatus + newest + "?2",
+			&r.list[1][1]: "SELECT " + postColumns + ", " + authorColumns + withAuthors + ofStatus + after + newest + "?2",
 		})
 		if err != nil {
 			return nil, err

@@ -19,6 +19,7 @@ type writer struct {
 	insertPost, insertAuthor *sqlite.Stmt
 	post                     *sqlite.Stmt
 	updatePost               [32]*sqlite.Stmt // by the set of changed fields
+	scratch                  []byte           // for one column
 }
 
 // job is one request's part of a transaction.
@@ -38,7 +39,7 @@ func openWriter(path string) (*writer, error) {
 	if err := sqlitex.ExecuteScript(conn, schema, nil); err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn, queue: make(chan *job, maxGroup), ended: make(chan struct{})}
+	w := &writer{conn: conn, queue: make(chan *job, maxGroup), ended: make(chan struct{}), scratch: make([]byte, 4<<10)}
 	err = prepare(conn, map[**sqlite.Stmt]string{
 		&w.begin:        "BEGIN IMMEDIATE",
 		&w.commit:       "COMMIT",

@@ -91,14 +91,27 @@ func (p *Plinth) settle(ctx context.Context, m *Migration) error {
 	return m.Apply(ctx, p.eng, ApplyOptions{})
 }
 
+// named is how a command names the app and its database: another than the app's own must be named too, or the command
+// would be about the wrong one. The address of a server may hold a password.
+func (p *Plinth) named() string {
+	switch {
+	case p.at.file == "":
+		return p.dir + " --db …"
+	case p.o.file != "":
+		return p.dir + " --db sqlite:" + p.o.file
+	default:
+		return p.dir
+	}
+}
+
 func (p *Plinth) mayApply(m *Migration) error {
 	steps := Counted(len(m.Steps), "step")
 	if !p.o.dev {
-		return fault.New(fault.Conflict, "the database differs from the app file by %s: look at them with `plinth plan %s`, then `plinth apply %s`", steps, p.dir, p.dir)
+		return fault.New(fault.Conflict, "the database differs from the app file by %s: look at them with `plinth plan %s`, then `plinth apply %s`", steps, p.named(), p.named())
 	}
 	for _, s := range m.Steps {
 		if s.Lossy {
-			return fault.New(fault.Conflict, "%s: this loses data; look at it with `plinth plan %s`, then `plinth apply --allow-loss %s`", s.Text, p.dir, p.dir)
+			return fault.New(fault.Conflict, "%s: this loses data; look at it with `plinth plan %s`, then `plinth apply --allow-loss %s`", s.Text, p.named(), p.named())
 		}
 	}
 	return nil

@@ -1,9 +1,11 @@
 package data
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/bluell/plinth/fault"
@@ -54,6 +56,11 @@ func (db *DB) Batch(ctx context.Context, by Caller, ops []Operation, atomic bool
 	}
 	r, err := db.once(ctx, &by, WriteOptions{Idempotency: o.Idempotency}, func(w *work) (Reply, error) {
 		results = make([]Result, len(acts))
+		if w.again {
+			if err := w.lockInOrder(ops); err != nil {
+				return Reply{}, err
+			}
+		}
 		for i, act := range acts {
 			w.op = i
 			r, err := act(w)
@@ -78,6 +85,31 @@ func (db *DB) Batch(ctx context.Context, by Caller, ops []Operation, atomic bool
 		return nil, r.Body, nil
 	}
 	return results, nil, nil
+}
+
+// lockInOrder locks what a batch will change or delete, in the order of collections and ids: two batches that met
+// in each other's way, each with what the other wanted, do not meet so again.
+func (w *work) lockInOrder(ops []Operation) error {
+	var targets []Operation
+	for _, op := range ops {
+		if op.Op != "create" && w.db.kinds[op.Collection] != nil {
+			targets = append(targets, op)
+		}
+	}
+	slices.SortFunc(targets, func(a, b Operation) int {
+		return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.ID, b.ID))
+	})
+	for _, op := range targets {
+		k := w.db.kinds[op.Collection]
+		stmt := k.lock
+		if op.Op == "delete" {
+			stmt = k.gone
+		}
+		if _, err := k.record(w.ctx, w.tx, stmt, op.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // failedAt says which operation of a batch failed, unless err says it already, or the whole is done again.

@@ -23,6 +23,7 @@ type work struct {
 	op    int   // of the batch that this is; -1: it is none
 	now   time.Time
 	after []func(context.Context)
+	again bool    // it has met another in its way, and is run once more
 	looks bool    // for unique values that are taken, before it writes
 	bare  bool    // nobody wants the record back, now or with a repeated key
 	finds fetcher // of the records that a rule looks at
@@ -34,7 +35,7 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 	inside := context.WithoutCancel(ctx) // the transaction may carry other requests' work too
 	looks := false
 	for try := 0; ; try++ {
-		w := &work{db: db, ctx: inside, by: by, op: -1, looks: looks}
+		w := &work{db: db, ctx: inside, by: by, op: -1, again: try > 0, looks: looks}
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
 			w.tx, w.held = holding(w, tx)
 			w.now, w.after, w.finds = db.now(), nil, fetcher{db, inside, w.tx}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 )
 
 // Unreached is the error of a server that we need and cannot talk to: who it is, where, and why. What the
@@ -22,7 +23,12 @@ func Unreached(op, who, said string, err error) *Error {
 	case network != nil, errors.Is(err, context.DeadlineExceeded):
 		f.Msg = who + " does not answer in time"
 	default:
-		f.Msg = who + " cannot be used: " + err.Error()
+		last := err
+		for next := errors.Unwrap(last); next != nil; next = errors.Unwrap(last) {
+			last = next // what was first said, without the libraries' words around it
+		}
+		said, _, _ = strings.Cut(last.Error(), "\n")
+		f.Msg = who + " cannot be used: " + said
 	}
 	return f
 }

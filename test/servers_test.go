@@ -237,3 +237,37 @@ func TestStartTogether(t *testing.T) {
 		})
 	}
 }
+
+// Batches that change the same two records in opposite orders all come through, soon.
+func TestBatchesCross(t *testing.T) {
+	onEach(t, func(t *testing.T, db string) {
+		dir := folder(t, countersApp)
+		runOn(t, db, "apply", dir)
+		s := servingOn(t, db, dir)
+		judged := described(t)
+		var ids [2]string
+		for i := range ids {
+			status, b, err := ask(judged, "POST", s.url+"/api/counters", "", `{"n":0}`)
+			var made struct{ ID string }
+			if err != nil || status != 201 || json.Unmarshal(b, &made) != nil {
+				t.Fatalf("%d %s %v", status, b, err)
+			}
+			ids[i] = made.ID
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				const op = `{"op":"update","collection":"counters","id":"%s","body":{"n":%d}}`
+				body := fmt.Sprintf(`{"operations":[`+op+`,`+op+`]}`, ids[i%2], i+1, ids[1-i%2], i+1)
+				if status, b, err := ask(judged, "POST", s.url+"/api/batch", "", body); err != nil || status != 200 {
+					t.Errorf("%d %s %v", status, b, err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}

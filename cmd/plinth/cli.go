@@ -66,6 +66,9 @@ func (c *cli) begin(cmd *cobra.Command, _ []string) error {
 			err = wrongValue(name[0], f, text)
 		}
 	})
+	if f := cmd.Flags().Lookup("db"); err == nil && f != nil && f.Changed && c.db == "" {
+		err = misused("--db is empty: a variable that is not set? Leave it out for the database in the app's folder")
+	}
 	if err == nil {
 		c.at, err = readDatabase(c.db)
 	}

@@ -35,6 +35,9 @@ Where there is a database or an upload already, nothing is done without --allow-
 }
 
 func (c *cli) restoreFrom(ctx context.Context, file, dir string, loss bool) error {
+	if c.at.engine != "sqlite" {
+		return fault.New(fault.Capability, "a backup is restored to a file: a server's own tools put back what they have copied")
+	}
 	from, err := os.Open(file)
 	if err != nil {
 		return fault.New(fault.NotFound, "the backup %s cannot be opened", file)

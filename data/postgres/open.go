@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,6 +56,9 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	if err != nil { // it may hold a password
 		return nil, fault.New(fault.BadRequest, "the address of the database cannot be read: it is like postgres://user:password@host:5432/database")
 	}
+	if !namesDatabase(address) {
+		return nil, fault.New(fault.BadRequest, "the address names no database: it is like postgres://user:password@host:5432/database")
+	}
 	if o.Conns > 0 {
 		config.MaxConns = int32(o.Conns)
 	} else if !strings.Contains(address, "pool_max_conns") {
@@ -82,6 +86,15 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	e := &Engine{pool: pool}
 	e.app.Store(sqldb.NewServed(dialect{}, nil))
 	return e, nil
+}
+
+// namesDatabase says whether an address names a database. Where none is named PostgreSQL would take that of the
+// user's name.
+func namesDatabase(address string) bool {
+	if u, err := url.Parse(address); err == nil && u.Scheme != "" {
+		return strings.Trim(u.Path, "/") != "" || u.Query().Has("dbname")
+	}
+	return strings.Contains(address, "dbname=")
 }
 
 // prepareDatabase makes sure that the database is one that can be used, and has the catalogue.

@@ -130,7 +130,8 @@ func (c *watcher) check(r *http.Request, status int, header http.Header, body []
 	defer c.mu.Unlock()
 	j, err := c.judge(r)
 	var instead *unexpected
-	if errors.As(err, &instead) && instead.status == http.StatusServiceUnavailable && status == instead.status {
+	silent := errors.As(err, &instead) && instead.status == http.StatusServiceUnavailable
+	if silent && (status == instead.status || !strings.HasPrefix(r.URL.Path, "/api/")) {
 		return // a server that does not serve, or no longer, describes nothing
 	}
 	if err != nil {

@@ -383,7 +383,9 @@ func TestOpen(t *testing.T) {
 	address := pgtest.Database(t)
 	for address, kind := range map[string]fault.Kind{
 		"postgres://u:hunter2@[::1":                               fault.BadRequest,
-		"host=/nowhere user=u password=hunter2":                   fault.Unavailable,
+		"host=/nowhere user=u password=hunter2":                   fault.BadRequest, // no database is named
+		"postgres://u:hunter2@127.0.0.1:1/":                       fault.BadRequest,
+		"host=/nowhere user=u password=hunter2 dbname=d":          fault.Unavailable,
 		strings.Split(address, " dbname=")[0] + " dbname=no_such": fault.Unavailable,
 	} {
 		_, err := postgres.Open(context.Background(), address, postgres.Options{})

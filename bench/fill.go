@@ -10,7 +10,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// fill writes posts straight into the server's table: ten million of them over HTTP would
+// fill writes posts straight into the server's table, as the server does it: ten million of them over HTTP would
 // take longer than measuring them. The server is not running.
 func fill(ctx context.Context, file string, rows int, authors []string) (err error) {
 	conn, err := sqlite.OpenConn(file, sqlite.OpenReadWrite)
@@ -23,8 +23,8 @@ func fill(ctx context.Context, file string, rows int, authors []string) (err err
 			return err
 		}
 	}
-	insert, err := conn.Prepare(`INSERT INTO posts (id, created, updated, rev, title, body, status, views, author)
-		VALUES (?1, ?2, ?2, 1, ?3, ?4, ?5, ?6, ?7)`)
+	insert, err := conn.Prepare(`INSERT INTO posts (id, created, updated, rev, title, body, status, views, author, _rowid_)
+		VALUES (?1, ?2, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8)`)
 	if err != nil {
 		return fmt.Errorf("the table is not laid out as expected: %w", err)
 	}
@@ -54,6 +54,7 @@ func fillChunk(conn *sqlite.Conn, insert *sqlite.Stmt, from, to int, authors []s
 		insert.BindText(5, p.Status)
 		insert.BindInt64(6, int64(p.Views))
 		insert.BindText(7, p.Author)
+		insert.BindInt64(8, filledRow(n))
 		if _, err := insert.Step(); err != nil {
 			return err
 		}
@@ -74,3 +75,6 @@ func filledID(n int) string {
 	ms, r := uint64(filledAt(n)), scatter(n)
 	return fmt.Sprintf("%08x-%04x-7%03x-%04x-%012x", ms>>16, ms&0xffff, r>>52, 0x8000|r>>38&0x3fff, r&0xffffffffffff)
 }
+
+// filledRow is where Plinth puts that row: the time and the 12 bits behind the version.
+func filledRow(n int) int64 { return filledAt(n)<<12 | int64(scatter(n)>>52) }

@@ -37,6 +37,7 @@ func (dialect) Direction(desc, _ bool) string {
 
 func (dialect) Same() string         { return "<=>" }
 func (dialect) RowValues() bool      { return false }
+func (dialect) RowNumber() string    { return "" }
 func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return false }
 func (dialect) OrderedLegs() bool    { return true }

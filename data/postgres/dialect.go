@@ -45,6 +45,7 @@ func (dialect) Direction(desc, nullable bool) string {
 
 func (dialect) Same() string         { return "IS NOT DISTINCT FROM" }
 func (dialect) RowValues() bool      { return true }
+func (dialect) RowNumber() string    { return "" }
 func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return true }
 func (dialect) Parents() int         { return 0 }

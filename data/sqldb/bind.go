@@ -17,6 +17,7 @@ const (
 	Floor            // the number at the statement's scale, rounded down
 	Ceil             // and up
 	PrefixEnd        // the smallest text above every text with this prefix
+	Number           // RowNumber of an id
 )
 
 // Bind is what one placeholder stands for.
@@ -48,6 +49,11 @@ func (b *Bind) Value(args []expr.Value) expr.Value {
 		return scaled(v, b.Scale, b.As)
 	case PrefixEnd:
 		return prefixEnd(v)
+	case Number:
+		if v.IsNull() {
+			return v
+		}
+		return expr.IntOf(RowNumber(v.Text()))
 	default:
 		return v
 	}

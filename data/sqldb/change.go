@@ -36,9 +36,9 @@ func InsertSome(d Dialect, table string, columns []string, n int) string {
 	return b.String()
 }
 
-// Update is the statement that sets these columns, bound in order, of the row whose id and rev
-// are bound after them.
-func Update(d Dialect, table string, columns []string) string {
+// Update is the statement that sets these columns, bound in order, of the row with the values in the columns by,
+// which are bound after them.
+func Update(d Dialect, table string, columns []string, by ...string) string {
 	var b strings.Builder
 	b.WriteString("UPDATE " + d.Quote(table) + " SET ")
 	for i, c := range columns {
@@ -47,8 +47,11 @@ func Update(d Dialect, table string, columns []string) string {
 		}
 		b.WriteString(d.Quote(c) + " = " + d.Placeholder(i+1))
 	}
-	n := len(columns)
-	b.WriteString(" WHERE " + d.Quote("id") + " = " + d.Placeholder(n+1) + " AND " + d.Quote("rev") + " = " + d.Placeholder(n+2))
+	word := " WHERE "
+	for i, c := range by {
+		b.WriteString(word + d.Quote(c) + " = " + d.Placeholder(len(columns)+i+1))
+		word = " AND "
+	}
 	return b.String()
 }
 

@@ -41,6 +41,9 @@ type Dialect interface {
 	// OrdersNulls says that an index gives the order of rows in which its first column is null, by that column
 	// too; else the member of a union in which it is null is ordered without it.
 	OrdersNulls() bool
+	// RowNumber is the column by which a table finds its rows at once and which is RowNumber of a row's id, for
+	// nearly all rows; "" where there is none.
+	RowNumber() string
 	// EndOfTexts says that AfterTexts can be bound; without it every prefix is looked for by StartsWith.
 	EndOfTexts() bool
 	// Lock ends a query whose rows are to be locked; "" where they are not, or writers are alone anyway.

@@ -16,6 +16,7 @@ type Statement struct {
 	Single  bool              // at most one row: the record with one id
 	Tables  map[string]string // by alias, for people who read plans
 	Endless *Statement        // For
+	Near    *Statement        // the same where the row has the number of its id, which is found sooner; no rows otherwise
 }
 
 // Output is the kind of one output.
@@ -28,18 +29,26 @@ const row = "r" // alias of the rows asked for
 
 // Translate makes the statement for a query. It is whole, or fault.Capability says what cannot be asked.
 func Translate(d Dialect, collections []*spec.Collection, q *driver.Query) (*Statement, error) {
-	s, err := translate(d, collections, q, false)
-	if err != nil || d.EndOfTexts() || !slices.ContainsFunc(s.Binds, func(b Bind) bool { return b.As == PrefixEnd }) {
-		return s, err
+	s, err := translate(d, collections, q, variant{})
+	if err != nil {
+		return nil, err
 	}
-	s.Endless, err = translate(d, collections, q, true)
+	if !d.EndOfTexts() && slices.ContainsFunc(s.Binds, func(b Bind) bool { return b.As == PrefixEnd }) {
+		s.Endless, err = translate(d, collections, q, variant{endless: true})
+	}
+	if s.Single && d.RowNumber() != "" && err == nil {
+		s.Near, err = translate(d, collections, q, variant{near: true})
+	}
 	return s, err
 }
 
-func translate(d Dialect, collections []*spec.Collection, q *driver.Query, endless bool) (*Statement, error) {
-	t := &translation{d: d, q: q, w: &SQL{d: d}}
+// variant is which of a query's statements is made: see Statement.
+type variant struct{ endless, near bool }
+
+func translate(d Dialect, collections []*spec.Collection, q *driver.Query, v variant) (*Statement, error) {
+	t := &translation{d: d, q: q, w: &SQL{d: d}, near: v.near}
 	t.c = &compiler{tables: map[string]*spec.Collection{}, vars: map[int]variable{}, named: map[string]string{row: q.From.Name, "k": q.From.Name},
-		scaled: d.ScaledDecimals(), endless: endless}
+		scaled: d.ScaledDecimals(), endless: v.endless}
 	for _, c := range collections {
 		t.c.tables[c.Name] = c
 	}
@@ -49,7 +58,7 @@ func translate(d Dialect, collections []*spec.Collection, q *driver.Query, endle
 		return nil, t.c.err
 	}
 	return &Statement{SQL: t.w.text.String(), Binds: t.w.binds, Outputs: t.out,
-		Single: singular(q.Where) && q.Per == nil, Tables: t.c.named}, nil
+		Single: own(q.Where) != nil && q.Per == nil, Tables: t.c.named}, nil
 }
 
 // For is the statement for these arguments: s, or what is asked where no text is above all with a prefix.
@@ -66,11 +75,12 @@ func (s *Statement) For(args []expr.Value) *Statement {
 }
 
 type translation struct {
-	d   Dialect
-	q   *driver.Query
-	w   *SQL
-	c   *compiler
-	out []Output
+	d    Dialect
+	q    *driver.Query
+	w    *SQL
+	c    *compiler
+	out  []Output
+	near bool
 }
 
 func (t *translation) query() {
@@ -105,6 +115,12 @@ func (t *translation) where(keyword, alias string) bool {
 		return false
 	}
 	t.w.Write(keyword)
+	if t.near {
+		t.w.Column(alias, t.d.RowNumber())
+		t.w.Write(" = ")
+		t.w.Bind(number(own(t.q.Where)))
+		t.w.Write(" AND ")
+	}
 	t.c.bind(expr.VarRecord, variable{alias, t.q.From}, func() { t.c.cond(t.w, t.q.Where, true) })
 	return true
 }
@@ -397,23 +413,28 @@ func (t *translation) children(alias string, parent Piece) {
 	t.where(" AND ", alias)
 }
 
-// singular says that a condition allows one id only.
-func singular(n *expr.Node) bool {
+// own is the id that a condition demands of its rows, so that there is one at most: an argument or a literal; nil:
+// any.
+func own(n *expr.Node) *expr.Node {
 	if n == nil {
-		return false
+		return nil
 	}
 	switch n.Op {
 	case expr.OpAnd:
 		for _, a := range n.Args {
-			if singular(a) {
-				return true
+			if id := own(a); id != nil {
+				return id
 			}
 		}
 	case expr.OpEq:
-		l, r := n.Args[0], n.Args[1]
-		return ownID(l) && isArg(r) || ownID(r) && isArg(l)
+		switch l, r := n.Args[0], n.Args[1]; {
+		case ownID(l) && isArg(r):
+			return r
+		case ownID(r) && isArg(l):
+			return l
+		}
 	}
-	return false
+	return nil
 }
 
 func ownID(n *expr.Node) bool {

@@ -31,6 +31,7 @@ func (plain) EndOfTexts() bool         { return true }
 func (plain) Sum(w *SQL, column Piece) { w.Write("sum(", column, ")") }
 func (plain) Same() string             { return "<=>" }
 func (plain) RowValues() bool          { return false }
+func (plain) RowNumber() string        { return "" }
 func (plain) ScaledDecimals() bool     { return false }
 func (plain) Lock(l driver.Lock) string {
 	return []string{"", " FOR KEY SHARE", " FOR NO KEY UPDATE", " FOR UPDATE"}[l]
@@ -212,10 +213,28 @@ func TestEndless(t *testing.T) {
 
 func TestChanges(t *testing.T) {
 	t.Parallel()
-	got := []string{Insert(plain{}, "a", []string{"id", "x"}), Update(plain{}, "a", []string{"x", "y"}), Delete(plain{}, "a", "id")}
+	got := []string{Insert(plain{}, "a", []string{"id", "x"}), Update(plain{}, "a", []string{"x", "y"}, "id", "rev"), Delete(plain{}, "a", "id")}
 	want := []string{"INSERT INTO `a` (`id`, `x`) VALUES (?, ?)", "UPDATE `a` SET `x` = ?, `y` = ? WHERE `id` = ? AND `rev` = ?", "DELETE FROM `a` WHERE `id` = ?"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestRowNumber(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]int64{
+		"00000000-0000-7000-8000-000000000000": 0,
+		"01234567-89ab-7cde-bfff-ffffffffffff": 0x0123456789abcde,
+		"ffffffff-ffff-7fff-bfff-ffffffffffff": 1<<60 - 1,
+	} {
+		if n := RowNumber(id); n != want {
+			t.Errorf("%s: %#x, want %#x", id, n, want)
+		}
+	}
+	for _, text := range []string{"", "short", "\xff\xff né", strings.Repeat("z", 40)} { // no id can be asked for, too
+		if n := RowNumber(text); n < 0 || n >= 1<<60 {
+			t.Errorf("%q: %#x", text, n)
+		}
 	}
 }
 

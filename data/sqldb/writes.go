@@ -30,13 +30,15 @@ type Served struct {
 // Writes are the statements that write one collection.
 type Writes struct {
 	Insert, Delete string
-	Sides          []Side
+	// Numbered is Insert with RowNumber bound last, where there is such a column.
+	Numbered string
+	Sides    []Side
 
 	c  *spec.Collection
 	d  Writer
 	mu sync.RWMutex
 	// updates are by the ordinals that are set, inserts by how many rows they have.
-	updates map[string]string
+	updates map[string]updates
 	inserts map[int]string
 }
 
@@ -70,7 +72,7 @@ func (s *Served) Writes(c *spec.Collection) *Writes {
 }
 
 func newWrites(d Writer, c *spec.Collection) *Writes {
-	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]string{}, inserts: map[int]string{}}
+	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]updates{}, inserts: map[int]string{}}
 	names := make([]string, len(c.Fields))
 	for i, f := range c.Fields {
 		names[i] = f.Name
@@ -80,6 +82,9 @@ func newWrites(d Writer, c *spec.Collection) *Writes {
 		}
 	}
 	w.Insert = Insert(d, c.Name, names) + d.Tells()
+	if n := d.RowNumber(); n != "" {
+		w.Numbered = Insert(d, c.Name, append(names, n)) + d.Tells()
+	}
 	return w
 }
 
@@ -102,8 +107,17 @@ func (w *Writes) Inserts(n int) string {
 // keptUpdates bounds the sets of fields whose statements are kept: few are ever changed together.
 const keptUpdates = 256
 
+// updates set the same fields: of the row with an id and rev, and of the one that has the number of its id too.
+type updates struct{ any, numbered string }
+
 // Update is the statement that sets some fields.
-func (w *Writes) Update(ords []int) string {
+func (w *Writes) Update(ords []int) string { return w.update(ords).any }
+
+// NumberedUpdate is Update with RowNumber bound last, where there is such a column. It changes nothing where the
+// row with this id has another number.
+func (w *Writes) NumberedUpdate(ords []int) string { return w.update(ords).numbered }
+
+func (w *Writes) update(ords []int) updates {
 	var buf [64]byte
 	key := buf[:0]
 	for _, ord := range ords {
@@ -119,11 +133,14 @@ func (w *Writes) Update(ords []int) string {
 	for i, ord := range ords {
 		names[i] = w.c.Fields[ord].Name
 	}
-	text = Update(w.d, w.c.Name, names) + w.d.Tells()
+	text.any = Update(w.d, w.c.Name, names, "id", "rev") + w.d.Tells()
+	if n := w.d.RowNumber(); n != "" {
+		text.numbered = Update(w.d, w.c.Name, names, "id", "rev", n) + w.d.Tells()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.updates) >= keptUpdates {
-		w.updates = map[string]string{}
+		w.updates = map[string]updates{}
 	}
 	w.updates[string(key)] = text
 	return text

@@ -217,7 +217,17 @@ func (c *conn) bind(p *prepared, i int, v expr.Value) {
 }
 
 // rows answers a prepared query.
-func (c *conn) rows(s *stmt, args []expr.Value, yield func(*columns) error) error {
+func (c *conn) rows(s *sqldb.Statement, args []expr.Value, yield func(*columns) error) error {
+	if s.Near != nil {
+		found := false
+		err := c.rows(s.Near, args, func(cols *columns) error {
+			found = true
+			return yield(cols)
+		})
+		if found || err != nil {
+			return err
+		}
+	}
 	p, err := c.take(s.SQL)
 	if err != nil {
 		return err

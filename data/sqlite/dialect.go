@@ -33,6 +33,7 @@ func (dialect) Lateral() bool           { return false }
 func (dialect) Parents() int            { return 0 }
 func (dialect) OrderedLegs() bool       { return false }
 func (dialect) OrdersNulls() bool       { return true }
+func (dialect) RowNumber() string       { return "_rowid_" }
 func (dialect) EndOfTexts() bool        { return true } // a blob
 func (dialect) Lock(driver.Lock) string { return "" }
 

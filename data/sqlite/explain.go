@@ -12,7 +12,7 @@ import (
 )
 
 // Explain reads EXPLAIN QUERY PLAN, whose lines are "SEARCH alias USING INDEX name (…)",
-// "SCAN alias", "SCAN alias USING INDEX name" and "USE TEMP B-TREE FOR ORDER BY". An index that is
+// "SEARCH alias USING INTEGER PRIMARY KEY (…)", "SCAN alias", "SCAN alias USING INDEX name" and "USE TEMP B-TREE FOR ORDER BY". An index that is
 // scanned gives the order only: what is asked for is looked for in every row.
 func (s *stmt) Explain(ctx context.Context, _ []expr.Value) (driver.Explanation, error) {
 	var x driver.Explanation
@@ -21,7 +21,7 @@ func (s *stmt) Explain(ctx context.Context, _ []expr.Value) (driver.Explanation,
 		if err != nil {
 			return classify("explain", err)
 		}
-		err = c.each("EXPLAIN QUERY PLAN "+s.SQL, func(st *sqlite.Stmt) error {
+		err = c.each("EXPLAIN QUERY PLAN "+s.Text(), func(st *sqlite.Stmt) error {
 			s.step(&x, st.ColumnText(3), names)
 			return nil
 		})
@@ -49,6 +49,9 @@ func (s *stmt) step(x *driver.Explanation, line string, names map[string]string)
 		if !s.filters {
 			return
 		}
+	}
+	if strings.Contains(line, " USING INTEGER PRIMARY KEY ") && !slices.Contains(x.Indexes, "id") {
+		x.Indexes = append(x.Indexes, "id")
 	}
 	if words[0] != "SCAN" || len(words) < 2 {
 		return

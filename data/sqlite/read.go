@@ -24,7 +24,15 @@ type stmt struct {
 	brief   bool // it looks at a few rows at most: one record, and no list of others
 }
 
-func (s *stmt) Text() string { return s.SQL }
+func (s *stmt) Text() string { return s.first().SQL }
+
+// first is the statement that is asked, and for nearly every record the only one.
+func (s *stmt) first() *sqldb.Statement {
+	if s.Near != nil {
+		return s.Near
+	}
+	return s.Statement
+}
 
 func (e *Engine) Prepare(q *driver.Query) (driver.Stmt, error) {
 	s, err := sqldb.Translate(dialect{}, e.served().Collections, q)
@@ -141,7 +149,7 @@ func rows(ctx context.Context, c *conn, s driver.Stmt, args []expr.Value, yield 
 		return fault.New(fault.Internal, "a statement of another engine")
 	}
 	var refusal error // of yield: returned as it is
-	err := c.rows(st, args, func(cols *columns) error {
+	err := c.rows(st.Statement, args, func(cols *columns) error {
 		refusal = yield(cols)
 		return refusal
 	})

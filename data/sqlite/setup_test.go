@@ -110,7 +110,7 @@ func empty(t testing.TB) *Engine {
 }
 
 // id makes an id that sorts by n.
-func id(n int) string { return fmt.Sprintf("01900000-0000-7000-8000-%012d", n) }
+func id(n int) string { return fmt.Sprintf("0190%04x-%04x-7000-8000-%012d", n>>16, n&0xffff, n) }
 
 // blank is a record with what every record has.
 func blank(c *spec.Collection, n int) driver.Record {

@@ -33,7 +33,7 @@ func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
 		return errOver
 	}
 	w := t.e.served().Writes(c)
-	if err := t.c.run(w.Insert, r...); err != nil {
+	if err := t.c.insert(w, r); err != nil {
 		return t.refusal("insert", err, c, r[spec.OrdID])
 	}
 	for _, s := range w.Sides {
@@ -42,6 +42,25 @@ func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
 		}
 	}
 	return nil
+}
+
+// insert puts a row where its id says, for there it is found without the index of ids; where another row has
+// that number, it goes behind all others.
+func (c *conn) insert(w *sqldb.Writes, r driver.Record) error {
+	p, err := c.take(w.Numbered)
+	if err != nil {
+		return err
+	}
+	for i, v := range r {
+		c.bind(p, i+1, v)
+	}
+	p.BindInt64(len(r)+1, sqldb.RowNumber(r[spec.OrdID].Text()))
+	_, err = p.Step()
+	c.leave(p)
+	if sqlite.ErrCode(err) == sqlite.ResultConstraintRowID {
+		return c.run(w.Insert, r...)
+	}
+	return err
 }
 
 // fill puts a list's items into its side table.
@@ -62,20 +81,15 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 		return false, errOver
 	}
 	w := t.e.served().Writes(c)
-	p, err := t.c.take(w.Update(ords))
+	by := [...]expr.Value{expr.TextOf(id), expr.IntOf(rev), expr.IntOf(sqldb.RowNumber(id))}
+	n, err := t.c.update(w.NumberedUpdate(ords), r, ords, by[:])
+	if n == 0 && err == nil {
+		n, err = t.c.update(w.Update(ords), r, ords, by[:2])
+	}
 	if err != nil {
-		return false, classify("update", err)
-	}
-	defer t.c.give(p)
-	for i, ord := range ords {
-		t.c.bind(p, i+1, r[ord])
-	}
-	p.BindText(len(ords)+1, id)
-	p.BindInt64(len(ords)+2, rev)
-	if _, err := p.Step(); err != nil {
 		return false, t.refusal("update", err, c, expr.Value{})
 	}
-	if t.c.c.Changes() == 0 {
+	if n == 0 {
 		return false, nil
 	}
 	for _, s := range w.Sides {
@@ -92,6 +106,25 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 		}
 	}
 	return true, nil
+}
+
+// update sets some fields of the row with the values by, and tells how many there are.
+func (c *conn) update(sql string, r driver.Record, ords []int, by []expr.Value) (int, error) {
+	p, err := c.take(sql)
+	if err != nil {
+		return 0, err
+	}
+	defer c.leave(p)
+	for i, ord := range ords {
+		c.bind(p, i+1, r[ord])
+	}
+	for i, v := range by {
+		c.bind(p, len(ords)+i+1, v)
+	}
+	if _, err := p.Step(); err != nil {
+		return 0, err
+	}
+	return c.c.Changes(), nil
 }
 
 func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {

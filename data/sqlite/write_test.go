@@ -128,6 +128,66 @@ func TestTransactionSees(t *testing.T) {
 	}
 }
 
+// TestSameNumber: ids of which only the random bits differ want the same place in the table, and one of them has it.
+func TestSameNumber(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	same := func(n int) driver.Record {
+		r := blank(posts, n)
+		r[spec.OrdID], r[postTitle] = expr.TextOf(fmt.Sprintf("01900000-0000-7abc-8000-%012d", n)), expr.TextOf(fmt.Sprint("title ", n))
+		return r
+	}
+	insert(t, e, posts, same(2), same(1), full(7), same(3))
+	if n := count(t, e, `SELECT count(*) FROM "posts" WHERE _rowid_ = `+fmt.Sprint(0x019000000000abc)); n != 1 {
+		t.Errorf("%d rows have the place", n)
+	}
+	get := all(posts, op(expr.OpEq, mine(spec.OrdID), param(0, expr.Text)))
+	title := func(n int) string {
+		t.Helper()
+		rows := ask(t, e, get, same(n)[spec.OrdID])
+		if len(rows) == 0 {
+			return ""
+		}
+		if len(rows) > 1 || !expr.Equal(rows[0][spec.OrdID], same(n)[spec.OrdID]) {
+			t.Errorf("%d: %v", n, rows)
+		}
+		return rows[0][postTitle].Text()
+	}
+	err := e.Write(t.Context(), func(tx driver.Tx) error {
+		for n := 1; n <= 4; n++ {
+			r := same(n)
+			r[postTitle] = expr.TextOf(fmt.Sprint("changed ", n))
+			for _, c := range []struct {
+				rev  int64
+				want bool
+			}{{9, false}, {1, n < 4}} {
+				if was, err := tx.Update(posts, r[spec.OrdID].Text(), c.rev, r, []int{postTitle}); err != nil || was != c.want {
+					t.Errorf("%d at rev %d: %v %v", n, c.rev, was, err)
+				}
+			}
+		}
+		for n := range 5 {
+			if err := tx.Insert(posts, same(n)); (err == nil) != (n == 0 || n == 4) || err != nil && err.(*fault.Error).Index != "id" {
+				t.Errorf("%d once more: %v", n, err)
+			}
+		}
+		_, err := tx.Delete(posts, []string{same(2)[spec.OrdID].Text()})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []string{"title 0", "changed 1", "", "changed 3", "title 4", ""} {
+		if got := title(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+	insert(t, e, posts, same(2)) // its place is free
+	if title(2) != "title 2" {
+		t.Error(title(2))
+	}
+}
+
 func TestUnique(t *testing.T) {
 	t.Parallel()
 	e := empty(t)

@@ -30,9 +30,7 @@ type Served struct {
 // Writes are the statements that write one collection.
 type Writes struct {
 	Insert, Delete string
-	// Numbered is Insert with RowNumber bound last, where there is such a column.
-	Numbered string
-	Sides    []Side
+	Sides          []Side
 
 	c  *spec.Collection
 	d  Writer
@@ -82,13 +80,11 @@ func newWrites(d Writer, c *spec.Collection) *Writes {
 		}
 	}
 	w.Insert = Insert(d, c.Name, names) + d.Tells()
-	if n := d.RowNumber(); n != "" {
-		w.Numbered = Insert(d, c.Name, append(names, n)) + d.Tells()
-	}
 	return w
 }
 
-// Inserts is the statement that inserts n rows, for a few n.
+// Inserts is the statement that inserts n rows, for a few n: with RowNumber behind the fields of each, where there is
+// such a column.
 func (w *Writes) Inserts(n int) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,6 +93,9 @@ func (w *Writes) Inserts(n int) string {
 		names := make([]string, len(w.c.Fields))
 		for i, f := range w.c.Fields {
 			names[i] = f.Name
+		}
+		if number := w.d.RowNumber(); number != "" {
+			names = append(names, number)
 		}
 		text = InsertSome(w.d, w.c.Name, names, n) + w.d.Tells()
 		w.inserts[n] = text

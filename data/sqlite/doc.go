@@ -5,7 +5,7 @@
 // each on its own snapshot of the write-ahead log.
 //
 // Order to read in: open.go (the engine and its connections' settings), write.go (group commit),
-// tx.go (one request's part of it), read.go and columns.go (queries), conn.go (a connection and its
+// tx.go and insert.go (one request's part of it), read.go and columns.go (queries), conn.go (a connection and its
 // statements), schema.go and apply.go (tables), fail.go (errors), backup.go, check.go, explain.go.
 //
 // There are no foreign keys in the tables, though the setting is on: data checks references

@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 
-	"zombiezen.com/go/sqlite"
-
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
@@ -26,54 +24,6 @@ func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield fun
 		return errOver
 	}
 	return rows(context.Background(), t.c, s, args, yield)
-}
-
-func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
-	if t.c == nil {
-		return errOver
-	}
-	w := t.e.served().Writes(c)
-	if err := t.c.insert(w, r); err != nil {
-		return t.refusal("insert", err, c, r[spec.OrdID])
-	}
-	for _, s := range w.Sides {
-		if err := t.c.fill(s, r[spec.OrdID].Text(), r[s.Ord]); err != nil {
-			return classify("insert", err)
-		}
-	}
-	return nil
-}
-
-// insert puts a row where its id says, for there it is found without the index of ids; where another row has
-// that number, it goes behind all others.
-func (c *conn) insert(w *sqldb.Writes, r driver.Record) error {
-	p, err := c.take(w.Numbered)
-	if err != nil {
-		return err
-	}
-	for i, v := range r {
-		c.bind(p, i+1, v)
-	}
-	p.BindInt64(len(r)+1, sqldb.RowNumber(r[spec.OrdID].Text()))
-	_, err = p.Step()
-	c.leave(p)
-	if sqlite.ErrCode(err) == sqlite.ResultConstraintRowID {
-		return c.run(w.Insert, r...)
-	}
-	return err
-}
-
-// fill puts a list's items into its side table.
-func (c *conn) fill(s sqldb.Side, id string, list expr.Value) error {
-	for _, item := range list.List() {
-		if item.IsNull() {
-			continue
-		}
-		if err := c.run(s.Fill, item, expr.TextOf(id)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, ords []int) (bool, error) {
@@ -149,33 +99,6 @@ func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {
 		}
 	}
 	return n, nil
-}
-
-// refusal names the unique index that refused a row, by the columns SQLite names. Of a row whose id
-// is taken too, SQLite may name either: here it is the id.
-func (t *tx) refusal(op string, err error, c *spec.Collection, inserted expr.Value) error {
-	err = classify(op, err)
-	f, ok := err.(*fault.Error)
-	if !ok || f.Kind != fault.Unique {
-		return err
-	}
-	columns := f.Index
-	f.Index = "id"
-	find := t.c.each(`SELECT "name" FROM "_indexes" WHERE "unique" AND (SELECT group_concat("tbl" || '.' || value, ', ' ORDER BY key) FROM json_each("columns")) = ?1`,
-		func(s *sqlite.Stmt) error {
-			f.Index = s.ColumnText(0)
-			return nil
-		}, expr.TextOf(columns))
-	if find == nil && f.Index != "id" && !inserted.IsNull() {
-		find = t.c.each(`SELECT 1 FROM `+q(c.Name)+` WHERE "id" = ?1`, func(*sqlite.Stmt) error {
-			f.Index = "id"
-			return nil
-		}, inserted)
-	}
-	if find != nil {
-		return classify(op, find)
-	}
-	return f
 }
 
 // Tells: the connection says how many rows were changed.

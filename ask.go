@@ -89,7 +89,7 @@ func unserved(ctx context.Context, dir string, opts []Option) (*Plinth, error) {
 		return nil, err
 	}
 	p := &Plinth{dir: dir, o: o, secret: newKey(), eng: eng} // nothing is sealed with this key
-	s, err := p.wire(ctx, app)
+	s, err := p.wire(ctx, app, nil)
 	if err != nil {
 		_ = eng.Close()
 		return nil, err

@@ -102,7 +102,11 @@ func (p *Plinth) start(ctx context.Context, app *spec.App) error {
 	if p.files, err = files.Open(p.at.uploads); err != nil {
 		return err
 	}
-	s, err := p.wire(ctx, app)
+	found := m.Found()
+	if len(m.Steps) > 0 {
+		found = nil // there are others now
+	}
+	s, err := p.wire(ctx, app, found)
 	if err != nil {
 		return err
 	}
@@ -124,8 +128,8 @@ func load(dir string, o *options) (*spec.App, error) {
 	return app, nil
 }
 
-// wire puts the doors before the database of an app.
-func (p *Plinth) wire(ctx context.Context, app *spec.App) (*served, error) {
+// wire puts the doors before the database of an app. tables are those that there are; nil: look.
+func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table) (*served, error) {
 	var blobs data.Blobs
 	if p.files != nil {
 		blobs = p.files
@@ -139,9 +143,10 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App) (*served, error) {
 		return nil, err
 	}
 	door := rest.New(db, gate.Caller, rest.Options{Blobs: blobs, Public: filepath.Join(p.dir, "public"), Version: Version()})
-	tables, err := p.eng.Inspect(ctx)
-	if err != nil {
-		return nil, err
+	if tables == nil {
+		if tables, err = p.eng.Inspect(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return &served{app: app, db: db, gate: gate, http: web.Guard(p.whileFit(door), app.Server, p.o.log), tables: used(app, tables)}, nil
 }

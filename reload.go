@@ -34,7 +34,7 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 	if err := m.Apply(ctx, p.eng, ApplyOptions{}); err != nil {
 		return nil, p.back(old, err)
 	}
-	next, err := p.wire(ctx, app)
+	next, err := p.wire(ctx, app, nil)
 	if err != nil {
 		return nil, p.back(old, err)
 	}

@@ -32,6 +32,7 @@ type Migration struct {
 
 	app   *spec.App
 	key   []byte
+	found []driver.Table
 	keyed bool // the database knows its key
 	held  bool // another process has the lease of the journal
 	rev   int64
@@ -41,6 +42,9 @@ type Migration struct {
 func (m *Migration) Lossy() bool {
 	return slices.ContainsFunc(m.Steps, func(s Step) bool { return s.Lossy })
 }
+
+// Found are the tables that there were when this was planned.
+func (m *Migration) Found() []driver.Table { return m.found }
 
 // Plan compares an app with a database and finds the steps between them. It changes nothing, and it
 // reads the rows that a step depends on: values that do not convert and duplicates under a new unique
@@ -71,7 +75,7 @@ func Plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte) (*M
 		m, err := plan(ctx, app, eng, key, j.shape, tables)
 		if err == nil {
 			m.tell(eng)
-			m.keyed, m.held, m.rev = j.check != "", ok && j.held != "", j.rev
+			m.found, m.keyed, m.held, m.rev = tables, j.check != "", ok && j.held != "", j.rev
 			m.Fresh = !ok && !slices.ContainsFunc(tables, func(t driver.Table) bool { return t.Name != journalTable })
 		}
 		if err == nil || !moved(ctx, eng, j.rev) {

@@ -20,7 +20,7 @@ func (l *loader) section(n *node, s *shape) section {
 		return out
 	}
 	if n.kind != object {
-		if n.kind == scalar && n.style == plain && spaceMissing.MatchString(n.text) {
+		if n.kind == scalar && n.style == plain && spaceMissing().MatchString(n.text) {
 			l.report(n, "syntax", "a space is missing behind the colon")
 		} else if !n.null() {
 			l.report(n, "type", "%s is a map with keys like %s, not %s", s.name, s.keys[0].name, n.show())

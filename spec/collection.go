@@ -47,7 +47,7 @@ func (l *loader) declare(n *node) {
 
 func (l *loader) collectionName(k *node) bool {
 	if l.system {
-		if !systemPattern.MatchString(k.text) {
+		if !systemPattern().MatchString(k.text) {
 			l.report(k, "name", "%s is not a name for a collection that Plinth keeps: it begins with _", k.show())
 			return false
 		}
@@ -164,7 +164,7 @@ func (f *Field) trait() string {
 
 func (l *loader) was(n *node, what string, exists, taken func(string) bool) {
 	switch {
-	case !namePattern.MatchString(n.text) && !(l.system && systemPattern.MatchString(n.text)):
+	case !namePattern().MatchString(n.text) && !(l.system && systemPattern().MatchString(n.text)):
 		l.report(n, "name", "%s was never the name of a %s", n.show(), what)
 	case exists(n.text):
 		l.report(n, "conflict", "was: %s is still there: remove one of the two", n.text)

@@ -185,7 +185,7 @@ func (f *Field) allows(value string) bool {
 	return slices.ContainsFunc(f.Values, func(v EnumValue) bool { return v.Value == value })
 }
 
-var mediaType = regexp.MustCompile(`^[a-z0-9][a-z0-9!#$&^_.+-]*/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*)$`)
+var mediaType = pattern(`^[a-z0-9][a-z0-9!#$&^_.+-]*/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*)$`)
 
 func (l *loader) file(fd *fieldDraft) {
 	f, s := fd.f, fd.s
@@ -194,7 +194,7 @@ func (l *loader) file(fd *fieldDraft) {
 	}
 	f.MaxFiles, f.MaxSize = 1, s.size("maxSize", defaultSize)
 	for _, n := range s.values["accept"].list() {
-		if !mediaType.MatchString(n.text) {
+		if !mediaType().MatchString(n.text) {
 			l.report(n, "value", "%s is not a media type like image/png or image/*", n.show())
 			continue
 		}

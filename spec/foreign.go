@@ -45,11 +45,11 @@ func instead(word string, s *shape) (foreign, bool) {
 }
 
 // sized is a type with its size behind it, as databases write it.
-var sized = regexp.MustCompile(`^([A-Za-z]+) ?\((\d+)(?:, ?(\d+))?\)$`)
+var sized = pattern(`^([A-Za-z]+) ?\((\d+)(?:, ?(\d+))?\)$`)
 
 // sizedType finds the type that a database writes with a size, and how the size is written here.
 func sizedType(word string, types []string) (suggestion, why string) {
-	m := sized.FindStringSubmatch(word)
+	m := sized().FindStringSubmatch(word)
 	if m == nil {
 		return "", ""
 	}
@@ -68,20 +68,20 @@ func sizedType(word string, types []string) (suggestion, why string) {
 
 // idioms are how expressions of other products say what ours say otherwise.
 var idioms = []struct {
-	pattern   *regexp.Regexp
+	pattern   func() *regexp.Regexp
 	ours, why string
 }{
-	{regexp.MustCompile(`@request\.auth\.u?id\b|\brequest\.auth\.u?id\b|\bauth\.uid\b(?:\(\))?|\bauth\.user\.id\b|\b(?:user|current_?[uU]ser)\.id\b`), "auth.id", ""},
-	{regexp.MustCompile(`@request\.auth\.role\b|\b(?:request\.auth|user)\.role\b`), "auth.role", ""},
-	{regexp.MustCompile(`@request\.(?:body|data)\b|\brequest\.resource\.data\b`), "input", "in update, input is the record as it would become; elsewhere its fields stand alone"},
-	{regexp.MustCompile(`@\w+(?:\.\w+)*|\brequest\.\w+`), "", "auth is whoever asks, and the record's fields stand alone"},
-	{regexp.MustCompile(`\.?\b(?:lower|upper|toLowerCase|toUpperCase|lowerAscii|upperAscii)\b\(?`), "", "a field with ci: true compares without regard to case"},
+	{pattern(`@request\.auth\.u?id\b|\brequest\.auth\.u?id\b|\bauth\.uid\b(?:\(\))?|\bauth\.user\.id\b|\b(?:user|current_?[uU]ser)\.id\b`), "auth.id", ""},
+	{pattern(`@request\.auth\.role\b|\b(?:request\.auth|user)\.role\b`), "auth.role", ""},
+	{pattern(`@request\.(?:body|data)\b|\brequest\.resource\.data\b`), "input", "in update, input is the record as it would become; elsewhere its fields stand alone"},
+	{pattern(`@\w+(?:\.\w+)*|\brequest\.\w+`), "", "auth is whoever asks, and the record's fields stand alone"},
+	{pattern(`\.?\b(?:lower|upper|toLowerCase|toUpperCase|lowerAscii|upperAscii)\b\(?`), "", "a field with ci: true compares without regard to case"},
 }
 
 // idiom finds what was probably meant by an expression at a byte of it.
 func idiom(text string, at int) (suggestion, why string, ok bool) {
 	for _, i := range idioms {
-		for _, m := range i.pattern.FindAllStringIndex(text, -1) {
+		for _, m := range i.pattern().FindAllStringIndex(text, -1) {
 			if m[0] <= at && at < m[1] {
 				return i.ours, i.why, true
 			}

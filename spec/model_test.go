@@ -313,7 +313,7 @@ func TestDerivedNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 40)
 	one, two := derived(long, "index"), derived(long, "unique")
-	if len(one) != 40 || len(two) != 40 || one == two || !namePattern.MatchString(one) {
+	if len(one) != 40 || len(two) != 40 || one == two || !namePattern().MatchString(one) {
 		t.Errorf("%s %s", one, two)
 	}
 	if got := derived("a_b", "index"); got != "a_b_index" {

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -46,7 +45,7 @@ func open(s string) bool {
 }
 
 // expressionKey finds, in a line, the keys whose values are expressions.
-var expressionKey = regexp.MustCompile(`(?:^|[{,\s"'-])(?:` + strings.Join(expressionKeys(), "|") + `)["']?\s*:[ \t]+`)
+var expressionKey = pattern(`(?:^|[{,\s"'-])(?:` + strings.Join(expressionKeys(), "|") + `)["']?\s*:[ \t]+`)
 
 // needQuotes is asked when YAML could not read a file: it reports the expressions without
 // quotes that are likely to be the cause, and whether there were any. The lines from flowFrom to
@@ -65,13 +64,13 @@ func (l *loader) needQuotes(src *source, flowFrom, flowTo int) bool {
 		}
 		blockIndent = -1
 		trimmed := strings.TrimRight(line, " \t")
-		if blockStart.MatchString(trimmed) {
+		if blockStart().MatchString(trimmed) {
 			blockIndent = indent
 		}
 		if strings.HasPrefix(strings.TrimLeft(line, " \t"), "#") {
 			continue
 		}
-		for _, m := range expressionKey.FindAllStringIndex(line, -1) {
+		for _, m := range expressionKey().FindAllStringIndex(line, -1) {
 			before := line[:m[0]+1]
 			if strings.Count(before, `"`)%2+strings.Count(before, `'`)%2 > 0 {
 				continue // the key stands inside a text
@@ -87,7 +86,7 @@ func (l *loader) needQuotes(src *source, flowFrom, flowTo int) bool {
 	return found
 }
 
-var blockStart = regexp.MustCompile(`(?:^|[:\s-])\s*[|>][0-9+-]*(?:\s+#.*)?$`)
+var blockStart = pattern(`(?:^|[:\s-])\s*[|>][0-9+-]*(?:\s+#.*)?$`)
 
 // unreadable says why YAML cannot read an expression that begins here, or "".
 func unreadable(s string, flow bool) string {
@@ -106,7 +105,7 @@ func unreadable(s string, flow bool) string {
 		}
 		return "YAML ends this expression at the second " + string(c) + ": quote the whole of it"
 	case '!', '*', '&', '%', '@', '`', '[', '{', ']', '}', ',', '|', '>', '#':
-		if (c == '|' || c == '>') && blockStart.MatchString(" "+strings.TrimRight(s, " \t")) {
+		if (c == '|' || c == '>') && blockStart().MatchString(" "+strings.TrimRight(s, " \t")) {
 			return ""
 		}
 		return "YAML has its own use for a leading " + string(c) + ": quote it"

@@ -3,7 +3,6 @@ package spec
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -90,12 +89,12 @@ func (l *loader) compileValue(n *node, c *Collection, f *Field) *expr.Expr {
 	return l.compiled(n, c, e, err)
 }
 
-var words = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
+var words = pattern(`[A-Za-z_][A-Za-z0-9_]*`)
 
 // namesBroken says whether an expression names something broken, in its own collection or in one that a path leads to.
 func (l *loader) namesBroken(text string, c *Collection) bool {
 	reached := []*Collection{c}
-	for _, w := range words.FindAllString(text, -1) {
+	for _, w := range words().FindAllString(text, -1) {
 		if users := l.app.byName[l.app.Auth.Collection]; w == "auth" && users != nil {
 			reached = append(reached, users)
 		}
@@ -138,7 +137,7 @@ func (l *loader) compiled(n *node, c *Collection, e *expr.Expr, err error) *expr
 		suggestion, message := ee.Suggest, ee.Msg
 		ours, why, ok := idiom(n.text, at)
 		if !ok {
-			s := translate(strings.ToLower(words.FindString(n.text[at:])), operators)
+			s := translate(strings.ToLower(words().FindString(n.text[at:])), operators)
 			ours, why, ok = s.ours, s.why, s.ours != ""
 		}
 		if ok {

@@ -85,7 +85,7 @@ func (k *key) schema() map[string]any {
 	orEnvironment := func(s map[string]any) map[string]any {
 		return map[string]any{"anyOf": []any{s, environmentText}}
 	}
-	names := map[string]any{"pattern": namePattern.String()}
+	names := map[string]any{"pattern": namePattern().String()}
 	switch k.form {
 	case asWord:
 		return orEnvironment(map[string]any{"enum": k.words})

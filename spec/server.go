@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -53,7 +52,7 @@ func (l *loader) server(s section, all section) {
 		l.report(n, "value", "url is an address like https://app.example.com, not %s", n.show())
 	}
 	for _, n := range s.values["domains"].list() {
-		if !domain.MatchString(n.text) || net.ParseIP(n.text) != nil {
+		if !domain().MatchString(n.text) || net.ParseIP(n.text) != nil {
 			l.report(n, "value", "%s is not a domain like app.example.com", n.show())
 			continue
 		}
@@ -217,7 +216,7 @@ func (l *loader) listen(s section, name string) string {
 	return n.text
 }
 
-var domain = regexp.MustCompile(`(?i)^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var domain = pattern(`(?i)^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // webAddress says whether s is an http or https address without a query; with secure, one of
 // https, or of this machine.

@@ -72,7 +72,7 @@ func (s *source) opening(end int) int {
 		deep = -1
 		if len(stack) == 0 && quote == 0 {
 			begins = true
-			if blockStart.MatchString(strings.TrimRight(line, " \t")) {
+			if blockStart().MatchString(strings.TrimRight(line, " \t")) {
 				deep = in
 			}
 		}

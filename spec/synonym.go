@@ -3,6 +3,7 @@ package spec
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bluell/plinth/expr"
 )
@@ -30,7 +31,7 @@ func meant(word string, words []string) (suggestion, why string) {
 
 // translate finds the one of words that another product calls so.
 func translate(word string, words []string) synonym {
-	for _, s := range synonyms[word] {
+	for _, s := range synonyms()[word] {
 		if slices.Contains(words, s.ours) {
 			return s
 		}
@@ -76,7 +77,7 @@ type synonym struct {
 
 // synonyms are words of other products, in small letters and without separators. The first counts that
 // fits the place.
-var synonyms = func() map[string][]synonym {
+var synonyms = sync.OnceValue(func() map[string][]synonym {
 	out := map[string][]synonym{}
 	for _, s := range synonymsOf {
 		for theirs := range strings.FieldsSeq(s.theirs) {
@@ -84,7 +85,7 @@ var synonyms = func() map[string][]synonym {
 		}
 	}
 	return out
-}()
+})
 
 var synonymsOf = []struct{ ours, theirs, why string }{
 	// Types.

@@ -3,7 +3,6 @@ package spec
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -125,11 +124,11 @@ func (m *misreading) nested(src *source) {
 	}
 }
 
-var spaceMissing = regexp.MustCompile(`^[\w-]+:[^\s:]`)
+var spaceMissing = pattern(`^[\w-]+:[^\s:]`)
 
 // colonMissing is about a line that begins with a key and no colon.
 func colonMissing(line string) string {
-	if spaceMissing.MatchString(line) {
+	if spaceMissing().MatchString(line) {
 		return "a space is missing behind the colon"
 	}
 	key, _, _ := strings.Cut(line, " ")

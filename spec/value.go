@@ -3,7 +3,6 @@ package spec
 import (
 	"net/mail"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,7 +11,7 @@ import (
 	"github.com/bluell/plinth/expr"
 )
 
-var idPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+var idPattern = pattern(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 // kinds say what a value of a type looks like.
 var kinds = [...]string{
@@ -98,7 +97,7 @@ func (f *Field) scalar(t FieldType, s string) (expr.Value, bool) {
 		v := expr.NFC(s)
 		return expr.TextOf(v), f.allows(v)
 	case Ref:
-		return expr.TextOf(s), idPattern.MatchString(s)
+		return expr.TextOf(s), idPattern().MatchString(s)
 	case Bool:
 		b, ok := boolOf(s)
 		return expr.BoolOf(b), ok

@@ -195,7 +195,7 @@ func (l *loader) environment(n *node) {
 			return
 		}
 		name, fallback, hasFallback := strings.Cut(rest[i+2:i+end], ":-")
-		if !envName.MatchString(name) {
+		if !envName().MatchString(name) {
 			n.bad = true
 			l.reportIn(n, at+i, "env", "", "between ${ and } stands the name of an environment variable: ${NAME} or ${NAME:-default}")
 			return

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/gob"
+	"encoding/json"
 	"io"
 	"maps"
 	"math"
@@ -15,7 +15,7 @@ import (
 	"github.com/bluell/plinth/fault"
 )
 
-// dump is a backup: a SHA-256 of the rest, then this in gob.
+// dump is a backup: a SHA-256 of the rest, then this in JSON.
 type dump struct{ Tables []dumpTable }
 
 type dumpTable struct {
@@ -27,7 +27,7 @@ type dumpValue struct {
 	Kind  expr.Kind
 	Scale uint8
 	N     int64
-	S     string
+	S     []byte // any bytes
 	List  []dumpValue
 }
 
@@ -49,7 +49,7 @@ func (e *Engine) Backup(ctx context.Context, w io.Writer, progress func(done, to
 		}
 	}
 	var body bytes.Buffer
-	if err := gob.NewEncoder(&body).Encode(d); err != nil {
+	if err := json.NewEncoder(&body).Encode(d); err != nil {
 		return fault.Wrap(fault.Internal, "backup", err)
 	}
 	sum := sha256.Sum256(body.Bytes())
@@ -70,7 +70,7 @@ func Restore(r io.Reader) (*Engine, error) {
 		return nil, fault.New(fault.Invalid, "the backup is damaged or not a backup of this engine")
 	}
 	var d dump
-	if err := gob.NewDecoder(bytes.NewReader(b[sha256.Size:])).Decode(&d); err != nil {
+	if err := json.Unmarshal(b[sha256.Size:], &d); err != nil {
 		return nil, fault.Wrap(fault.Invalid, "restore", err)
 	}
 	e := Open()
@@ -91,7 +91,7 @@ func Restore(r io.Reader) (*Engine, error) {
 func toDump(row []expr.Value) []dumpValue {
 	out := make([]dumpValue, len(row))
 	for i, v := range row {
-		out[i] = dumpValue{Kind: v.Kind(), Scale: v.Scale(), N: v.Int(), S: v.Text()}
+		out[i] = dumpValue{Kind: v.Kind(), Scale: v.Scale(), N: v.Int(), S: []byte(v.Text())}
 		if v.Kind() == expr.List {
 			out[i].List = toDump(v.List())
 		}
@@ -122,15 +122,15 @@ func (d dumpValue) value() expr.Value {
 	case expr.Decimal:
 		return expr.DecimalOf(d.N, d.Scale)
 	case expr.Text:
-		return expr.TextOf(d.S)
+		return expr.TextOf(string(d.S))
 	case expr.Time:
 		return expr.TimeOf(d.N)
 	case expr.Date:
-		return expr.DateOf(d.S)
+		return expr.DateOf(string(d.S))
 	case expr.JSON:
-		return expr.JSONOf(d.S)
+		return expr.JSONOf(string(d.S))
 	case expr.Bytes:
-		return expr.BytesOf(d.S)
+		return expr.BytesOf(string(d.S))
 	default:
 		return expr.ListOf(fromDump(d.List)...)
 	}

@@ -107,7 +107,7 @@ func exitCode(err error, began bool) int {
 	switch {
 	case errors.As(err, &wrong):
 		return exitAppFile
-	case !began, errors.As(err, &u), errors.Is(err, spec.ErrNoFolder):
+	case !began, errors.As(err, &u), errors.Is(err, spec.ErrNoFolder), fault.Is(err, fault.BadRequest):
 		return exitUsage
 	default:
 		return exitFailure

@@ -49,7 +49,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	name, ok := databaseOf(address)
 	config := options.Client().ApplyURI(address)
 	if !ok || config.Validate() != nil { // its error may hold a password
-		return nil, fault.New(fault.BadRequest, "the address of the database cannot be read: it is like mongodb://user:password@host:27017/database")
+		return nil, fault.Address("cannot be read, or names no database", "mongodb://user:password@host:27017/database")
 	}
 	if o.Conns > 0 {
 		config.SetMaxPoolSize(uint64(o.Conns))

@@ -14,7 +14,7 @@ import (
 
 // errAddress says nothing of the address: it may hold a password.
 func errAddress() error {
-	return fault.New(fault.BadRequest, "the address of the database cannot be read: it is like mysql://user:password@host:3306/database")
+	return fault.Address("cannot be read, or names no database", "mysql://user:password@host:3306/database")
 }
 
 // configured reads an address, and sets what must be whatever it says.

@@ -363,17 +363,21 @@ func TestStatements(t *testing.T) {
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	address := mysqltest.Database(t)
-	for address, kind := range map[string]fault.Kind{
-		"mysql://u:hunter2@[::1/x":                                   fault.BadRequest,
-		"mysql://u:hunter2@localhost/":                               fault.BadRequest,
-		"u:hunter2":                                                  fault.BadRequest,
-		"mysql://u:hunter2@/x?socket=/nowhere":                       fault.Unavailable,
-		"u:hunter2@unix(/nowhere)/x":                                 fault.Unavailable,
-		strings.Replace(address, "root@", "nobody:hunter2@", 1):      fault.Unavailable,
-		regexp.MustCompile(`/t\d+`).ReplaceAllString(address, "/no"): fault.Unavailable,
+	for address, want := range map[string]string{
+		"mysql://u:hunter2@[::1/x":                                   "cannot be read, or names no database",
+		"mysql://u:hunter2@localhost/":                               "cannot be read, or names no database",
+		"u:hunter2":                                                  "cannot be read, or names no database",
+		"mysql://u:hunter2@/x?socket=/nowhere":                       "MySQL at /nowhere does not answer",
+		"u:hunter2@unix(/nowhere)/x":                                 "MySQL at /nowhere does not answer",
+		strings.Replace(address, "root@", "nobody:hunter2@", 1):      "does not let us in: Access denied",
+		regexp.MustCompile(`/t\d+`).ReplaceAllString(address, "/no"): `has no database "no": create it there first`,
 	} {
+		kind := fault.Unavailable
+		if strings.Contains(want, "cannot be read") {
+			kind = fault.BadRequest
+		}
 		_, err := mysql.Open(context.Background(), address, mysql.Options{})
-		if !fault.Is(err, kind) || strings.Contains(err.Error(), "hunter2") {
+		if !fault.Is(err, kind) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

@@ -52,7 +52,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 		return nil, errAddress()
 	}
 	e := &Engine{pool: newPool(connector, o.Conns)}
-	if err := e.prepareDatabase(ctx, config.Addr); err != nil {
+	if err := e.prepareDatabase(ctx, config); err != nil {
 		_ = e.pool.close()
 		return nil, err
 	}
@@ -61,17 +61,19 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 }
 
 // prepareDatabase makes sure that the server is one that can be used, and that the database has the catalogue.
-func (e *Engine) prepareDatabase(ctx context.Context, at string) error {
+func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config) error {
 	soon, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	c, err := e.pool.connect(soon)
 	if err != nil {
-		said := ""
+		who, said := "MariaDB or MySQL at "+config.Addr, ""
 		var refused *mysql.MySQLError
 		if errors.As(err, &refused) {
-			said = refused.Message
+			if said = refused.Message; refused.Number == 1049 { // ER_BAD_DB_ERROR
+				return fault.Unmade("open the database", who, config.DBName, err)
+			}
 		}
-		return fault.Unreached("open the database", "MySQL at "+at, said, err)
+		return fault.Unreached("open the database", who, said, err)
 	}
 	defer c.close()
 	var version string

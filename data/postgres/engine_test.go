@@ -381,15 +381,19 @@ func TestStatements(t *testing.T) {
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	address := pgtest.Database(t)
-	for address, kind := range map[string]fault.Kind{
-		"postgres://u:hunter2@[::1":                               fault.BadRequest,
-		"host=/nowhere user=u password=hunter2":                   fault.BadRequest, // no database is named
-		"postgres://u:hunter2@127.0.0.1:1/":                       fault.BadRequest,
-		"host=/nowhere user=u password=hunter2 dbname=d":          fault.Unavailable,
-		strings.Split(address, " dbname=")[0] + " dbname=no_such": fault.Unavailable,
+	for address, want := range map[string]string{
+		"postgres://u:hunter2@[::1":                               "cannot be read",
+		"host=/nowhere user=u password=hunter2":                   "names no database",
+		"postgres://u:hunter2@127.0.0.1:1/":                       "names no database",
+		"host=/nowhere user=u password=hunter2 dbname=d":          "PostgreSQL at /nowhere does not answer",
+		strings.Split(address, " dbname=")[0] + " dbname=no_such": `has no database "no_such": create it there first`,
 	} {
+		kind := fault.BadRequest
+		if strings.Contains(want, "has no") || strings.Contains(want, "answer") {
+			kind = fault.Unavailable
+		}
 		_, err := postgres.Open(context.Background(), address, postgres.Options{})
-		if !fault.Is(err, kind) || strings.Contains(err.Error(), "hunter2") {
+		if !fault.Is(err, kind) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

@@ -30,6 +30,9 @@ type Options struct {
 // oldest is the first PostgreSQL that has what is needed here: 13 has xid8 and gen_random_uuid.
 const oldest = 130000
 
+// like is an address.
+const like = "postgres://user:password@host:5432/database"
+
 // connectTime is how long one try to connect may take.
 const connectTime = 5 * time.Second
 
@@ -54,10 +57,10 @@ const settings = `SELECT set_config('synchronous_commit', CASE current_setting('
 func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil { // it may hold a password
-		return nil, fault.New(fault.BadRequest, "the address of the database cannot be read: it is like postgres://user:password@host:5432/database")
+		return nil, fault.Address("cannot be read", like)
 	}
 	if !namesDatabase(address) {
-		return nil, fault.New(fault.BadRequest, "the address names no database: it is like postgres://user:password@host:5432/database")
+		return nil, fault.Address("names no database", like)
 	}
 	if o.Conns > 0 {
 		config.MaxConns = int32(o.Conns)
@@ -133,7 +136,9 @@ func unreached(config *pgx.ConnConfig, err error) error {
 	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
-		said = refused.Message
+		if said = refused.Message; refused.Code == "3D000" { // invalid_catalog_name
+			return fault.Unmade("open the database", who, config.Database, err)
+		}
 	}
 	return fault.Unreached("open the database", who, said, err)
 }

@@ -36,7 +36,7 @@ func Translate(d Dialect, collections []*spec.Collection, q *driver.Query) (*Sta
 	if !d.EndOfTexts() && slices.ContainsFunc(s.Binds, func(b Bind) bool { return b.As == PrefixEnd }) {
 		s.Endless, err = translate(d, collections, q, variant{endless: true})
 	}
-	if s.Single && d.RowNumber() != "" && err == nil {
+	if s.Single && !q.Count && len(q.Aggregates) == 0 && d.RowNumber() != "" && err == nil { // a count is a row in any case
 		s.Near, err = translate(d, collections, q, variant{near: true})
 	}
 	return s, err

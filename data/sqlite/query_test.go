@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bluell/plinth/data/driver"
@@ -70,6 +71,32 @@ func TestPer(t *testing.T) {
 			slices.SortStableFunc(got, func(a, b []expr.Value) int { return cmp.Compare(a[0].Text(), b[0].Text()) })
 			if !slices.Equal(lines(want), lines(got)) {
 				t.Errorf("field %d limit %d\nwant %q\ngot  %q", ord, limit, lines(want), lines(got))
+			}
+		}
+	}
+}
+
+// TestCountOfOne: a record is counted wherever its row lies.
+func TestCountOfOne(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	var rows []driver.Record
+	for n := range 3 {
+		r := blank(posts, n)
+		r[spec.OrdID] = expr.TextOf(fmt.Sprintf("01900000-0000-7abc-8000-%012d", n)) // one place for all
+		rows = append(rows, r)
+	}
+	insert(t, e, posts, rows...)
+	one := op(expr.OpEq, mine(spec.OrdID), param(0, expr.Text))
+	for n, r := range rows {
+		for _, q := range []*driver.Query{
+			{From: posts, Where: one, Count: true, Limit: -1},
+			{From: posts, Where: one, Aggregates: []driver.Aggregate{{Func: "count", Ord: -1}}, Limit: -1},
+			{From: posts, Where: one, Group: []int{postStatus}, Aggregates: []driver.Aggregate{{Func: "count", Ord: -1}}, Limit: -1},
+		} {
+			got := lines(ask(t, e, q, r[spec.OrdID]))
+			if len(got) != 1 || !strings.HasSuffix(got[0], "1 ") {
+				t.Errorf("record %d: %q, want 1", n, got)
 			}
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/files"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -87,6 +88,9 @@ func Backup(ctx context.Context, dir, file string, progress func(done, total int
 	}
 	if err == nil {
 		err = os.Link(f.Name(), file)
+	}
+	if err == nil {
+		err = files.Sync(filepath.Dir(file)) // its name too
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return about, fault.New(fault.Conflict, "%s is there already: nothing was written", file)

@@ -132,7 +132,7 @@ func (db *DB) Sweep(ctx context.Context) error {
 	k := db.kinds["_answers"]
 	before := expr.TimeOf(db.now().Add(-keepAnswers).UnixMilli())
 	for {
-		old, _, err := db.Records(ctx, System, &ListQuery{Collection: k.Name, Limit: maxLimit,
+		old, _, err := db.Records(ctx, System, &ListQuery{Collection: k.Name, Limit: maxLimit, Fields: "id",
 			Filter: "created < param.before", Params: map[string]*doc.Node{"before": {Kind: doc.String, Text: plain(before)}}})
 		if err != nil || len(old) == 0 {
 			return err

@@ -361,7 +361,8 @@ func (j *journal) release(ctx context.Context) error {
 	return j.change(ctx, func() { j.holder = "" }, j.alone(ctx))
 }
 
-// renew keeps the lease while a step takes long, until stop is called.
+// renew keeps the lease while there is planning or settling, until stop is called. A step under way keeps it by its fence:
+// the row of the journal stays locked.
 func (j *journal) renew(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})

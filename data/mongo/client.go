@@ -113,7 +113,13 @@ func (s *client) begin(ctx context.Context) (context.Context, func(bool) error, 
 			if err == nil || !errors.As(err, &labeled) || !labeled.HasErrorLabel("UnknownTransactionCommitResult") {
 				return err
 			}
-			if time.Now().After(until) {
+			ended := time.Now().After(until)
+			select {
+			case <-in.Done():
+				ended = true
+			case <-time.After(50 * time.Millisecond):
+			}
+			if ended {
 				return &fault.Error{Kind: fault.Unavailable, Op: "commit", Msg: "the database does not say whether the change was made", Err: err}
 			}
 		}

@@ -41,7 +41,11 @@ func (s *stmt) Explain(ctx context.Context, args []expr.Value) (driver.Explanati
 			r.c.bad = true
 		}
 	}()
-	for _, part := range s.parts(args) {
+	parts, err := s.parts(args)
+	if err != nil {
+		return x, err
+	}
+	for _, part := range parts {
 		lines, err := r.c.plan(ctx, part)
 		if err != nil {
 			return x, during(ctx, "explain", err)

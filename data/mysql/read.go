@@ -47,12 +47,11 @@ type part struct {
 
 // parts are what is asked for these arguments, one after the other. With a limit each parent has a leg of its
 // own: the statements are for 1, 2, 4 … parents, and a leg may have none.
-func (s *stmt) parts(args []expr.Value) []part {
+func (s *stmt) parts(args []expr.Value) (parts []part, err error) {
 	if !s.legs || s.q.Per.Arg >= len(args) {
-		return []part{{s.For(args), args}}
+		return []part{{s.For(args), args}}, nil
 	}
 	parents := args[s.q.Per.Arg].List()
-	var parts []part
 	for len(parents) > 0 {
 		n := min(len(parents), mostLegs)
 		own := append([]expr.Value(nil), args...)
@@ -62,32 +61,36 @@ func (s *stmt) parts(args []expr.Value) []part {
 		for size < n {
 			size *= 2
 		}
-		parts = append(parts, part{s.size(size).For(args), own})
+		st, err := s.size(size)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, part{st.For(args), own})
 	}
-	return parts
+	return parts, nil
 }
 
 // size is the statement for so many parents.
-func (s *stmt) size(parents int) *sqldb.Statement {
+func (s *stmt) size(parents int) (*sqldb.Statement, error) {
 	if parents == 1 {
-		return s.Statement
+		return s.Statement, nil
 	}
 	have := s.sized.Load()
 	if have != nil && (*have)[parents] != nil {
-		return (*have)[parents]
+		return (*have)[parents], nil
 	}
 	d := s.e.d
 	d.parents = parents
 	st, err := sqldb.Translate(d, s.served.Collections, s.q)
 	if err != nil {
-		return s.Statement // it was translated for one, and is for more
+		return nil, err
 	}
 	more := map[int]*sqldb.Statement{parents: st}
 	if have != nil {
 		maps.Copy(more, *have)
 	}
 	s.sized.CompareAndSwap(have, &more) // who comes second does it again another time
-	return st
+	return st, nil
 }
 
 // Rows asks without a transaction: a statement is a snapshot of its own. What takes several has one.

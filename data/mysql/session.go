@@ -42,7 +42,11 @@ func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, 
 	if !ok {
 		return fault.New(fault.Internal, "a statement of another engine")
 	}
-	for _, part := range own.parts(args) {
+	parts, err := own.parts(args)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
 		if err := s.ask(ctx, part.st, part.args, yield); err != nil {
 			return err
 		}

@@ -27,6 +27,10 @@ func integer(kind expr.Kind, raw []byte) int64 {
 	switch {
 	case len(raw) == 1: // a boolean
 		return int64(raw[0])
+	case len(raw) == 2: // smallint and integer are columns that others made
+		return int64(int16(binary.BigEndian.Uint16(raw)))
+	case len(raw) == 4:
+		return int64(int32(binary.BigEndian.Uint32(raw)))
 	case len(raw) != 8:
 		return 0
 	case kind == expr.Time:

@@ -32,6 +32,7 @@ type conn struct {
 	made  int      // statements that were ever named
 
 	limited bool // it is given a time to answer
+	until   time.Time
 
 	args arguments
 	rows cursor  // of the query whose rows are being read
@@ -55,7 +56,7 @@ var binaryFormat = []int16{1}
 
 // limit makes the connection one that fails after a time.
 func (c *conn) limit(until time.Time) {
-	c.limited = true
+	c.limited, c.until = true, until
 	_ = c.pg.Conn().SetDeadline(until) // a closed connection says so when it is used
 }
 
@@ -65,6 +66,9 @@ func (c *conn) unlimit() {
 		_ = c.pg.Conn().SetDeadline(time.Time{})
 	}
 }
+
+// late says that the time is over, after which the library closes the connection.
+func (c *conn) late() bool { return c.limited && !time.Now().Before(c.until) }
 
 // prepare finds or prepares a statement. A long one is prepared each time, without a name.
 func (c *conn) prepare(ctx context.Context, sql string) (*prepared, error) {

@@ -6,7 +6,7 @@
 // the question after what they refer to: a batch of them is two round trips as well.
 //
 // Order to read in: open.go (the engine and its connections' settings), conn.go (a connection and its
-// statements), session.go (a transaction on it), read.go and tx.go (what the driver asks), encode.go and
+// statements), session.go (a transaction on it), read.go and tx.go (what the driver asks), dialect.go (its SQL), encode.go and
 // columns.go (values on the wire), commit.go (a commit whose answer was lost), schema.go and
 // layout.go (tables), fail.go (errors), explain.go, check.go.
 //

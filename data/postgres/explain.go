@@ -3,12 +3,13 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+
 	"slices"
 	"strings"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
 )
 
 // node is a node of a plan, as EXPLAIN (FORMAT JSON) tells it.
@@ -56,7 +57,7 @@ func (s *stmt) Explain(ctx context.Context, args []expr.Value) (driver.Explanati
 	}
 	var plans []struct{ Plan node }
 	if err := json.Unmarshal(text, &plans); err != nil || len(plans) == 0 {
-		return x, fmt.Errorf("the server's explanation cannot be read: %w", err)
+		return x, &fault.Error{Kind: fault.Internal, Op: "explain", Msg: "the server's explanation cannot be read", Err: err}
 	}
 	s.look(&x, &plans[0].Plan, "", indexes, 0)
 	return x, nil

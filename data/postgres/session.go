@@ -84,7 +84,7 @@ func (s *session) first(ctx context.Context, do func(begin *prepared) error) err
 			s.begin, s.sent = "", true
 			return nil
 		}
-		if !again || s.sent || ctx.Err() != nil || !s.c.pg.IsClosed() && !stale(err) {
+		if !again || s.sent || ctx.Err() != nil || s.c.late() || !s.c.pg.IsClosed() && !stale(err) {
 			s.begin = ""
 			return err
 		}

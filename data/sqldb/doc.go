@@ -6,5 +6,6 @@
 // or null elsewhere, so NOT never stands before anything that may be null.
 //
 // Order to read in: query.go (a query becomes a statement), keyset.go (pages), cond.go and
-// value.go (expressions), bind.go (how arguments become values), dialect.go (what differs).
+// value.go (expressions), list.go, bind.go and number.go (how arguments become values), dialect.go and sql.go (what
+// differs), writes.go, change.go and targets.go (what writes rows), schema.go and plan.go (tables), name.go.
 package sqldb

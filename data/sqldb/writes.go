@@ -86,9 +86,9 @@ func newWrites(d Writer, c *spec.Collection) *Writes {
 // Inserts is the statement that inserts n rows, for a few n: with RowNumber behind the fields of each, where there is
 // such a column.
 func (w *Writes) Inserts(n int) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.mu.RLock()
 	text, ok := w.inserts[n]
+	w.mu.RUnlock()
 	if !ok {
 		names := make([]string, len(w.c.Fields))
 		for i, f := range w.c.Fields {
@@ -98,7 +98,9 @@ func (w *Writes) Inserts(n int) string {
 			names = append(names, number)
 		}
 		text = InsertSome(w.d, w.c.Name, names, n) + w.d.Tells()
+		w.mu.Lock()
 		w.inserts[n] = text
+		w.mu.Unlock()
 	}
 	return text
 }

@@ -83,8 +83,8 @@ func (c *conn) checkpoint(most int64) error {
 		log, done = s.ColumnInt64(1), s.ColumnInt64(2)
 		return nil
 	})
-	if err == nil && log-done < most {
-		return nil
+	if err != nil || log-done < most {
+		return err
 	}
 	return c.run("PRAGMA wal_checkpoint(PASSIVE)")
 }

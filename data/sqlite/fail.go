@@ -49,7 +49,7 @@ func damaged(op string, cause error) error {
 }
 
 // refused is what SQLite says of a unique index: "table.column, table.column". Its name is found
-// in the catalogue, where the transaction can still be asked (Tx.refusal).
+// in the catalogue, where the transaction can still be asked (tx.refusal).
 func refused(err error) string {
 	_, columns, _ := strings.Cut(err.Error(), "UNIQUE constraint failed: ")
 	if end := strings.IndexAny(columns, "()"); end >= 0 {

@@ -35,7 +35,7 @@ func definition(c driver.Column) string {
 }
 
 // CreateTable makes a table by rowid with an index of its ids: rows of any size then lie in the
-// order in which they came, and other indexes lead to them by number.
+// order of their ids (sqldb.RowNumber), and other indexes lead to them by number.
 func (l *layout) CreateTable(t *sqldb.Table) []string {
 	defs := make([]string, len(t.Columns))
 	for i, c := range t.Columns {

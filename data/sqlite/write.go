@@ -307,8 +307,8 @@ func (w *writer) undone(cause error) error {
 	return f
 }
 
-// abandon rolls back and answers everybody with err. A connection that cannot be brought
-// back to order is closed; the next group opens another.
+// abandon rolls back and answers everybody with err: a refusal in company may rest on what is not stored now. A
+// connection that cannot be brought back to order is closed; the next group opens another.
 func (w *writer) abandon(err error) {
 	if w.c != nil && !w.c.c.AutocommitEnabled() {
 		w.c.run("ROLLBACK")
@@ -316,6 +316,11 @@ func (w *writer) abandon(err error) {
 	if w.c != nil && !w.c.c.AutocommitEnabled() {
 		w.c.close()
 		w.c = nil
+	}
+	for i, r := range w.group {
+		if i > 0 {
+			r.err = err
+		}
 	}
 	w.answer(err)
 }

@@ -446,5 +446,12 @@ func TestFailedCommit(t *testing.T) {
 	if n := count(t, e, `SELECT count(*) FROM "later"`); n != 0 {
 		t.Errorf("%d rows of what failed", n)
 	}
+	put := func(tx driver.Tx) error { return tx.Insert(users, blank(users, 1)) }
+	nowhere := func(in driver.Tx) error { return in.(*tx).c.script(`INSERT INTO "later" VALUES ('nobody')`) }
+	for i, err := range together(t, e, put, put, nowhere) { // the second is refused because of the first
+		if !fault.Is(err, fault.Unavailable) {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
 	insert(t, e, users, blank(users, 1)) // goes on
 }

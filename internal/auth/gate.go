@@ -49,6 +49,7 @@ type Gate struct {
 	mu     sync.RWMutex
 	known  map[[32]byte]*pass // by the SHA-256 of the whole token
 	noting sync.WaitGroup     // notes of use that are being written
+	closed bool               // no more are begun
 }
 
 // pass is a credential that was found to be good.
@@ -91,7 +92,12 @@ func columnsOf(c *spec.Collection) columns {
 }
 
 // Close waits for what is being noted of the use of keys. The database is closed after it.
-func (g *Gate) Close() { g.noting.Wait() }
+func (g *Gate) Close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.noting.Wait()
+}
 
 // find looks a token up: among those that are remembered, else, when its MAC is right, in the database.
 func (g *Gate) find(ctx context.Context, text string) (*pass, error) {
@@ -182,6 +188,11 @@ const noteEvery = time.Hour
 func (g *Gate) noteUse(id string, last expr.Value) {
 	now := g.clock()
 	if !last.IsNull() && now.Sub(time.UnixMilli(last.Int())) < noteEvery {
+		return
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed { // a request that has outlasted its app
 		return
 	}
 	g.noting.Go(func() {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/postgres"
@@ -35,6 +36,7 @@ const (
 	pass verdict = iota
 	cut          // it does not arrive
 	lost         // it arrives, but no answer comes back
+	held         // it does not arrive, and nobody says so
 )
 
 // through is an address that leads to a database through a wire.
@@ -107,6 +109,8 @@ func (w *wire) carry(client, server net.Conn) {
 			case cut:
 				server.Close()
 				return
+			case held:
+				continue
 			case lost:
 				deaf.Store(true)
 				server.Write(append(head, body...))
@@ -197,6 +201,37 @@ func TestRoundTrips(t *testing.T) {
 		if got := w.count(func() { c.do(); settled(t, e) }) - 1; got != c.want {
 			t.Errorf("%s: %d round trips, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// TestLate: a question whose time is over is not asked once more on another connection.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	_, address := empty(t)
+	w, address := through(t, address)
+	e := open(t, address)
+	get := prepare(t, e, one())
+	if _, err := texts(e, get, expr.TextOf(id(1))); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	silent := func(m []byte) verdict {
+		if m[0] == 'B' { // Bind
+			asked.Add(1)
+		}
+		return held
+	}
+	w.meet.Store(&silent)
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := e.Rows(ctx, get, []expr.Value{expr.TextOf(id(1))}, func(driver.Columns) error { return nil })
+	w.meet.Store(nil)
+	if !fault.Is(err, fault.Unavailable) || asked.Load() != 1 || time.Since(began) > 10*time.Second {
+		t.Errorf("asked %d times in %v: %v", asked.Load(), time.Since(began), err)
+	}
+	if _, err := texts(e, get, expr.TextOf(id(1))); err != nil { // goes on
+		t.Error(err)
 	}
 }
 

@@ -109,10 +109,8 @@ func (p *Plinth) mayApply(m *Migration) error {
 	if !p.o.dev {
 		return fault.New(fault.Conflict, "the database differs from the app file by %s: look at them with `plinth plan %s`, then `plinth apply %s`", steps, p.named(), p.named())
 	}
-	for _, s := range m.Steps {
-		if s.Lossy {
-			return fault.New(fault.Conflict, "%s: this loses data; look at it with `plinth plan %s`, then `plinth apply --allow-loss %s`", s.Text, p.named(), p.named())
-		}
+	if lost := m.Losses(); lost != "" {
+		return fault.New(fault.Conflict, "%s; look at it with `plinth plan %s`, then `plinth apply --allow-loss %s`", lost, p.named(), p.named())
 	}
 	return nil
 }

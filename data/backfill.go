@@ -44,19 +44,23 @@ func newFill(t *tableShape, c *columnShape, kind fillKind) *fill {
 	return f
 }
 
+// scan reads some columns of a table in batches by id.
+type scan struct {
+	from *spec.Collection // the table as it is
+	need []int            // ordinals in from of the columns that are read
+}
+
 // filler computes the value of one column for the rows of a table.
 type filler struct {
+	scan
 	fill  *fill
 	keys  *Keyring
 	table *tableShape
-	from  *spec.Collection // the table as it is
 	to    *spec.Collection // the collection as the app has it
 	field *spec.Field      // the field of to that is filled
-	need  []int            // ordinals in from of the columns it looks at
 	ord   int              // ordinal in from of the column it fills
-	refs  driver.Stmt      // convert to a reference: which of argument 0 exist
+	refs  driver.Stmt      // convert to a reference: which of argument 0 exist; nil: none
 	loss  bool             // what does not convert becomes null
-	lost  int
 }
 
 func newFiller(eng driver.Engine, app *spec.App, keys *Keyring, now *shape, f *fill) (*filler, error) {
@@ -65,7 +69,7 @@ func newFiller(eng driver.Engine, app *spec.App, keys *Keyring, now *shape, f *f
 	if t == nil || !ok {
 		return nil, fault.New(fault.Internal, "fill %s: there is no such collection", f.Table)
 	}
-	fl := &filler{fill: f, keys: keys, table: t, from: collectionOf(t), to: c}
+	fl := &filler{scan: scan{from: collectionOf(t)}, fill: f, keys: keys, table: t, to: c}
 	fl.ord = ordinalOf(fl.from, f.Column)
 	name := strings.TrimSuffix(f.Column, temporary)
 	i := slices.IndexFunc(c.Fields, func(x *spec.Field) bool { return x.Name == name })
@@ -82,14 +86,16 @@ func newFiller(eng driver.Engine, app *spec.App, keys *Keyring, now *shape, f *f
 		if target == nil {
 			return nil, fault.New(fault.Internal, "fill %s: there is no collection %s", f.Table, to.Ref)
 		}
-		var err error
-		fl.refs, err = eng.Prepare(&driver.Query{From: collectionOf(target), Cols: []driver.Col{{Ord: spec.OrdID}},
-			Sort: byIDs, Limit: -1, Per: &driver.Per{Arg: 0, Ord: spec.OrdID, Limit: -1}})
-		if err != nil {
-			return nil, err
-		}
+		return fl, fl.refersTo(eng, target)
 	}
 	return fl, nil
+}
+
+// refersTo prepares the question for what the references exist in.
+func (fl *filler) refersTo(eng driver.Engine, target *tableShape) (err error) {
+	fl.refs, err = eng.Prepare(&driver.Query{From: collectionOf(target), Cols: []driver.Col{{Ord: spec.OrdID}},
+		Sort: byIDs, Limit: -1, Per: &driver.Per{Arg: 0, Ord: spec.OrdID, Limit: -1}})
+	return err
 }
 
 var byIDs = []driver.Key{{Ord: spec.OrdID}}
@@ -133,8 +139,8 @@ func (fl *filler) value(row Record) (v Value, ok bool, err error) {
 		if v, err = fl.plain(row, fl.fill.From); err != nil {
 			return v, false, err
 		}
-		if v, ok = convert(v, plainColumn(fl.field)); !ok || !fits(fl.field, v) {
-			return Value{}, false, nil
+		if v, ok = fl.convert(v); !ok {
+			return v, false, nil
 		}
 	case fillReseal:
 		if v, err = fl.plain(row, fl.fill.Column); err != nil {
@@ -149,6 +155,27 @@ func (fl *filler) value(row Record) (v Value, ok bool, err error) {
 	}
 	sealed, err := fl.keys.Seal(fl.to, fl.field, id, string(AppendJSON(nil, v)))
 	return expr.BytesOf(sealed), true, err
+}
+
+// convert makes a value one of the field.
+func (fl *filler) convert(v Value) (Value, bool) {
+	v, ok := convert(v, plainColumn(fl.field))
+	if !ok || !fits(fl.field, v) {
+		return Value{}, false
+	}
+	return v, true
+}
+
+// converted gives the plain values that are converted in some rows, and what they become: null where one is lost.
+func (fl *filler) converted(ctx context.Context, r driver.Reader, rows []Record) (was, is []Value, err error) {
+	was, is = make([]Value, len(rows)), make([]Value, len(rows))
+	for i, row := range rows {
+		if was[i], err = fl.plain(row, fl.fill.From); err != nil {
+			return nil, nil, err
+		}
+		is[i], _ = fl.convert(was[i])
+	}
+	return was, is, fl.dropDangling(ctx, r, rows, is)
 }
 
 // fits says whether a converted value may be one of a field whose type is narrower than its kind.
@@ -235,26 +262,40 @@ func (fl *filler) companion(row Record) (Value, error) {
 }
 
 // query asks for what is needed of the rows behind argument 0, in the order of ids, as many as argument 1.
-func (fl *filler) query() *driver.Query {
-	q := &driver.Query{From: fl.from, Sort: byIDs, Limit: 1, After: &driver.After{Args: []int{0}, Null: []bool{false}}}
-	for _, ord := range fl.need {
+func (sc *scan) query() *driver.Query {
+	q := &driver.Query{From: sc.from, Sort: byIDs, Limit: 1, After: &driver.After{Args: []int{0}, Null: []bool{false}}}
+	for _, ord := range sc.need {
 		q.Cols = append(q.Cols, driver.Col{Ord: ord})
 	}
 	return q
 }
 
 // read answers query, as records of from; only the columns that are needed are in them.
-func (fl *filler) read(ctx context.Context, r driver.Reader, s driver.Stmt, cursor string, limit int) ([]Record, error) {
+func (sc *scan) read(ctx context.Context, r driver.Reader, s driver.Stmt, cursor string, limit int) ([]Record, error) {
 	var rows []Record
 	err := r.Rows(ctx, s, []Value{expr.TextOf(cursor), expr.IntOf(int64(limit))}, func(cols driver.Columns) error {
-		row := make(Record, len(fl.from.Fields))
-		for i, ord := range fl.need {
+		row := make(Record, len(sc.from.Fields))
+		for i, ord := range sc.need {
 			row[ord] = cols.Value(i)
 		}
 		rows = append(rows, row)
 		return nil
 	})
 	return rows, err
+}
+
+// all gives the rows of the table to do, a batch at a time.
+func (sc *scan) all(ctx context.Context, r driver.Reader, s driver.Stmt, do func([]Record) error) error {
+	for cursor := ""; ; {
+		rows, err := sc.read(ctx, r, s, cursor, batchRows)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		if err := do(rows); err != nil {
+			return err
+		}
+		cursor = rows[len(rows)-1][spec.OrdID].Text()
+	}
 }
 
 // batch fills the rows behind a cursor and returns the cursor and how many there were.
@@ -276,10 +317,8 @@ func (fl *filler) batch(ctx context.Context, tx driver.Tx, s driver.Stmt, cursor
 		}
 		values[i] = v
 	}
-	if fl.refs != nil {
-		if err := fl.dropDangling(ctx, tx, rows, values); err != nil {
-			return cursor, 0, err
-		}
+	if err := fl.dropDangling(ctx, tx, rows, values); err != nil {
+		return cursor, 0, err
 	}
 	for i, row := range rows {
 		if fl.done(row, values[i]) {
@@ -301,7 +340,6 @@ func (fl *filler) batch(ctx context.Context, tx driver.Tx, s driver.Stmt, cursor
 // refuse is what becomes of a value that does not convert.
 func (fl *filler) refuse(row Record) (Value, error) {
 	if fl.loss {
-		fl.lost++
 		return Value{}, nil
 	}
 	what := ""
@@ -328,6 +366,9 @@ func short(v Value) string {
 
 // dropDangling finds the references that lead nowhere: they do not convert.
 func (fl *filler) dropDangling(ctx context.Context, r driver.Reader, rows []Record, values []Value) error {
+	if fl.fill.Kind != fillConvert || plainColumn(fl.field).Ref == "" {
+		return nil
+	}
 	ids := map[string]bool{}
 	each := func(v Value, do func(string)) {
 		if v.Kind() == expr.List {
@@ -346,6 +387,9 @@ func (fl *filler) dropDangling(ctx context.Context, r driver.Reader, rows []Reco
 				ask = append(ask, expr.TextOf(id))
 			}
 		})
+	}
+	if fl.refs == nil { // the collection is not there yet
+		ask = nil
 	}
 	for part := range slices.Chunk(ask, batchRows) {
 		err := r.Rows(ctx, fl.refs, []Value{expr.ListOf(part...)}, func(cols driver.Columns) error {

@@ -52,6 +52,8 @@ func (d *differ) emit(a action, lossy bool, format string, args ...any) {
 		if from := t.column(a.Fill.From); from != nil {
 			s.column = from.origin
 		}
+	case a.Change.Kind == driver.CreateIndex:
+		s.of = d.cur.table(a.Change.Table)
 	case a.Change.Kind == driver.AddColumn:
 		s.table = d.cur.table(a.Change.Table).origin
 	case a.Change.Kind == driver.DropTable:
@@ -208,7 +210,9 @@ func (d *differ) addReplacement(t *tableShape, c *columnShape) {
 		d.emit(action{Change: &driver.Step{Kind: driver.AddColumn, Table: t.Name, Column: n.Column}, Column: &n}, false,
 			"%s: add the new column", what)
 	}
-	if t.column(n.Name).Unfilled {
+	will := t.column(n.Name)
+	will.origin, will.converts = have.origin, true
+	if will.Unfilled {
 		f := newFill(t, c, fillConvert)
 		f.Column, f.From = n.Name, c.Name
 		d.emit(action{Fill: f}, false, "%s: copy the values", what)

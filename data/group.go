@@ -70,7 +70,8 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 		return append(dst, "]}"...), nil
 	}
 	if v.none { // the aggregates of nothing
-		return append(d.appendGroup(db, dst, nothing{}), "]}"...), nil
+		dst, err = d.appendGroup(dst, nothing{})
+		return append(dst, "]}"...), err
 	}
 	n := 0
 	ctx, done, err := db.patience(ctx, &by, d)
@@ -85,8 +86,8 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 		if n > 1 {
 			dst = append(dst, ',')
 		}
-		dst = d.appendGroup(db, dst, cols)
-		return nil
+		dst, err = d.appendGroup(dst, cols)
+		return err
 	})
 	if err == errEnough {
 		return append(dst, `],"more":true}`...), nil
@@ -199,7 +200,7 @@ func (a *asker) aggregate(c *spec.Collection, word string, at int) (aggregate, [
 	return g, nil, fault.At("aggregate", at-len(fn), "unknown", "there is no aggregate %q: count, sum, avg, min, max", fn)
 }
 
-func (d *draft) appendGroup(db *DB, dst []byte, cols driver.Columns) []byte {
+func (d *draft) appendGroup(dst []byte, cols driver.Columns) ([]byte, error) {
 	dst = append(dst, '{')
 	n := 0
 	name := func(prefix []byte) {
@@ -221,19 +222,40 @@ func (d *draft) appendGroup(db *DB, dst []byte, cols driver.Columns) []byte {
 		case cols.Null(g.at):
 			dst = append(dst, "null"...)
 		case g.fn == "avg":
+			sum, ok := new(big.Int).SetString(string(cols.Text(g.at)), 10)
+			if !ok {
+				return dst, fault.New(fault.Internal, "a sum is no number")
+			}
 			dst = append(dst, '"')
-			dst = appendAverage(dst, cols.Int(g.at), cols.Int(g.at+1), g.field.Scale)
+			dst = appendAverage(dst, sum, cols.Int(g.at+1), g.field.Scale)
 			dst = append(dst, '"')
+		case g.fn == "sum":
+			sum, err := strconv.ParseInt(string(cols.Text(g.at)), 10, 64)
+			if err != nil {
+				return dst, fault.New(fault.BadRequest, "the sum does not fit into 64 bits")
+			}
+			dst = AppendJSON(dst, numberOf(g.field, sum))
 		default:
 			dst = AppendJSON(dst, cols.Value(g.at))
 		}
 	}
-	return append(dst, '}')
+	return append(dst, '}'), nil
+}
+
+// numberOf is a whole number as a value of a field; of a decimal it is the unscaled one.
+func numberOf(f *spec.Field, n int64) Value {
+	switch f.Type {
+	case spec.Bigint:
+		return expr.BigintOf(n)
+	case spec.Decimal:
+		return expr.DecimalOf(n, uint8(f.Scale))
+	}
+	return expr.IntOf(n)
 }
 
 // appendAverage prints sum/n with avgPlaces more places than the field has, rounded half to even.
-func appendAverage(dst []byte, sum, n int64, scale int) []byte {
-	q := new(big.Int).Mul(big.NewInt(sum), new(big.Int).Exp(big.NewInt(10), big.NewInt(avgPlaces), nil))
+func appendAverage(dst []byte, sum *big.Int, n int64, scale int) []byte {
+	q := new(big.Int).Mul(sum, new(big.Int).Exp(big.NewInt(10), big.NewInt(avgPlaces), nil))
 	negative := q.Sign() < 0
 	q.Abs(q)
 	r := new(big.Int)

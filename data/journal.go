@@ -220,7 +220,7 @@ func acquire(ctx context.Context, eng driver.Engine, holder string, clock func()
 		case j.held == "" || now.UnixMilli() > j.until || now.Sub(since) > leaseTime:
 			err = j.take(ctx)
 		default:
-			err = overtaken()
+			err = errOvertaken
 		}
 		if err == nil || !fault.Is(err, fault.Conflict) {
 			return j, err
@@ -264,7 +264,7 @@ func (j *journal) begin(ctx context.Context) error {
 		})
 	})
 	if fault.Is(err, fault.Unique) {
-		return overtaken()
+		return errOvertaken
 	}
 	return err
 }
@@ -298,9 +298,7 @@ func (j *journal) row() (Record, error) {
 	return row, nil
 }
 
-func overtaken() error {
-	return fault.New(fault.Conflict, "another process has taken over the change of the schema")
-}
+var errOvertaken = fault.New(fault.Conflict, "another process has taken over the change of the schema")
 
 // entry is what a write of the journal changes. Its revision is the fence.
 var entry = []int{spec.OrdUpdated, spec.OrdRev, ordShape, ordPlan, ordDone, ordCursor, ordFilled, ordHolder, ordUntil}
@@ -314,7 +312,7 @@ func (j *journal) write(tx driver.Tx, ords []int) error {
 	}
 	mine, err := tx.Update(journalCollection, journalID, j.rev, row, ords)
 	if err == nil && !mine {
-		err = overtaken()
+		err = errOvertaken
 	}
 	return err
 }

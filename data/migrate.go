@@ -2,7 +2,10 @@ package data
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +24,7 @@ type Step struct {
 	do action
 	// Where in the database of now the step's values are, for counting them; "" when they are not there yet.
 	table, column string
+	of            *tableShape // CreateIndex: the table as it will be
 }
 
 // Migration is what leads from the database as it is to the app's schema. It is complete when it has
@@ -38,9 +42,21 @@ type Migration struct {
 	rev   int64
 }
 
-// Lossy says whether something is lost.
-func (m *Migration) Lossy() bool {
-	return slices.ContainsFunc(m.Steps, func(s Step) bool { return s.Lossy })
+// Losses names the steps that lose something, for people; "" when nothing is lost.
+func (m *Migration) Losses() string {
+	var steps []string
+	for _, s := range m.Steps {
+		if s.Lossy {
+			steps = append(steps, s.Text)
+		}
+	}
+	switch len(steps) {
+	case 0:
+		return ""
+	case 1:
+		return steps[0] + ": this loses data"
+	}
+	return strings.Join(steps, "; ") + ": these " + strconv.Itoa(len(steps)) + " steps lose data"
 }
 
 // Found are the tables that there were when this was planned.
@@ -203,7 +219,7 @@ type ApplyOptions struct {
 // An older version of the app may go on beside added fields and collections. It should be stopped before
 // fields are renamed, converted or dropped.
 func (m *Migration) Apply(ctx context.Context, eng driver.Engine, o ApplyOptions) error {
-	if err := m.permit(m.Steps, o); err != nil {
+	if err := m.permit(o); err != nil {
 		return err
 	}
 	if o.clock == nil {
@@ -230,11 +246,9 @@ func (m *Migration) Apply(ctx context.Context, eng driver.Engine, o ApplyOptions
 	return nil
 }
 
-func (m *Migration) permit(steps []Step, o ApplyOptions) error {
-	for _, s := range steps {
-		if s.Lossy && !o.AllowLoss {
-			return fault.New(fault.Invalid, "%s: this loses data; allow it with --allow-loss", s.Text)
-		}
+func (m *Migration) permit(o ApplyOptions) error {
+	if lost := m.Losses(); lost != "" && !o.AllowLoss {
+		return fault.New(fault.Invalid, "%s; allow it with --allow-loss", lost)
 	}
 	return nil
 }
@@ -266,7 +280,7 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.m.permit(m.Steps, r.o); err != nil {
+	if err := m.permit(r.o); err != nil {
 		return err
 	}
 	if r.keys, err = keyring(r.m.key); err != nil {
@@ -288,7 +302,7 @@ func (r *run) all(ctx context.Context) error {
 	}
 	for i := range m.Steps {
 		if err := r.step(ctx, i); err != nil {
-			return err
+			return halfWay(i, m.Steps, err)
 		}
 	}
 	stop()
@@ -299,6 +313,14 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	return r.mark("end")
+}
+
+// halfWay says of a step that failed that those before it are done.
+func halfWay(i int, steps []Step, err error) error {
+	if i == 0 || errors.Is(err, errOvertaken) {
+		return err
+	}
+	return fmt.Errorf("step %d of %d failed: those before it are done, and the next apply begins with it: %s: %w", i+1, len(steps), steps[i].Text, err)
 }
 
 // interrupted is the fill at which an earlier Apply ended, if it was one.
@@ -421,7 +443,7 @@ func (r *run) explain(ctx context.Context, s Step, err error) error {
 		return err
 	}
 	sv := &surveyor{app: r.m.app, eng: r.eng, keys: r.keys, now: r.j.shape.clone()}
-	if found := sv.duplicates(ctx, sv.now.table(c.Table), c.Index); found != nil {
+	if found := sv.duplicates(ctx, sv.now.table(c.Table), c.Index, "change the records, or take the index out of the app file"); found != nil {
 		return found
 	}
 	return err

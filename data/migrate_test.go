@@ -270,8 +270,10 @@ func TestApplyRefusesLossUnlessAllowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Apply(t.Context(), eng, ApplyOptions{}); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "--allow-loss") {
-		t.Fatalf("%v, want invalid that names --allow-loss", err)
+	err = m.Apply(t.Context(), eng, ApplyOptions{})
+	const want = `drop field "gone" of people (7 values); drop collection notes (1 record): these 2 steps lose data; allow it with --allow-loss`
+	if !fault.Is(err, fault.Invalid) || err.Error() != want {
+		t.Fatalf("%v\nwant %s", err, want)
 	}
 	after, _ := eng.Inspect(t.Context())
 	if diff := cmp.Diff(before, after); diff != "" {
@@ -536,9 +538,15 @@ func TestPlans(t *testing.T) {
 		{name: "a text becomes a reference", before: "      a: {type: text}\n", after: "      a: {type: ref, to: posts}\n",
 			rows: []map[string]Value{{"a": text(recordID(1))}, {"a": text(recordID(9))}},
 			want: []string{`convert field "a" of posts from text to ref: add the new column`,
-				`convert field "a" of posts from text to ref: copy the values: 1 of 2 values would be lost, because they do not convert LOSSY`,
+				`convert field "a" of posts from text to ref: copy the values: 1 of 2 values would be lost, because they do not convert, such as "` + recordID(9) + `" LOSSY`,
 				`drop the old column of field "a" of posts`, `put the converted field "a" of posts in its place`, `add index "a$ref" to posts`},
 			then: []string{`a="` + recordID(1) + `"`, `a=null`}},
+		{name: "a text becomes a reference to what is not there yet", before: "      a: {type: text}\n", after: "      a: {type: ref, to: others}\n    access: {read: true}\n  others:\n    fields: {n: {type: int}}\n",
+			rows: []map[string]Value{{"a": text("x")}},
+			want: []string{`add collection others`, `convert field "a" of posts from text to ref: add the new column`,
+				`convert field "a" of posts from text to ref: copy the values: 1 of 1 value would be lost, because they do not convert, such as "x" LOSSY`,
+				`drop the old column of field "a" of posts`, `put the converted field "a" of posts in its place`, `add index "a$ref" to posts`},
+			then: []string{`a=null`}},
 		{name: "one becomes a list", before: "      a: {type: ref, to: posts}\n", after: "      a: {type: list, of: ref, to: posts}\n",
 			rows: []map[string]Value{{"a": text(recordID(0))}, {}},
 			want: []string{`convert field "a" of posts from ref to list of ref: add the new column`, `convert field "a" of posts from ref to list of ref: copy the values`,
@@ -554,6 +562,31 @@ func TestPlans(t *testing.T) {
 			after: "      a: {type: text, max: 9}\n      b: {type: bool}\n    indexes: [{fields: [a], unique: true, where: b, name: one}]\n",
 			rows:  []map[string]Value{{"a": text("x"), "b": expr.BoolOf(true)}, {"a": text("x")}, {"a": text("y"), "b": expr.BoolOf(true)}, {"a": text("y"), "b": expr.BoolOf(true)}},
 			err:   `posts cannot be unique by a (index "one"): 1 record is not the only one, such as the second with "y"; change the records first`},
+		{name: "a conversion makes duplicates", before: "      a: {type: text, max: 9, unique: true}\n", after: "      a: {type: int, unique: true}\n",
+			rows: []map[string]Value{{"a": text("1")}, {"a": text("01")}, {"a": text("+1")}, {"a": text("x")}, {"a": text("y")}},
+			err:  `posts cannot be unique by a (index "a_unique") after the conversion of a: 2 records are not the only one, such as the second with 1; change the records first`},
+		{name: "a conversion under another name makes duplicates", before: "      a: {type: text, max: 9, unique: true}\n      b: {type: int}\n", after: "      c: {type: int, was: a, unique: true}\n      b: {type: int}\n",
+			rows: []map[string]Value{{"a": text("1"), "b": expr.IntOf(1)}, {"a": text("01"), "b": expr.IntOf(2)}},
+			err:  `posts cannot be unique by c (index "c_unique") after the conversion of c: 1 record is not the only one, such as the second with 1; change the records first`},
+		{name: "a conversion makes duplicates where a condition holds", before: "      a: {type: int}\n      b: {type: text}\n",
+			after: "      a: {type: int}\n      b: {type: bool}\n    indexes: [{fields: [a], unique: true, where: b, name: one}]\n",
+			rows:  []map[string]Value{{"a": expr.IntOf(1), "b": text("true")}, {"a": expr.IntOf(1), "b": text("no")}, {"a": expr.IntOf(2), "b": text("true")}, {"a": expr.IntOf(2), "b": text("true")}},
+			err:   `posts cannot be unique by a (index "one") after the conversion of b: 1 record is not the only one, such as the second with 2; change the records first`},
+		{name: "sealed values that a conversion makes equal", before: "      a: {type: text, max: 9}\n", after: "      a: {type: text, max: 9, ci: true, encrypted: true, unique: true}\n",
+			rows: []map[string]Value{{"a": text("x")}, {"a": text("X")}},
+			err:  `posts cannot be unique by a (index "a_unique") after the conversion of a: 1 record is not the only one; change the records first`},
+		{name: "a default makes duplicates", before: "      a: {type: text}\n", after: "      a: {type: text}\n      b: {type: int, default: 7, unique: true}\n",
+			rows: []map[string]Value{{}, {}},
+			err:  `posts cannot be unique by b (index "b_unique"): 1 record is not the only one, such as the second with 7; change the records first`},
+		{name: "values that are lost are no duplicates", before: "      a: {type: text, max: 9, unique: true}\n      b: {type: text, max: 40}\n", after: "      a: {type: int, unique: true}\n      b: {type: ref, to: posts, unique: true}\n",
+			rows: []map[string]Value{{"a": text("x"), "b": text("x")}, {"a": text("y"), "b": text("x")}, {"a": text("1"), "b": text(recordID(0))}},
+			want: []string{`convert field "a" of posts from text to int: add the new column`,
+				`convert field "a" of posts from text to int: copy the values: 2 of 3 values would be lost, because they do not convert, such as "x" LOSSY`,
+				`convert field "b" of posts from text to ref: add the new column`,
+				`convert field "b" of posts from text to ref: copy the values: 2 of 3 values would be lost, because they do not convert, such as "x" LOSSY`,
+				`drop index "a_unique" of posts while its columns change`, `drop the old column of field "a" of posts`, `put the converted field "a" of posts in its place`,
+				`drop the old column of field "b" of posts`, `put the converted field "b" of posts in its place`, `add unique index "a_unique" to posts`, `add unique index "b_unique" to posts`},
+			then: []string{`a=null b=null`, `a=null b=null`, `a=1 b="` + recordID(0) + `"`}},
 		{name: "ci is added and unique", before: "      a: {type: text, max: 9}\n", after: "      a: {type: text, max: 9, ci: true, unique: true}\n",
 			rows: []map[string]Value{{"a": text("X")}, {"a": text("y")}, {}, {}},
 			want: []string{`add the hidden column "a$fold" (text) to posts`, `compute the hidden column "a$fold" of posts`, `add unique index "a_unique" to posts`},
@@ -605,6 +638,58 @@ func TestPlans(t *testing.T) {
 			compareTables(t, eng, want)
 		})
 	}
+}
+
+// Duplicates that come when nobody looks any more are found at the last step: then it is said what is done.
+func TestAStepThatFailsSaysWhatIsDone(t *testing.T) {
+	t.Parallel()
+	before := appOf(t, "  posts: {fields: {a: {type: text, max: 9, unique: true}}}\n")
+	after := appOf(t, "  posts: {fields: {a: {type: int, unique: true}}}\n")
+	for _, e := range migrated {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			eng := e.open(t)
+			migrate(t, before, eng, ApplyOptions{})
+			put(t, before, eng, "posts", map[string]Value{"a": expr.TextOf("1")})
+			m, err := Plan(t.Context(), after, eng, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = m.Apply(t.Context(), eng, ApplyOptions{after: func(text string) error {
+				if strings.Contains(text, "in its place") {
+					put(t, after, eng, "posts", map[string]Value{"id": expr.TextOf(recordID(1)), "a": expr.IntOf(1)})
+				}
+				return nil
+			}})
+			const want = `step 6 of 6 failed: those before it are done, and the next apply begins with it: add unique index "a_unique" to posts: ` +
+				`posts cannot be unique by a (index "a_unique"): 1 record is not the only one, such as the second with 1; change the records, or take the index out of the app file`
+			if !fault.Is(err, fault.Conflict) || err.Error() != want {
+				t.Errorf("%v\nwant %s", err, want)
+			}
+			if got := rows(t, after, eng, "posts"); !slices.Equal(got, []string{"a=1", "a=1"}) {
+				t.Errorf("rows are %q", got)
+			}
+		})
+	}
+}
+
+// Apply looks again: duplicates that came after the plan was made are refused before its first step.
+func TestApplyLooksForDuplicatesAgain(t *testing.T) {
+	t.Parallel()
+	before := appOf(t, "  posts: {fields: {a: {type: text, max: 9, unique: true}}}\n")
+	after := appOf(t, "  posts: {fields: {a: {type: int, unique: true}}}\n")
+	eng := memory.Open()
+	migrate(t, before, eng, ApplyOptions{})
+	m, err := Plan(t.Context(), after, eng, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, before, eng, "posts", map[string]Value{"a": expr.TextOf("1")}, map[string]Value{"a": expr.TextOf("01")})
+	tables, _ := eng.Inspect(t.Context())
+	if err := m.Apply(t.Context(), eng, ApplyOptions{AllowLoss: true}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("%v, want a conflict", err)
+	}
+	compareTables(t, eng, tables)
 }
 
 func TestDriftIsNamedAndMended(t *testing.T) {

@@ -34,9 +34,10 @@ type columnShape struct {
 	Calc     string         `json:",omitempty"` // companion: how it is computed
 	Unfilled bool           `json:",omitempty"` // its values are not there yet
 
-	was    string
-	origin string
-	fills  bool // it has a default for rows that are there already
+	was      string
+	origin   string // the column in the database now that its values come from
+	converts bool   // they are converted
+	fills    bool   // it has a default for rows that are there already
 }
 
 // temporary ends the name of a column that is going to replace another.

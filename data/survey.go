@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
@@ -35,7 +36,7 @@ func (sv *surveyor) survey(ctx context.Context, steps []Step) error {
 		case s.do.Change.Kind == driver.AddColumn && s.table != "":
 			err = sv.required(ctx, s)
 		case s.do.Change.Kind == driver.CreateIndex && s.do.Change.Index.Unique:
-			err = sv.newUnique(ctx, steps, s.do.Change)
+			err = sv.newUnique(ctx, s)
 		}
 		if err != nil {
 			return err
@@ -98,74 +99,60 @@ func notNull(f *spec.Field) *expr.Node {
 
 // conversion counts what does not convert, and says it in the step.
 func (sv *surveyor) conversion(ctx context.Context, s *Step) error {
-	now := sv.now.table(s.table)
 	if s.table == "" || s.column == "" {
 		return nil
 	}
 	c, _ := sv.app.Collection(s.do.Fill.Table)
 	f, _ := c.Field(s.do.Fill.From)
-	// As if the new column were there: it is read as the old one, and nothing is written.
-	fl := &filler{keys: sv.keys, table: now, from: collectionOf(now), to: c, field: f, loss: true}
-	fl.fill = &fill{Kind: fillConvert, Table: s.table, From: s.column, Column: s.column}
-	fl.ord = ordinalOf(fl.from, s.column)
-	fl.look()
-	if to := plainColumn(f); to.Ref != "" {
-		if target := sv.origin(to.Ref); target != nil {
-			var err error
-			fl.refs, err = sv.eng.Prepare(&driver.Query{From: collectionOf(target), Cols: []driver.Col{{Ord: spec.OrdID}},
-				Sort: byIDs, Limit: -1, Per: &driver.Per{Arg: 0, Ord: spec.OrdID, Limit: -1}})
-			if err != nil {
-				return err
-			}
-		}
+	fl, err := sv.converter(sv.now.table(s.table), s.column, c, f)
+	if err != nil {
+		return err
 	}
 	stmt, err := sv.eng.Prepare(fl.query())
 	if err != nil {
 		return err
 	}
-	total, example := 0, ""
-	judge := func(row Record) (v Value, err error) {
-		was, err := fl.plain(row, s.column)
-		if err != nil || was.IsNull() {
-			return Value{}, err
-		}
-		total++
-		v, ok := convert(was, plainColumn(f))
-		if ok && fits(f, v) {
-			return v, nil
-		}
-		fl.lost++
-		if example == "" && fl.showable() {
-			example = ", such as " + short(was)
-		}
-		return Value{}, nil
-	}
+	total, lost, example := 0, 0, ""
 	err = sv.eng.Read(ctx, func(r driver.Reader) error {
-		for cursor := ""; ; {
-			rows, err := fl.read(ctx, r, stmt, cursor, batchRows)
-			if err != nil || len(rows) == 0 {
-				return err
-			}
-			values := make([]Value, len(rows))
-			for i, row := range rows {
-				if values[i], err = judge(row); err != nil {
-					return err
+		return fl.all(ctx, r, stmt, func(rows []Record) error {
+			was, is, err := fl.converted(ctx, r, rows)
+			for i, v := range was {
+				if v.IsNull() {
+					continue
+				}
+				total++
+				if !is[i].IsNull() {
+					continue
+				}
+				lost++
+				if example == "" && fl.showable() {
+					example = ", such as " + short(v)
 				}
 			}
-			if fl.refs != nil {
-				if err := fl.dropDangling(ctx, r, rows, values); err != nil {
-					return err
-				}
-			}
-			cursor = rows[len(rows)-1][spec.OrdID].Text()
-		}
+			return err
+		})
 	})
-	if err != nil || fl.lost == 0 {
+	if err != nil || lost == 0 {
 		return err
 	}
 	s.Lossy = true
-	s.Text += ": " + strconv.Itoa(fl.lost) + " of " + plural(total, "value") + " would be lost, because they do not convert" + example
+	s.Text += ": " + strconv.Itoa(lost) + " of " + plural(total, "value") + " would be lost, because they do not convert" + example
 	return nil
+}
+
+// converter converts the values of a column as if the new one were there: it is read as the old one, and nothing
+// is written.
+func (sv *surveyor) converter(now *tableShape, column string, c *spec.Collection, f *spec.Field) (*filler, error) {
+	fl := &filler{scan: scan{from: collectionOf(now)}, keys: sv.keys, table: now, to: c, field: f, loss: true}
+	fl.fill = &fill{Kind: fillConvert, Table: now.Name, From: column, Column: column}
+	fl.ord = ordinalOf(fl.from, column)
+	fl.look()
+	if to := plainColumn(f); to.Ref != "" {
+		if target := sv.origin(to.Ref); target != nil {
+			return fl, fl.refersTo(sv.eng, target)
+		}
+	}
+	return fl, nil
 }
 
 // origin is the table of now that a collection will be made of.
@@ -179,32 +166,26 @@ func (sv *surveyor) origin(collection string) *tableShape {
 	return nil
 }
 
-// newUnique looks for duplicates under a unique index that is going to be added, where its values are
-// in the database already. Where they are not, the step itself finds out.
-func (sv *surveyor) newUnique(ctx context.Context, steps []Step, c *driver.Step) error {
-	now := sv.origin(c.Table)
-	if now == nil {
-		return nil
-	}
-	for _, s := range steps { // values that are about to change are judged when they have
-		if s.do.Fill != nil && s.do.Fill.Table == c.Table && (s.do.Fill.Kind == fillConvert || s.do.Fill.Kind == fillDefault) {
-			return nil
-		}
-	}
-	if err := sv.duplicates(ctx, now, c.Index); err != nil {
-		return &fault.Error{Kind: err.Kind, Msg: err.Msg}
+// newUnique looks for duplicates under a unique index that is going to be added. What its values will be is known
+// before they are converted.
+func (sv *surveyor) newUnique(ctx context.Context, s *Step) error {
+	if err := sv.duplicates(ctx, s.of, s.do.Change.Index, "change the records first"); err != nil {
+		return err
 	}
 	return nil
 }
 
 // duplicates is the error about the values that a unique index over a table would refuse; nil when
 // there are none, or they cannot be told.
-func (sv *surveyor) duplicates(ctx context.Context, t *tableShape, x driver.TableIndex) *fault.Error {
-	d := sv.keysOf(t, x)
-	if d == nil {
+func (sv *surveyor) duplicates(ctx context.Context, t *tableShape, x driver.TableIndex, remedy string) *fault.Error {
+	d, err := sv.keysOf(t, x)
+	if err == nil && d == nil {
 		return nil
 	}
-	rows, err := countRows(ctx, sv.eng, d.from)
+	rows := 0
+	if err == nil {
+		rows, err = countRows(ctx, sv.eng, d.from)
+	}
 	if err == nil {
 		err = d.count(ctx, sv.eng, uint64(rows/mostKeys+1))
 	}
@@ -214,30 +195,38 @@ func (sv *surveyor) duplicates(ctx context.Context, t *tableShape, x driver.Tabl
 	if d.twice == 0 {
 		return nil
 	}
-	return fault.New(fault.Conflict, "%s cannot be unique by %s (index %q): %s not the only one%s; change the records first",
-		d.c.Name, fieldWords(d.index), d.index.Name, are(d.twice), d.example)
+	return fault.New(fault.Conflict, "%s cannot be unique by %s (index %q)%s: %s not the only one%s; %s",
+		d.c.Name, fieldWords(d.index), d.index.Name, d.changes(), are(d.twice), d.example, remedy)
 }
 
-// keysOf finds what the keys of an index over a table are made of; nil when it is not there as it will be.
-func (sv *surveyor) keysOf(t *tableShape, x driver.TableIndex) *duplicates {
+// keysOf finds what the keys of an index over a table will be made of; nil when no row is there yet, or a value
+// cannot be told for lack of a key.
+func (sv *surveyor) keysOf(t *tableShape, x driver.TableIndex) (*duplicates, error) {
 	c, ok := sv.app.Collection(t.Name)
-	for _, other := range sv.app.Collections {
-		if !ok && other.Was == t.Name {
-			c, ok = other, true
-		}
-	}
-	if !ok {
-		return nil
+	now := sv.now.table(t.origin)
+	if !ok || now == nil {
+		return nil, nil
 	}
 	i := slices.IndexFunc(c.Indexes, func(i *spec.Index) bool { return i.Name == x.Name })
 	if i < 0 {
-		return nil
+		return nil, nil
 	}
-	d := &duplicates{c: c, index: c.Indexes[i], table: t, from: collectionOf(t), keys: sv.keys, seen: map[indexKey]bool{}}
-	if !d.locate() {
-		return nil
+	d := &duplicates{scan: scan{from: collectionOf(now), need: []int{spec.OrdID}}, c: c, index: c.Indexes[i], table: now,
+		keys: sv.keys, seen: map[indexKey]bool{}}
+	fields := slices.Clone(d.index.Fields)
+	if d.index.Where != nil {
+		fields = append(fields, readsOf(c, d.index.Where)...)
 	}
-	return d
+	for i, f := range fields {
+		if slices.Contains(fields[:i], f) {
+			continue
+		}
+		ok, err := d.take(sv, t, f)
+		if err != nil || !ok {
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 func are(n int) string {
@@ -257,44 +246,85 @@ type indexKey [sha256.Size]byte
 
 // duplicates counts the rows whose key another row has already.
 type duplicates struct {
+	scan
 	c       *spec.Collection
 	index   *spec.Index
 	table   *tableShape // as it is
-	from    *spec.Collection
 	keys    *Keyring
-	fields  []*spec.Field  // that the key is made of
-	cols    []*columnShape // where they are
+	parts   []keyPart
 	seen    map[indexKey]bool
 	twice   int
 	example string
 }
 
+// keyPart is a field that the keys are made of, and where its values are.
+type keyPart struct {
+	field   *spec.Field
+	col     *columnShape // nil: nowhere yet
+	convert *filler      // nil: they stay as they are
+}
+
+// take finds the values of a field in a table that will be t; false where they cannot be opened.
+func (d *duplicates) take(sv *surveyor, t *tableShape, f *spec.Field) (bool, error) {
+	p := keyPart{field: f}
+	will := t.column(f.Name)
+	if will == nil || f.KeyOrd >= 0 && d.keys == nil {
+		return false, nil
+	}
+	if p.col = d.table.column(will.origin); p.col != nil {
+		if p.col.Plain != nil && d.keys == nil {
+			return false, nil
+		}
+		d.need = append(d.need, ordinalOf(d.from, p.col.Name))
+	}
+	if will.converts && p.col != nil {
+		var err error
+		if p.convert, err = sv.converter(d.table, p.col.Name, d.c, f); err != nil {
+			return false, err
+		}
+	}
+	d.parts = append(d.parts, p)
+	return true, nil
+}
+
+// changes says which values are not yet as the keys have them.
+func (d *duplicates) changes() string {
+	var names []string
+	for _, p := range d.parts {
+		if p.convert != nil {
+			names = append(names, p.field.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " after the conversion of " + strings.Join(names, ", ")
+}
+
 // count reads the table once for each part of the keys.
 func (d *duplicates) count(ctx context.Context, eng driver.Engine, parts uint64) error {
-	q := &driver.Query{From: d.from, Sort: byIDs, Limit: -1, Cols: []driver.Col{{Ord: spec.OrdID}}}
-	for _, col := range d.cols {
-		q.Cols = append(q.Cols, driver.Col{Ord: ordinalOf(d.from, col.Name)})
-	}
-	stmt, err := eng.Prepare(q)
+	stmt, err := eng.Prepare(d.query())
 	if err != nil {
 		return err
 	}
 	return eng.Read(ctx, func(r driver.Reader) error {
 		for part := range parts {
 			clear(d.seen)
-			err := r.Rows(ctx, stmt, nil, func(cols driver.Columns) error {
-				rec, err := d.record(cols)
+			err := d.all(ctx, r, stmt, func(rows []Record) error {
+				records, err := d.records(ctx, r, rows)
 				if err != nil {
 					return err
 				}
-				key, ok := d.key(rec)
-				if !ok || binary.BigEndian.Uint64(key[:])%parts != part {
-					return nil
+				for _, rec := range records {
+					key, ok := d.key(rec)
+					if !ok || binary.BigEndian.Uint64(key[:])%parts != part {
+						continue
+					}
+					if d.seen[key] {
+						d.again(rec)
+					}
+					d.seen[key] = true
 				}
-				if d.seen[key] {
-					d.again(rec)
-				}
-				d.seen[key] = true
 				return nil
 			})
 			if err != nil {
@@ -305,45 +335,49 @@ func (d *duplicates) count(ctx context.Context, eng driver.Engine, parts uint64)
 	})
 }
 
-// locate finds the columns that the index's fields are in; false when one is not there as it will be.
-func (d *duplicates) locate() bool {
-	d.fields = slices.Clone(d.index.Fields)
-	if d.index.Where != nil {
-		for _, f := range readsOf(d.c, d.index.Where) {
-			if !slices.Contains(d.fields, f) {
-				d.fields = append(d.fields, f)
-			}
-		}
+// records are rows as the app's collection will have them, with their companions.
+func (d *duplicates) records(ctx context.Context, r driver.Reader, rows []Record) ([]Record, error) {
+	records := make([]Record, len(rows))
+	for i, row := range rows {
+		records[i] = make(Record, len(d.c.Fields))
+		records[i][spec.OrdID] = row[spec.OrdID]
 	}
-	for _, f := range d.fields {
-		col := d.table.column(f.Name)
-		if col == nil && f.Was != "" {
-			col = d.table.column(f.Was)
-		}
-		if col == nil || (col.Plain != nil || f.KeyOrd >= 0) && d.keys == nil {
-			return false
-		}
-		if a, b := col.value(), plainColumn(f); a.Kind != b.Kind || a.Scale != b.Scale || a.Elem != b.Elem {
-			return false
-		}
-		d.cols = append(d.cols, col)
-	}
-	return true
-}
-
-// record is a row as the app's collection has it, with the companions that it will have.
-func (d *duplicates) record(cols driver.Columns) (Record, error) {
-	rec := make(Record, len(d.c.Fields))
-	id := string(cols.Text(0))
-	rec[spec.OrdID] = expr.TextOf(id)
-	for i, f := range d.fields {
-		v, err := openColumn(d.keys, d.cols[i], d.table.Name, id, cols.Value(i+1))
+	for _, p := range d.parts {
+		values, err := d.values(ctx, r, p, rows)
 		if err != nil {
 			return nil, err
 		}
-		rec[f.Ord] = v
+		for i, v := range values {
+			records[i][p.field.Ord] = v
+		}
 	}
-	return rec, d.keys.companions(d.c, rec)
+	for _, rec := range records {
+		if err := d.keys.companions(d.c, rec); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// values are what a field will be in some rows.
+func (d *duplicates) values(ctx context.Context, r driver.Reader, p keyPart, rows []Record) (values []Value, err error) {
+	if p.convert != nil {
+		_, values, err = p.convert.converted(ctx, r, rows)
+		return values, err
+	}
+	values = make([]Value, len(rows))
+	for i, row := range rows {
+		if p.col != nil {
+			values[i], err = openColumn(d.keys, p.col, d.table.Name, row[spec.OrdID].Text(), row[ordinalOf(d.from, p.col.Name)])
+			if err != nil {
+				return nil, err
+			}
+		}
+		if (p.col == nil || p.col.Unfilled) && p.field.Default != nil && values[i].IsNull() {
+			values[i] = *p.field.Default
+		}
+	}
+	return values, nil
 }
 
 // key is what a record is found by; false when the index does not have it.

@@ -79,12 +79,12 @@ func TestDuplicatesAreCountedInParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := shapeOf(before)
+	now := shapeOf(before).clone()
 	sv := &surveyor{app: after, eng: eng, keys: ring, now: now}
 	for _, parts := range []uint64{1, 2, 10} {
-		d := sv.keysOf(now.table("posts"), driver.TableIndex{Name: "a_unique"})
-		if d == nil {
-			t.Fatal("the keys cannot be told")
+		d, err := sv.keysOf(now.table("posts"), driver.TableIndex{Name: "a_unique"})
+		if err != nil || d == nil {
+			t.Fatalf("the keys cannot be told: %v", err)
 		}
 		held := 0
 		if err := d.count(t.Context(), &watched{eng, func(int) { held = max(held, len(d.seen)) }}, parts); err != nil {

@@ -215,7 +215,8 @@ type Col struct {
 	If  *expr.Node
 }
 
-// Aggregate is one aggregate output. Sum of no rows is null; count is an Int.
+// Aggregate is one aggregate output. A count is an Int. A sum, of an Int, Bigint or Decimal (unscaled), is a Text of its
+// digits: it is exact, also beyond 64 bits. Sum, min and max of no values are null.
 type Aggregate struct {
 	Func string // count sum min max
 	Ord  int    // the field; count with −1 counts rows, else the rows in which the field is not null

@@ -113,7 +113,11 @@ func (p *prepared) check() error {
 		if err != nil {
 			return err
 		}
-		p.kinds = append(p.kinds, f.Kind())
+		if a.Func == "sum" {
+			p.kinds = append(p.kinds, expr.Text)
+		} else {
+			p.kinds = append(p.kinds, f.Kind())
+		}
 	}
 	if q.Count {
 		p.kinds = []expr.Kind{expr.Int}

@@ -52,14 +52,63 @@ func groups(s *suite) {
 	} {
 		p.expect(c.name, func() error { return want(p.group("sales", c.filter, c.group, c.aggregate))(c.want) })
 	}
-	p.expect("a sum that does not fit", func() error {
-		if err := p.update("sales", id(1), `{"big":"9223372036854775807"}`); err != nil {
-			return err
+	s.sums()
+}
+
+// sums: a sum is exact where it fits into 64 bits, whatever its parts do in which order, and an average always is.
+func (s *suite) sums() {
+	p := s.pair(`
+  sums:
+    fields:
+      name: {type: text, max: 9}
+      set: {type: text, max: 9}
+      big: {type: bigint}
+      price: {type: decimal, precision: 18, scale: 2}
+    indexes: [[set]]
+    access: {read: true}
+`)
+	const most, least, price = "9223372036854775807", "-9223372036854775808", "9999999999999999.99"
+	var bodies []string
+	add := func(set string, values ...string) {
+		for _, v := range values {
+			bodies = append(bodies, `"set":"`+set+`",`+v)
 		}
-		return p.update("sales", id(3), `{"big":"9223372036854775807"}`)
+	}
+	big := func(v string) string { return `"big":"` + v + `"` }
+	add("few", big("1"), big("-3"))
+	add("large", big(most), big(most), big("2"))
+	add("parts", big(most), big(most), big(least), big(least), big("1"), big("4294967296"), big("-4294967297"))
+	add("small", big(least), big("-1"), big(most), big("0"))
+	for range 20 {
+		add("dear", `"price":"`+price+`"`)
+	}
+	for range 19 {
+		add("even", `"price":"`+price+`"`)
+	}
+	for range 19 {
+		add("even", `"price":"-`+price+`"`)
+	}
+	add("even", `"price":"0.01"`)
+	p.create("sums", bodies...)
+	for _, c := range []struct{ name, filter, aggregate, want string }{
+		{"a sum whose parts do not fit", `set == "parts"`, "sum(big),avg(big)", `{"groups":[{"sum(big)":"-2","avg(big)":"-0.2857"}]}`},
+		{"parts below 64 bits", `set == "small"`, "sum(big),avg(big)", `{"groups":[{"sum(big)":"-2","avg(big)":"-0.5000"}]}`},
+		{"an average whose sum does not fit", `set == "large"`, "avg(big)", `{"groups":[{"avg(big)":"6148914691236517205.3333"}]}`},
+		{"decimals whose parts do not fit", `set == "even"`, "sum(price),avg(price)", `{"groups":[{"sum(price)":"0.01","avg(price)":"0.000256"}]}`},
+		{"an average of decimals whose sum does not fit", `set == "dear"`, "avg(price)", `{"groups":[{"avg(price)":"9999999999999999.990000"}]}`},
+	} {
+		p.expect(c.name, func() error { return want(p.group("sums", c.filter, "", c.aggregate))(c.want) })
+	}
+	p.expect("averages of groups, of which one's sum does not fit", func() error {
+		return want(p.group("sums", "big != null", "set", "avg(big),count"))(`{"groups":[{"set":"few","avg(big)":"-1.0000","count":2},` +
+			`{"set":"large","avg(big)":"6148914691236517205.3333","count":3},{"set":"parts","avg(big)":"-0.2857","count":7},{"set":"small","avg(big)":"-0.5000","count":4}]}`)
 	})
 	p.refuses("beyond 64 bits", fault.BadRequest, "", func(db *data.DB) error {
-		_, err := db.Groups(p.Context(), operator, &data.GroupQuery{Collection: "sales", Aggregate: "sum(big)"}, nil)
+		_, err := db.Groups(p.Context(), operator, &data.GroupQuery{Collection: "sums", Filter: `set == "large"`, Aggregate: "sum(big)"}, nil)
+		return err
+	})
+	p.refuses("decimals beyond 64 bits", fault.BadRequest, "", func(db *data.DB) error {
+		_, err := db.Groups(p.Context(), operator, &data.GroupQuery{Collection: "sums", Group: "set", Aggregate: "sum(price)"}, nil)
 		return err
 	})
 }

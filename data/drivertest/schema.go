@@ -71,6 +71,7 @@ func schema(s *suite) {
 		return nil
 	})
 	s.expect("a plan from one schema to another", func() error { return s.evolve() })
+	s.expect("duplicates that a conversion would make", func() error { return s.duplicates() })
 	s.steps()
 	s.fences()
 }
@@ -231,6 +232,26 @@ func (s *suite) fences() {
 	s.expect("a step that is done has its fence all the same", func() error {
 		return errors.Join(b.eng.Apply(ctx, step, insert(4)), b.has("01=7", "02=7", "03=7", "04=7"), want(describe(b.eng))(after))
 	})
+}
+
+// duplicates: a conversion that breaks a unique index is refused by the plan, and nothing is done.
+func (s *suite) duplicates() error {
+	of := func(t string) *spec.App {
+		return app(s, "  coins: {fields: {name: {type: text, max: 9}, code: {type: "+t+", unique: true}}, access: {read: true}}\n")
+	}
+	p := s.pairOf(of("text, max: 9"))
+	p.create("coins", `"name":"a","code":"1"`, `"name":"b","code":"01"`, `"name":"c","code":"x"`, `"name":"d","code":"y"`)
+	const message = `coins cannot be unique by code (index "code_unique") after the conversion of code: 1 record is not the only one, such as the second with 1; change the records first`
+	for _, eng := range []driver.Engine{p.eng, p.oracle} {
+		_, err := data.Plan(context.Background(), of("int"), eng, secret)
+		if !fault.Is(err, fault.Conflict) || err.Error() != message {
+			return fmt.Errorf("%v, want %s", err, message)
+		}
+		if err := sameTables(eng, data.Tables(p.app)); err != nil {
+			return err
+		}
+	}
+	return p.update("coins", id(2), `{"code":"02"}`) // the app goes on as it was
 }
 
 // describe writes the app's own tables in a line.

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -275,16 +276,12 @@ func group(q *driver.Query, rows []found, yield func(driver.Columns) error) erro
 		out = append(out, rows[0].rec[ord])
 	}
 	for _, a := range q.Aggregates {
-		v, err := aggregate(a, rows)
-		if err != nil {
-			return err
-		}
-		out = append(out, v)
+		out = append(out, aggregate(a, rows))
 	}
 	return yield(out)
 }
 
-func aggregate(a driver.Aggregate, rows []found) (expr.Value, error) {
+func aggregate(a driver.Aggregate, rows []found) expr.Value {
 	if a.Func == "count" {
 		n := 0
 		for _, f := range rows {
@@ -292,7 +289,10 @@ func aggregate(a driver.Aggregate, rows []found) (expr.Value, error) {
 				n++
 			}
 		}
-		return expr.IntOf(int64(n)), nil
+		return expr.IntOf(int64(n))
+	}
+	if a.Func == "sum" {
+		return sum(a.Ord, rows)
 	}
 	var out expr.Value
 	for _, f := range rows {
@@ -303,30 +303,25 @@ func aggregate(a driver.Aggregate, rows []found) (expr.Value, error) {
 			out = v
 		case a.Func == "min" && expr.Compare(v, out) < 0, a.Func == "max" && expr.Compare(v, out) > 0:
 			out = v
-		case a.Func == "sum":
-			sum, fits := add(out, v)
-			if !fits {
-				return out, fault.New(fault.BadRequest, "the sum does not fit into 64 bits")
-			}
-			out = sum
 		}
 	}
-	return out, nil
+	return out
 }
 
-// add adds two whole numbers or decimals of one scale.
-func add(a, b expr.Value) (sum expr.Value, fits bool) {
-	n := a.Int() + b.Int()
-	fits = (n < a.Int()) == (b.Int() < 0)
-	switch a.Kind() {
-	case expr.Int:
-		return expr.IntOf(n), fits
-	case expr.Bigint:
-		return expr.BigintOf(n), fits
-	case expr.Decimal:
-		return expr.DecimalOf(n, a.Scale()), fits
+// sum adds whole numbers, or decimals of one scale.
+func sum(ord int, rows []found) expr.Value {
+	total, n := new(big.Int), new(big.Int)
+	none := true
+	for _, f := range rows {
+		if v := f.rec[ord]; !v.IsNull() {
+			none = false
+			total.Add(total, n.SetInt64(v.Int()))
+		}
 	}
-	return expr.Value{}, false
+	if none {
+		return expr.Value{}
+	}
+	return expr.TextOf(total.String())
 }
 
 func (v *view) holds(n *expr.Node, rec []expr.Value, args []expr.Value) (bool, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"math/big"
 	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -53,12 +54,8 @@ func (c *columns) load(d bson.Raw) (again bool, err error) {
 		}
 	}
 	for i, o := range c.s.outputs {
-		switch {
-		case o.sum == "":
-		case number64(d.Lookup(o.sum)) == 0:
+		if o.sum != "" && number64(d.Lookup(o.sum)) == 0 {
 			c.vals[i] = bson.RawValue{}
-		case c.vals[i].Type == bson.TypeDouble:
-			return false, fault.New(fault.BadRequest, "the sum does not fit into 64 bits")
 		}
 	}
 	if c.s.once {
@@ -137,9 +134,15 @@ func (c *columns) Text(i int) []byte {
 	return text(c.vals[i])
 }
 
-// text is a string or binary value in place.
+// text is a string or binary value in place, or the digits of a sum: 34 of them are exact.
 func text(v bson.RawValue) []byte {
 	switch {
+	case v.Type == bson.TypeDecimal128:
+		n, places, err := v.Decimal128().BigInt()
+		if err != nil || places < 0 {
+			return nil
+		}
+		return n.Mul(n, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(places)), nil)).Append(nil, 10)
 	case v.Type == bson.TypeString && len(v.Value) >= 5:
 		return v.Value[4 : len(v.Value)-1]
 	case v.Type == bson.TypeBinary:

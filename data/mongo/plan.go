@@ -278,9 +278,8 @@ func (p *plan) aggregate(c *compiler, a driver.Aggregate, name string) bson.D {
 		p.outputs = append(p.outputs, output{name: name, kind: expr.Int})
 		return bson.D{{Key: name, Value: there}}
 	case a.Func == "sum" && (k == expr.Int || k == expr.Bigint || k == expr.Decimal):
-		p.output(name, f)
-		p.outputs[len(p.outputs)-1].sum = name + "n"
-		return bson.D{{Key: name, Value: op("$sum", path)}, {Key: name + "n", Value: there}}
+		p.outputs = append(p.outputs, output{name: name, kind: expr.Text, sum: name + "n"})
+		return bson.D{{Key: name, Value: op("$sum", op("$toDecimal", path))}, {Key: name + "n", Value: there}}
 	case a.Func == "min", a.Func == "max":
 		p.output(name, f)
 		return bson.D{{Key: name, Value: op("$"+a.Func, path)}}

@@ -114,25 +114,6 @@ func (c *columns) value(i int, text string) expr.Value {
 	}
 }
 
-// whole makes whole numbers of those that come as text, which are sums.
-func (c *columns) whole() error {
-	for i, v := range c.vals {
-		text, ok := v.([]byte)
-		if !ok || i >= len(c.out) {
-			continue
-		}
-		switch c.out[i].Kind {
-		case expr.Int, expr.Bigint, expr.Decimal, expr.Bool:
-			n, err := strconv.ParseInt(string(text), 10, 64)
-			if err != nil {
-				return fault.New(fault.BadRequest, "the sum does not fit into 64 bits")
-			}
-			c.vals[i] = n
-		}
-	}
-	return nil
-}
-
 // millis reads "2006-01-02 15:04:05.000", which is in UTC. A fraction may be missing.
 func millis(text []byte) int64 {
 	if len(text) < len(time.DateTime) {

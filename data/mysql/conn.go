@@ -277,9 +277,6 @@ func (k *cursor) fetch() bool {
 		}
 		return false
 	}
-	if k.err = k.cols.whole(); k.err != nil {
-		return false
-	}
 	return true
 }
 

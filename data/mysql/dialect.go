@@ -77,7 +77,10 @@ func (dialect) EndsWith(w *sqldb.SQL, text, part sqldb.Piece) {
 }
 
 // Sum: it comes as a decimal, of which columns makes a whole number.
+// Sum is a DECIMAL, which comes as text.
 func (dialect) Sum(w *sqldb.SQL, column sqldb.Piece) { w.Write("sum(", column, ")") }
+
+func (dialect) Overflows() bool { return false }
 
 func (d dialect) In(w *sqldb.SQL, item, list sqldb.Piece, elem expr.Kind, alias string, want bool) {
 	w.Write(item)

@@ -47,7 +47,6 @@ var kinds = map[uint16]struct {
 
 	1071: {fault.TooLarge, large}, 1118: {fault.TooLarge, large}, 1153: {fault.TooLarge, large}, 1301: {fault.TooLarge, large},
 	1390: {fault.TooLarge, large}, 1406: {fault.TooLarge, large}, 1038: {fault.TooLarge, large},
-	1690: {fault.BadRequest, "the sum does not fit into 64 bits"},
 	1034: {fault.Internal, damaged}, 1035: {fault.Internal, damaged}, 1194: {fault.Internal, damaged}, 1195: {fault.Internal, damaged},
 	1712: {fault.Internal, damaged}, 1877: {fault.Internal, damaged}, 1932: {fault.Internal, damaged},
 }

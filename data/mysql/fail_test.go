@@ -16,7 +16,7 @@ func TestClassify(t *testing.T) {
 	for number, want := range map[uint16]fault.Kind{
 		1213: fault.Retry, 1205: fault.Retry, 1020: fault.Retry, 1412: fault.Retry, 1062: fault.Unique, 1586: fault.Unique, 1114: fault.Full, 1021: fault.Full,
 		1040: fault.Unavailable, 1053: fault.Unavailable, 1927: fault.Unavailable, 1290: fault.Unavailable, 1045: fault.Unavailable, 1049: fault.Unavailable,
-		1153: fault.TooLarge, 1406: fault.TooLarge, 1690: fault.BadRequest, 1712: fault.Internal, 1146: fault.Internal, 1064: fault.Internal,
+		1153: fault.TooLarge, 1406: fault.TooLarge, 1712: fault.Internal, 1146: fault.Internal, 1064: fault.Internal,
 	} {
 		cause := &mysql.MySQLError{Number: number, Message: "Duplicate entry 'x' for key 'one'"}
 		err := classify("read", cause)

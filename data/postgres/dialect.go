@@ -90,7 +90,9 @@ func (dialect) EndsWith(w *sqldb.SQL, text, part sqldb.Piece) {
 }
 
 // Sum: PostgreSQL makes a numeric of it, which does not overflow.
-func (dialect) Sum(w *sqldb.SQL, column sqldb.Piece) { w.Write("sum(", column, ")::bigint") }
+func (dialect) Sum(w *sqldb.SQL, column sqldb.Piece) { w.Write("sum(", column, ")::text") }
+
+func (dialect) Overflows() bool { return false }
 
 // In: a list that comes with a query has no nulls (see arguments).
 func (dialect) In(w *sqldb.SQL, item, list sqldb.Piece, _ expr.Kind, _ string, want bool) {

@@ -56,9 +56,6 @@ func classify(op string, err error) error {
 	case "25006": // read-only: a server that stands by for another
 		f.Msg = "the database cannot be written"
 		return f
-	case "22003":
-		f.Kind, f.Msg = fault.BadRequest, "the sum does not fit into 64 bits"
-		return f
 	}
 	switch e.Code[:2] {
 	case "08", "53", "57", "58": // connection, resources, operator, system

@@ -16,7 +16,7 @@ func TestClassify(t *testing.T) {
 	for code, want := range map[string]fault.Kind{
 		"40001": fault.Retry, "40P01": fault.Retry, "55P03": fault.Retry, "26000": fault.Retry, "23505": fault.Unique, "53100": fault.Full, "53300": fault.Unavailable,
 		"57P01": fault.Unavailable, "57P03": fault.Unavailable, "08006": fault.Unavailable, "25006": fault.Unavailable, "28P01": fault.Unavailable,
-		"58030": fault.Unavailable, "54000": fault.TooLarge, "22003": fault.BadRequest, "XX001": fault.Internal, "42P01": fault.Internal, "0A000": fault.Internal,
+		"58030": fault.Unavailable, "54000": fault.TooLarge, "XX001": fault.Internal, "42P01": fault.Internal, "0A000": fault.Internal,
 	} {
 		cause := &pgconn.PgError{SeverityUnlocalized: "ERROR", Code: code, ConstraintName: "x"}
 		err := classify("read", cause)

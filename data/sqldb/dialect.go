@@ -59,8 +59,10 @@ type Dialect interface {
 	StartsWith(w *SQL, text, part Piece)
 	EndsWith(w *SQL, text, part Piece)
 
-	// Sum is the sum of a column of whole numbers, one itself: an error where it does not fit.
+	// Sum is the sum of a column of whole numbers, whose digits can be read as a text: however large, unless Overflows
+	// says that it is an error where it, or a part of it, does not fit into 64 bits (Statement.Halves).
 	Sum(w *SQL, column Piece)
+	Overflows() bool
 
 	// In is true where the item is (want) or is not one of the list's. A null in the list equals nothing;
 	// where the item is null the answer does not matter. alias is free.

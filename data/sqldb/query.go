@@ -16,6 +16,7 @@ type Statement struct {
 	Single  bool              // at most one row: the record with one id
 	Tables  map[string]string // by alias, for people who read plans
 	Endless *Statement        // For
+	Halves  *Statement        // the same for sums that overflow: each is two numbers, that of the upper 32 bits and that of the lower
 	Near    *Statement        // the same where the row has the number of its id, which is found sooner; no rows otherwise
 }
 
@@ -23,6 +24,7 @@ type Statement struct {
 type Output struct {
 	Kind, Elem expr.Kind
 	Scale      uint8
+	Halves     bool // a sum in two numbers
 }
 
 const row = "r" // alias of the rows asked for
@@ -36,6 +38,9 @@ func Translate(d Dialect, collections []*spec.Collection, q *driver.Query) (*Sta
 	if !d.EndOfTexts() && slices.ContainsFunc(s.Binds, func(b Bind) bool { return b.As == PrefixEnd }) {
 		s.Endless, err = translate(d, collections, q, variant{endless: true})
 	}
+	if d.Overflows() && err == nil && slices.ContainsFunc(q.Aggregates, func(a driver.Aggregate) bool { return a.Func == "sum" }) {
+		s.Halves, err = translate(d, collections, q, variant{halves: true})
+	}
 	if s.Single && !q.Count && len(q.Aggregates) == 0 && d.RowNumber() != "" && err == nil { // a count is a row in any case
 		s.Near, err = translate(d, collections, q, variant{near: true})
 	}
@@ -43,10 +48,10 @@ func Translate(d Dialect, collections []*spec.Collection, q *driver.Query) (*Sta
 }
 
 // variant is which of a query's statements is made: see Statement.
-type variant struct{ endless, near bool }
+type variant struct{ endless, near, halves bool }
 
 func translate(d Dialect, collections []*spec.Collection, q *driver.Query, v variant) (*Statement, error) {
-	t := &translation{d: d, q: q, w: &SQL{d: d}, near: v.near}
+	t := &translation{d: d, q: q, w: &SQL{d: d}, near: v.near, halves: v.halves}
 	t.c = &compiler{tables: map[string]*spec.Collection{}, vars: map[int]variable{}, named: map[string]string{row: q.From.Name, "k": q.From.Name},
 		scaled: d.ScaledDecimals(), endless: v.endless}
 	for _, c := range collections {
@@ -75,12 +80,13 @@ func (s *Statement) For(args []expr.Value) *Statement {
 }
 
 type translation struct {
-	d    Dialect
-	q    *driver.Query
-	w    *SQL
-	c    *compiler
-	out  []Output
-	near bool
+	d   Dialect
+	q   *driver.Query
+	w   *SQL
+	c   *compiler
+	out []Output
+
+	near, halves bool
 }
 
 func (t *translation) query() {
@@ -242,17 +248,20 @@ func (t *translation) aggregate(a driver.Aggregate) {
 			t.w.Write("count(", t.column(a.Ord), ")")
 		}
 		t.out = append(t.out, Output{Kind: expr.Int})
-	case "sum", "min", "max":
+	case "sum":
 		f := t.c.field(t.q.From, a.Ord)
-		if k := f.Kind(); a.Func == "sum" && k != expr.Int && k != expr.Bigint && k != expr.Decimal {
+		if k := f.Kind(); k != expr.Int && k != expr.Bigint && k != expr.Decimal {
 			t.c.refuse("the sum of " + f.Name)
 		}
-		if a.Func == "sum" {
-			t.d.Sum(t.w, t.column(a.Ord))
+		if x := t.column(a.Ord); t.halves {
+			t.w.Write("sum(", x, " >> 32) || ' ' || sum(", x, " & 4294967295)")
 		} else {
-			t.w.Write(a.Func, "(", t.column(a.Ord), ")")
+			t.d.Sum(t.w, x)
 		}
-		t.output(f)
+		t.out = append(t.out, Output{Kind: expr.Text, Halves: t.halves})
+	case "min", "max":
+		t.w.Write(a.Func, "(", t.column(a.Ord), ")")
+		t.output(t.c.field(t.q.From, a.Ord))
 	default:
 		t.c.refuse("the aggregate " + a.Func)
 	}

@@ -29,6 +29,7 @@ func (plain) Parents() int             { return 0 }
 func (plain) OrdersNulls() bool        { return false }
 func (plain) EndOfTexts() bool         { return true }
 func (plain) Sum(w *SQL, column Piece) { w.Write("sum(", column, ")") }
+func (plain) Overflows() bool          { return false }
 func (plain) Same() string             { return "<=>" }
 func (plain) RowValues() bool          { return false }
 func (plain) RowNumber() string        { return "" }

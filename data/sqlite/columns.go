@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"math/big"
 	"slices"
+	"strings"
 
 	"zombiezen.com/go/sqlite"
 
@@ -31,7 +33,21 @@ func (c *columns) Text(i int) []byte {
 	}
 	b := c.buf[:n]
 	c.st.ColumnBytes(i, b)
+	if c.out[i].Halves {
+		return c.whole(b)
+	}
 	return b
+}
+
+// whole makes one number of the halves of a sum.
+func (c *columns) whole(halves []byte) []byte {
+	up, low, _ := strings.Cut(string(halves), " ")
+	upper, ok := new(big.Int).SetString(up, 10)
+	lower, ok2 := new(big.Int).SetString(low, 10)
+	if !ok || !ok2 {
+		return halves
+	}
+	return upper.Add(upper.Lsh(upper, 32), lower).Append(c.buf[:0], 10)
 }
 
 func (c *columns) Value(i int) expr.Value {

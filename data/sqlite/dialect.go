@@ -59,6 +59,8 @@ func (dialect) EndsWith(w *sqldb.SQL, text, part sqldb.Piece) {
 
 func (dialect) Sum(w *sqldb.SQL, column sqldb.Piece) { w.Write("sum(", column, ")") }
 
+func (dialect) Overflows() bool { return true }
+
 func (d dialect) In(w *sqldb.SQL, item, list sqldb.Piece, elem expr.Kind, alias string, want bool) {
 	w.Write(item)
 	if !want {

@@ -37,9 +37,6 @@ func classify(op string, err error) error {
 		sqlite.ResultInterrupt, sqlite.ResultProtocol:
 		return &fault.Error{Kind: fault.Unavailable, Op: op, Msg: "the database is away", Err: err}
 	}
-	if strings.Contains(err.Error(), "integer overflow") {
-		return &fault.Error{Kind: fault.BadRequest, Op: op, Msg: "the sum does not fit into 64 bits", Err: err}
-	}
 	return fault.Wrap(fault.Internal, op, err)
 }
 

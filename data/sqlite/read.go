@@ -51,8 +51,12 @@ func brief(q *driver.Query) bool {
 	return !lists
 }
 
-// Rows reads without BEGIN and COMMIT: a statement is a snapshot of its own.
+// Rows reads without BEGIN and COMMIT: a statement is a snapshot of its own, but for one that may have to be asked
+// again in another way.
 func (e *Engine) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) (err error) {
+	if st, ok := s.(*stmt); ok && st.Halves != nil {
+		return e.Read(ctx, func(r driver.Reader) error { return r.Rows(ctx, s, args, yield) })
+	}
 	r, err := e.reader(ctx)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
 // mingo, with what it lacks or where it is known to differ from MongoDB:
 //   - counts and sizes are 64-bit integers here, and sums of integers are exact; beyond 64 bits they are doubles
-//     (MongoDB's manual, "$sum")
+//     (MongoDB's manual, "$sum"), and those of decimals are decimals
 //   - texts are measured by code points of what they stand for (values.mjs)
 //   - $indexOfCP is not there
 //   - $lookup with a field and a pipeline runs the pipeline over the whole collection
@@ -14,7 +14,7 @@ import * as stages from 'mingo/operators/pipeline';
 import * as projections from 'mingo/operators/projection';
 import * as queries from 'mingo/operators/query';
 import { resolve } from 'mingo/util';
-import { Long, ordered, plain } from './values.mjs';
+import { Decimal, Long, ordered, plain } from './values.mjs';
 
 const value = (obj, expr, options) => expressions.$ifNull(obj, [expr, null], options);
 const integer = (n) => (n instanceof Long ? Number(n.n) : n);
@@ -37,11 +37,20 @@ const mended = {
     const [a, b] = expr.map((e) => value(obj, e, options));
     return new Long(a.n - b.n);
   },
+  $toDecimal: (obj, expr, options) => {
+    const v = value(obj, expr, options);
+    return v instanceof Long ? new Decimal(v.n) : v;
+  },
 };
 
 function $sum(coll, expr, options) {
   let sum = 0n;
-  for (const v of accumulators.$push(coll, expr, options)) if (v instanceof Long) sum += v.n;
+  let decimal = false;
+  for (const v of accumulators.$push(coll, expr, options)) {
+    if (v instanceof Long || v instanceof Decimal) sum += v.n;
+    decimal ||= v instanceof Decimal;
+  }
+  if (decimal) return new Decimal(sum);
   return BigInt.asIntN(64, sum) === sum ? new Long(sum) : Number(sum);
 }
 

@@ -14,6 +14,16 @@ export class Long {
   }
 }
 
+// Decimal is a whole number of up to 34 digits.
+export class Decimal {
+  constructor(n) {
+    this.n = BigInt(n);
+  }
+  toString() {
+    return this.n.toString();
+  }
+}
+
 export class Binary {
   constructor(json) {
     this.json = json;
@@ -68,6 +78,7 @@ export function encode(v) {
   if (v === null || v === undefined || typeof v !== 'object') return v ?? null;
   if (Array.isArray(v)) return v.map(encode);
   if (v instanceof Long) return { $numberLong: v.n.toString() };
+  if (v instanceof Decimal) return { $numberDecimal: v.toString() };
   if (v instanceof Date) return { $date: { $numberLong: String(+v) } };
   if (v instanceof Binary) return { $binary: JSON.parse(v.json) };
   const out = {};

@@ -308,21 +308,48 @@ func enumWords(f *spec.Field) string {
 	return strings.Join(words, ", ")
 }
 
-// readInt reads a JSON number that is a whole number within ±(2^53−1); 2.0 and 1e3 are.
+// readInt reads a JSON number that is a whole number within ±(2^53−1), however it is written: 2.0, 1e3 and
+// 10000e-3 are. Nothing is rounded, and the work does not grow with the exponent.
 func readInt(s string) (int64, bool) {
-	const most = 1<<53 - 1
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		if strings.Contains(s, "e-") || strings.Contains(s, "E-") {
-			return 0, false // what underflows to 0 is not a whole number
-		}
-		f, ferr := strconv.ParseFloat(s, 64)
-		if ferr != nil || errors.Is(err, strconv.ErrRange) || f != math.Trunc(f) || math.Abs(f) > most {
+		digits, whole := wholeDigits(s)
+		if n, err = strconv.ParseInt(digits, 10, 64); err != nil || !whole {
 			return 0, false
 		}
-		n = int64(f)
 	}
-	return n, n >= -most && n <= most
+	return n, n >= -expr.MaxInt && n <= expr.MaxInt
+}
+
+// wholeDigits writes a whole number of at most 16 digits without point and exponent; false for another.
+func wholeDigits(s string) (string, bool) {
+	mantissa, exponent := s, 0
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		mantissa = s[:i]
+		var err error
+		if exponent, err = strconv.Atoi(s[i+1:]); err != nil && !errors.Is(err, strconv.ErrRange) {
+			return "", false
+		} // out of range it is the nearest int
+	}
+	digits, negative := strings.CutPrefix(mantissa, "-")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	if whole == "" || strings.Trim(whole+fraction, "0123456789") != "" {
+		return "", false
+	}
+	digits = strings.TrimLeft(whole+fraction, "0")
+	if digits == "" {
+		return "0", true
+	}
+	short := strings.TrimRight(digits, "0")
+	zeros := len(digits) - len(short) - len(fraction) // behind the digits, before the exponent moves the point
+	if exponent < -zeros || exponent > 16-len(short)-zeros {
+		return "", false
+	}
+	digits = short + strings.Repeat("0", exponent+zeros)
+	if negative {
+		digits = "-" + digits
+	}
+	return digits, true
 }
 
 // decimals counts the places behind the point.

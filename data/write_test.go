@@ -105,6 +105,8 @@ func testIncrement(h *house) {
 	}
 	_, err = h.Increment(h.ctx, ann, "posts", ids["a"], body(t, `{"views":-1}`), data.WriteOptions{})
 	wantKind(t, err, fault.Invalid, "/views min")
+	_, err = h.Increment(h.ctx, ann, "posts", ids["a"], body(t, `{"views":1.0000000000000001}`), data.WriteOptions{})
+	wantKind(t, err, fault.Invalid, "/views type")
 	_, err = h.Increment(h.ctx, ann, "posts", ids["a"], body(t, `{"name":1}`), data.WriteOptions{})
 	wantKind(t, err, fault.Invalid, "/name type")
 	var wg sync.WaitGroup

@@ -34,6 +34,28 @@ func lasting(err error) bool {
 	})
 }
 
+// certain is what of an error a record without some of its references has in any case; nil for nothing.
+func (s *set) certain(r *record, err error) error {
+	var e *fault.Error
+	if !errors.As(err, &e) || e.Kind == fault.Internal {
+		return err
+	}
+	told := &fault.Error{Kind: fault.Invalid}
+	for _, problem := range e.Fields {
+		name, _, _ := strings.Cut(strings.TrimPrefix(problem.Pointer, "/"), "/")
+		f, ok := s.of.Field(name)
+		refers := slices.ContainsFunc(r.refs, func(ref reference) bool { return ref.field.Name == name })
+		if problem.Code == "rule" || refers || ok && (f.Set != nil || f.Init != nil) {
+			continue
+		}
+		told.Fields = append(told.Fields, problem)
+	}
+	if e.Kind != fault.Invalid || len(told.Fields) == 0 {
+		return nil
+	}
+	return told
+}
+
 // note keeps the first that is wrong with a record.
 func (s *set) note(n int, text string) {
 	if s.bad == nil {
@@ -90,7 +112,14 @@ func words(err error) string {
 		parts = append(parts, e.Msg)
 	}
 	for _, f := range e.Fields {
-		parts = append(parts, strings.TrimSpace(strings.TrimPrefix(f.Pointer, "/")+f.Param+" "+asText.Replace(f.Message)))
+		name, says := strings.TrimPrefix(f.Pointer, "/")+f.Param, " "
+		if f.Code == "ref" || f.Code == "rule" || f.Code == "unknown" { // a sentence of its own
+			says = ": "
+		}
+		if name == "" {
+			says = ""
+		}
+		parts = append(parts, name+says+asText.Replace(f.Message))
 	}
 	if len(parts) == 0 {
 		return e.Error()

@@ -1,8 +1,11 @@
 package seed_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -28,6 +31,16 @@ const shop = `collections:
       until: {type: time}
     validate:
       - {rule: until == null || until > now, field: until}
+  people:
+    fields:
+      name: {type: text, required: true, max: 40}
+      age: {type: int}
+      boss: {type: ref, to: people}
+      friends: {type: list, of: ref, to: people}
+      top: {type: bool}
+      deputy: {type: ref, to: people, required: true}
+    validate:
+      - {rule: top == true || boss != null, field: boss, message: who is not at the top has a boss}
 `
 
 // folder is a database and the folder of its seed.
@@ -137,7 +150,7 @@ func TestSkippedInSilence(t *testing.T) {
 	f.refused("goods.csv", "code,name\na,One\n,Two\nc,Three\n", "seed/goods.csv: line 3: code is missing, by which it would be found")
 	f.taken("notes.json", `[{"text":"a"},{"mark":"x"}]`)
 	f.refused("notes.json", `[{"text":"a"},{"txet":"b","stars":"many"},{"mark":"x"},{"stars":true}]`,
-		"seed/notes.json: record 2: txet there is no such field; stars must be a whole number\nseed/notes.json: record 4: stars must be a whole number")
+		"seed/notes.json: record 2: txet: there is no such field; stars must be a whole number\nseed/notes.json: record 4: stars must be a whole number")
 	// what was good once: a value that is taken, a time that has passed, a record that is gone
 	if r := f.taken("notes.json", `[{"mark":"x"},{"mark":"y"},{"mark":"y"},{"until":"2020-01-01T00:00:00Z"},{"about":{"by":"code","value":"gone"}},{"about":"01900000-0000-7000-8000-000000000000"}]`); r.Skipped != 6 || r.Created+r.Updated > 0 {
 		t.Errorf("%+v", r)
@@ -155,4 +168,96 @@ func TestLinePlace(t *testing.T) {
 	f.refused("goods.ndjson", "{\"code\":\"a\"}\n{\"code\":\"b\"\r\n\n{\"cöde\":x}\n",
 		"seed/goods.ndjson: line 2: column 12: a comma or } should be here, not the end of the document\n"+
 			"seed/goods.ndjson: line 4: column 9: a value cannot begin with 'x'")
+}
+
+// person is the id of the nth of people.
+func person(n int) string { return fmt.Sprintf("01900000-0000-7000-8000-%012d", n) }
+
+// staff are n people, each with the boss that a function tells; their ages are a text where it is bad.
+func staff(n int, boss func(i int) int, bad ...int) string {
+	var b strings.Builder
+	for i := range n {
+		age := strconv.Itoa(i % 90)
+		if slices.Contains(bad, i) {
+			age = `"old"`
+		}
+		fmt.Fprintf(&b, `{"id":%q,"deputy":%[1]q,"name":"P%d","age":%s,`, person(i), i, age)
+		if at := boss(i); at < 0 {
+			b.WriteString(`"top":true`)
+		} else {
+			fmt.Fprintf(&b, `"boss":%q`, person(at))
+		}
+		b.WriteString("}\n")
+	}
+	return b.String()
+}
+
+// Records of a file refer to each other by id, whatever their order, and whatever transaction they are in.
+func TestReferByID(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{3, 499, 1200} {
+		for name, boss := range map[string]func(i int) int{
+			"before": func(i int) int { return i - 1 },
+			"after": func(i int) int {
+				if i == n-1 {
+					return -1
+				}
+				return i + 1
+			},
+			"self": func(i int) int { return i },
+			"last": func(i int) int { return n - 1 },
+		} {
+			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
+				t.Parallel()
+				f := newFolder(t)
+				text := staff(n, boss)
+				if r := f.taken("people.ndjson", text); r.Created != n {
+					t.Errorf("%+v", r)
+				}
+				if r := f.taken("people.ndjson", text); r.Same != n {
+					t.Errorf("again: %+v", r)
+				}
+			})
+		}
+	}
+}
+
+// A circle is closed when all of it is there: a ring of references, and lists of both kinds.
+func TestReferInCircle(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{3, 1200} {
+		f := newFolder(t)
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `{"id":%q,"name":"P","top":true,"boss":%q,"deputy":%q,"friends":[%q,%q]}`+"\n", person(i), person((i+1)%n), person((i+2)%n), person((i+n-1)%n), person(i))
+		}
+		if r := f.taken("people.ndjson", b.String()); r.Created != n {
+			t.Errorf("%+v", r)
+		}
+		if r := f.taken("people.ndjson", b.String()); r.Same != n {
+			t.Errorf("again: %+v", r)
+		}
+		list, _, err := f.db.Records(t.Context(), data.System, &data.ListQuery{Collection: "people", Filter: "boss == null || deputy == null || deputy == id || friends.size() != 2", Limit: 5})
+		if err != nil || len(list) != 0 {
+			t.Errorf("%d records lack what they refer to, %v", len(list), err)
+		}
+	}
+}
+
+// Of a file with a bad record nothing is loaded, in whatever transaction it is and whatever refers to it; what
+// refers to it is not bad for that.
+func TestReferToBad(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	boss := func(i int) int { return i - 1 }
+	const line = "seed/people.ndjson: line %d: age must be a whole number"
+	for _, n := range []int{100, 1200} {
+		f.refused("people.ndjson", staff(n, boss, 1, n-98, n-1), fmt.Sprintf(line+"\n"+line+"\n"+line, 2, n-97, n))
+		list, _, err := f.db.Records(t.Context(), data.System, &data.ListQuery{Collection: "people"})
+		if err != nil || len(list) != 0 {
+			t.Errorf("%d people, %v", len(list), err)
+		}
+	}
+	f.refused("people.ndjson", staff(3, func(int) int { return 7 }),
+		"seed/people.ndjson: line 1: boss: there is no such record in people\nseed/people.ndjson: line 2: boss: there is no such record in people\nseed/people.ndjson: line 3: boss: there is no such record in people")
 }

@@ -67,12 +67,96 @@ func oneReference(f *spec.Field, v *doc.Node) (reference, error) {
 	return reference{f, m.text("by"), []string{m.text("value")}}, nil
 }
 
-// resolve puts the ids of what a record refers to into its body. What is not there yet, and may come
-// later in the same file, is left: it is returned.
-func (l *loader) resolve(ctx context.Context, s *set, r *record) (later bool, err error) {
+// link makes references of the ids by which records of the file refer to each other, and puts what is referred
+// to first: only a circle is left to be closed when all of them are there.
+func (s *set) link() {
+	at := map[string]int{}
+	for i, r := range s.records {
+		if id, ok := r.body.Get("id"); ok && data.ValidID(id.Text) {
+			at[id.Text] = i
+		}
+	}
+	if len(at) == 0 || !slices.ContainsFunc(s.of.Fields, func(f *spec.Field) bool { return f.To == s.of.Name }) {
+		return
+	}
+	before := make([][]int, len(s.records)) // by places: what a record refers to
+	for i := range s.records {
+		r := &s.records[i]
+		for _, f := range s.of.Fields {
+			if f.To != s.of.Name {
+				continue
+			}
+			ids := idsOf(r.body, f.Name)
+			if slices.ContainsFunc(ids, func(id string) bool { _, ok := at[id]; return ok }) {
+				r.body = without(r.body, f.Name)
+				for _, id := range ids {
+					r.refs = append(r.refs, reference{f, "id", []string{id}})
+				}
+			}
+		}
+		for _, ref := range r.refs {
+			if j, ok := at[ref.values[0]]; ok && ref.by == "id" && ref.field.To == s.of.Name {
+				before[i] = append(before[i], j)
+			}
+		}
+	}
+	s.order(before)
+}
+
+// idsOf are the ids in a field that refers; none when something else is among them.
+func idsOf(body *doc.Node, name string) []string {
+	v, ok := body.Get(name)
+	if !ok {
+		return nil
+	}
+	items := []doc.Node{*v}
+	if v.Kind == doc.Array {
+		items = v.Items
+	}
+	var ids []string
+	for i := range items {
+		if items[i].Kind != doc.String || !data.ValidID(items[i].Text) || slices.Contains(ids, items[i].Text) {
+			return nil
+		}
+		ids = append(ids, items[i].Text)
+	}
+	return ids
+}
+
+// order puts those records before each that it refers to, as far as they go in no circle.
+func (s *set) order(before [][]int) {
+	ordered := make([]record, 0, len(s.records))
+	seen := make([]bool, len(s.records))
+	for i := range s.records {
+		if seen[i] {
+			continue
+		}
+		seen[i] = true
+		for path := []int{i}; len(path) > 0; {
+			last := path[len(path)-1]
+			if rest := before[last]; len(rest) == 0 {
+				ordered = append(ordered, s.records[last])
+				path = path[:len(path)-1]
+			} else if before[last] = rest[1:]; !seen[rest[0]] {
+				seen[rest[0]] = true
+				path = append(path, rest[0])
+			}
+		}
+	}
+	s.records = ordered
+}
+
+// resolve puts the ids of what a record refers to into its body: of what is there, or made before it in the same
+// transaction. What is not there yet, and may come later in the same file, is left: it is returned.
+func (l *loader) resolve(ctx context.Context, s *set, r *record, made map[string]bool) (later bool, err error) {
 	lists := map[*spec.Field][]*doc.Node{}
 	open := map[*spec.Field]bool{}
+	own, _ := r.body.Get("id")
 	for _, ref := range r.refs {
+		if first := ref.values[0]; ref.by == "id" && ref.field.To == s.of.Name && (made[first] || own != nil && own.Text == first) {
+			lists[ref.field] = append(lists[ref.field], doc.NewString(first))
+			continue
+		}
 		id, err := l.referred(ctx, ref)
 		if err != nil {
 			return false, err
@@ -85,6 +169,11 @@ func (l *loader) resolve(ctx context.Context, s *set, r *record) (later bool, er
 			continue
 		}
 		lists[ref.field] = append(lists[ref.field], doc.NewString(id))
+	}
+	for f := range open {
+		if f.Required && f.Type == spec.Ref && own != nil { // until what it refers to is there, itself is
+			r.body.Set(f.Name, own)
+		}
 	}
 	for f, ids := range lists {
 		switch {

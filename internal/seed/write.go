@@ -18,6 +18,7 @@ const chunk = data.MaxBatch - 1
 // created, and what they refer to in the same file follows when all of them are there. A file with a bad
 // record is not loaded: one of several transactions, or one that would be skipped, is tried first.
 func (l *loader) write(ctx context.Context, s *set) error {
+	s.link()
 	if s.by == "" {
 		var err error
 		if s.known, err = l.holds(ctx, s.of); err != nil {
@@ -67,8 +68,9 @@ func (l *loader) write(ctx context.Context, s *set) error {
 type batch struct {
 	ops     []data.Operation
 	records []*record
-	revs    []int64   // of the records that are there
-	open    []*record // those that refer to records of the file that are not there yet
+	revs    []int64         // of the records that are there
+	open    []*record       // those that refer to records of the file that are not there yet
+	makes   map[string]bool // the ids that records of the file give themselves, of those that it creates
 }
 
 func (b *batch) add(op data.Operation, r *record, rev int64) {
@@ -77,10 +79,10 @@ func (b *batch) add(op data.Operation, r *record, rev int64) {
 
 // prepare makes the batch of some records, without those that are bad.
 func (l *loader) prepare(ctx context.Context, s *set, part []record) (*batch, error) {
-	b := &batch{}
+	b := &batch{makes: map[string]bool{}}
 	for i := range part {
 		r := &part[i]
-		open, err := l.resolve(ctx, s, r)
+		open, err := l.resolve(ctx, s, r, b.makes)
 		if err == nil {
 			err = l.plan(ctx, s, r, b)
 		}
@@ -102,18 +104,32 @@ func tried(c *spec.Collection) data.Operation {
 	return data.Operation{Op: "delete", Collection: c.Name, ID: "00000000-0000-7000-8000-000000000000"}
 }
 
-// try finds all bad records, and writes nothing. Of a file of several transactions it leaves out what refers
-// to other records of the file: they may be in another one.
+// maxVague is how many records of a transaction are tried in vain one by one, before all like them are left out.
+const maxVague = 10
+
+// try finds all bad records, and writes nothing. Of a file of several transactions it leaves out references to
+// what another one brings, or a later record: then a record is bad only for what they have no part in.
 func (l *loader) try(ctx context.Context, s *set, records []record) error {
 	for part := range slices.Chunk(records, chunk) {
 		b, err := l.prepare(ctx, s, part)
 		if err != nil {
 			return err
 		}
+		loose := map[*record]bool{} // they lack references that they would have
 		if len(s.records) > chunk {
-			b.leave(b.open)
+			for i, r := range b.records {
+				if !slices.Contains(b.open, r) {
+					continue
+				}
+				loose[r] = true
+				for _, ref := range r.refs {
+					if _, there := r.body.Get(ref.field.Name); !there {
+						b.standIn(i, ref.field)
+					}
+				}
+			}
 		}
-		for range maxBad + 1 {
+		for bad, vague := 0, 0; bad <= maxBad; {
 			_, _, err := l.db.Batch(ctx, data.System, append(slices.Clone(b.ops), tried(s.of)), true, data.WriteOptions{Minimal: true})
 			var failed *data.BatchError
 			if !errors.As(err, &failed) {
@@ -122,25 +138,58 @@ func (l *loader) try(ctx context.Context, s *set, records []record) error {
 			if failed.Operation == len(b.ops) {
 				break
 			}
-			r := b.records[failed.Operation]
-			if err := s.fail(r, failed.Err); err != nil {
-				return err
+			r, err := b.records[failed.Operation], failed.Err
+			if loose[r] {
+				err = s.certain(r, err)
 			}
-			b.leave([]*record{r})
+			if err != nil {
+				bad++
+				if err := s.fail(r, err); err != nil {
+					return err
+				}
+			} else if vague++; vague > maxVague {
+				for _, r := range slices.Clone(b.records) {
+					if loose[r] {
+						b.leave(s, r, loose)
+					}
+				}
+			}
+			b.leave(s, r, loose)
 		}
 	}
 	return s.failure()
 }
 
-// leave takes records out.
-func (b *batch) leave(records []*record) {
-	kept := &batch{open: b.open}
+// standIn lets a record that gives itself an id refer to itself for a trial, and lets another refer to nothing.
+func (b *batch) standIn(i int, f *spec.Field) {
+	op := &b.ops[i]
+	op.Body = without(op.Body, f.Name)
+	id, ok := b.records[i].body.Get("id")
+	switch {
+	case !ok:
+	case f.Type == spec.List:
+		op.Body.Set(f.Name, doc.NewArray(id))
+	default:
+		op.Body.Set(f.Name, id)
+	}
+}
+
+// leave takes a record out. What refers to it by an id that it gave itself is loose then.
+func (b *batch) leave(s *set, left *record, loose map[*record]bool) {
+	at := slices.Index(b.records, left)
+	b.ops, b.records, b.revs = slices.Delete(b.ops, at, at+1), slices.Delete(b.records, at, at+1), slices.Delete(b.revs, at, at+1)
+	id, ok := left.body.Get("id")
+	if !ok {
+		return
+	}
 	for i, r := range b.records {
-		if !slices.Contains(records, r) {
-			kept.add(b.ops[i], r, b.revs[i])
+		for _, ref := range r.refs {
+			if ref.by == "id" && ref.field.To == s.of.Name && slices.Contains(ref.values, id.Text) {
+				b.standIn(i, ref.field)
+				loose[r] = true
+			}
 		}
 	}
-	*b = *kept
 }
 
 // plan adds what makes the database hold a record.
@@ -150,7 +199,11 @@ func (l *loader) plan(ctx context.Context, s *set, r *record, b *batch) error {
 	if s.known {
 		by = s.own(r)
 	}
+	given, has := r.body.Get("id")
 	if by == "" {
+		if has {
+			b.makes[given.Text] = true
+		}
 		b.add(op, r, 0)
 		return nil
 	}
@@ -164,6 +217,9 @@ func (l *loader) plan(ctx context.Context, s *set, r *record, b *batch) error {
 	}
 	if id != "" {
 		op.Op, op.ID, op.Body = "update", id, without(r.body, "id")
+		l.ids[place{s.of.Name, "id", id}] = id
+	} else if has {
+		b.makes[given.Text] = true
 	}
 	b.add(op, r, rev)
 	return nil
@@ -204,6 +260,7 @@ func (l *loader) commit(ctx context.Context, s *set, b *batch) error {
 		if value, ok := b.records[i].body.Get(s.by); ok {
 			l.ids[place{s.of.Name, s.by, value.Text}] = r.ID
 		}
+		l.ids[place{s.of.Name, "id", r.ID}] = r.ID
 		b.records[i].body.Set("id", doc.NewString(r.ID))
 	}
 	return nil
@@ -214,7 +271,7 @@ func (l *loader) complete(ctx context.Context, s *set, later []*record) error {
 	for part := range slices.Chunk(later, chunk) {
 		b := &batch{}
 		for _, r := range part {
-			open, err := l.resolve(ctx, s, r)
+			open, err := l.resolve(ctx, s, r, nil)
 			if err == nil && open {
 				err = l.missing(ctx, r)
 			}

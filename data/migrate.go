@@ -154,6 +154,9 @@ func plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte, now
 	m := &Migration{app: app, key: key, Drift: drift(now, tables)}
 	want := shapeOf(app)
 	m.Steps = diff(now, want)
+	if err := inTheWay(m.Steps, now, tables); err != nil {
+		return nil, err
+	}
 	keys, err := keyring(key)
 	if err != nil {
 		return nil, err
@@ -163,6 +166,26 @@ func plan(ctx context.Context, app *spec.App, eng driver.Engine, key []byte, now
 		return nil, err
 	}
 	return m, nil
+}
+
+// inTheWay refuses steps that would make what others have made already: an engine would take it for its own, done
+// before, whatever is in it.
+func inTheWay(steps []Step, now *shape, tables []driver.Table) error {
+	for _, s := range steps {
+		if s.do.Change == nil {
+			continue
+		}
+		for _, t := range tables {
+			switch c := s.do.Change; {
+			case c.Kind == driver.CreateTable && t.Name == c.New.Name && now.table(t.Name) == nil:
+				return fault.New(fault.Conflict, "the database has a table %q that Plinth did not make: rename it there, or name the collection otherwise", t.Name)
+			case c.Kind == driver.AddColumn && t.Name == s.table && now.table(t.Name).column(c.Column.Name) == nil &&
+				slices.ContainsFunc(t.Columns, func(is driver.Column) bool { return is.Name == c.Column.Name }):
+				return fault.New(fault.Conflict, "the table %q has a column %q that Plinth did not make: rename it there, or name the field otherwise", t.Name, c.Column.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // tell adds what the database is told.

@@ -734,6 +734,34 @@ func TestDriftIsNamedAndMended(t *testing.T) {
 	}
 }
 
+// TestWhatOthersMadeIsNotAdopted: a table or a column that the app comes to need, and that others have made meanwhile.
+func TestWhatOthersMadeIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	eng := memory.Open()
+	migrate(t, appOf(t, "  posts: {fields: {title: {type: text}}}\n"), eng, ApplyOptions{})
+	for _, s := range []driver.Step{
+		{Kind: driver.CreateTable, New: driver.Table{Name: "notes", Columns: []driver.Column{{Name: "id", Kind: expr.Text}}}},
+		{Kind: driver.AddColumn, Table: "posts", Column: driver.Column{Name: "views", Kind: expr.Text}},
+	} {
+		if err := eng.Apply(t.Context(), s, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for app, want := range map[string]string{
+		"  posts: {fields: {title: {type: text}}}\n  notes: {fields: {a: {type: text}}}\n": `a table "notes" that Plinth did not make`,
+		"  posts: {fields: {title: {type: text}, views: {type: int}}}\n":                   `a column "views" that Plinth did not make`,
+		"  items: {was: posts, fields: {title: {type: text}, views: {type: int}}}\n":       `a column "views" that Plinth did not make`,
+	} {
+		_, err := Plan(t.Context(), appOf(t, app), eng, migrateKey)
+		if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", app, err)
+		}
+	}
+	if m, err := Plan(t.Context(), appOf(t, "  posts: {fields: {title: {type: text}, other: {type: int}}}\n"), eng, migrateKey); err != nil || len(m.Steps) != 1 {
+		t.Errorf("%v %v", m, err)
+	}
+}
+
 func TestADatabaseOfOthersIsRefused(t *testing.T) {
 	t.Parallel()
 	eng, app := memory.Open(), appOf(t, shopAfter)

@@ -199,14 +199,6 @@ func (c *columnShape) holdsSame(o *columnShape) bool {
 	return same(c.Column, o.Column)
 }
 
-// value is the type of a column's plain values.
-func (c *columnShape) value() driver.Column {
-	if c.Plain != nil {
-		return *c.Plain
-	}
-	return c.Column
-}
-
 // action is what a step does to the database, and to the shape.
 type action struct {
 	Change *driver.Step `json:",omitempty"`

@@ -16,9 +16,23 @@ import (
 
 // looked remembers the last look at the file's structure.
 type looked struct {
-	sync.Mutex
-	at  time.Time
-	err error
+	looking sync.Mutex // held by who looks
+	mu      sync.Mutex
+	at      time.Time
+	err     error
+}
+
+// last is when somebody looked, and what was found.
+func (l *looked) last() (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at, l.err
+}
+
+func (l *looked) found(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at, l.err = time.Now(), err
 }
 
 // Looking at the structure reads the whole file. Check does it seldom, and only while the file is
@@ -40,17 +54,16 @@ func (e *Engine) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.health.Lock()
-	defer e.health.Unlock()
-	if time.Since(e.health.at) >= lookEvery {
-		err := e.look(ctx, lookAtBytes)
-		if ctx.Err() != nil {
-			return nil // it wrote; the next one looks
+	if e.health.looking.TryLock() { // whoever comes meanwhile is told what was last found
+		defer e.health.looking.Unlock()
+		if at, _ := e.health.last(); time.Since(at) >= lookEvery {
+			if err := e.look(ctx, lookAtBytes); ctx.Err() == nil { // else the next one looks
+				e.health.found(err)
+			}
 		}
-		e.health.at, e.health.err = time.Now(), err
 	}
-	if e.health.err != nil {
-		return &driver.Damage{Err: e.health.err}
+	if _, damage := e.health.last(); damage != nil {
+		return &driver.Damage{Err: damage}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
 )
 
 // Record is one row, by field ordinal. Value is one of its values.
@@ -103,6 +104,27 @@ type WriteOptions struct {
 type Match struct {
 	Any  bool
 	Revs []int64
+	Weak bool // If-Match named weak tags, which match nothing (RFC 9110, 13.1.1)
+}
+
+// Check is nil for a revision that m names, and else fault.Precondition.
+func (m *Match) Check(rev int64) error {
+	before := false // it names one that was
+	for _, named := range m.Revs {
+		if named == rev {
+			return nil
+		}
+		before = before || named < rev
+	}
+	switch {
+	case m.Any:
+		return nil
+	case m.Weak:
+		return fault.New(fault.Precondition, `a weak tag, W/"…", never matches If-Match; the record is at revision %d`, rev)
+	case before:
+		return fault.New(fault.Precondition, "the record has changed: it is at revision %d", rev)
+	}
+	return fault.New(fault.Precondition, "the record is at revision %d, which If-Match does not name", rev)
 }
 
 // Idempotency is an Idempotency-Key and what it belongs to.

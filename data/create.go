@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/bluell/plinth/doc"
@@ -75,8 +76,10 @@ func (c *creation) read(db *DB, by *Caller, body *doc.Node, uploads map[string][
 			return nil
 		}
 		n := &body.Items[i]
-		if name == "id" && (by.system || n.Kind == doc.String) {
+		if name == "id" {
 			switch {
+			case n.Kind != doc.String:
+				p.add("/id", "type", "must be a text")
 			case !ValidID(n.Text):
 				p.add("/id", "pattern", "must be a UUIDv7 in lower case")
 			case id != "" && n.Text != id:
@@ -183,11 +186,9 @@ func (db *DB) finish(by *Caller, k *kind, rec Record, given func(string) bool, n
 			continue
 		}
 		if f.Init != nil {
-			v, err := db.compute(f.Init, by, rec, fetch)
-			if err != nil {
+			if err := db.compute(f, f.Init, by, rec, fetch, p); err != nil {
 				return err
 			}
-			rec[f.Ord] = p.computed(f, v)
 		}
 		if rec[f.Ord].IsNull() && f.Default != nil {
 			rec[f.Ord] = *f.Default
@@ -196,13 +197,17 @@ func (db *DB) finish(by *Caller, k *kind, rec Record, given func(string) bool, n
 	return db.valid(by, k, rec, fetch, p)
 }
 
-// compute evaluates an init or set.
-func (db *DB) compute(e *expr.Expr, by *Caller, rec Record, fetch expr.Fetcher) (Value, error) {
+// compute gives a field the value of its init or set; what cannot be computed is told at the field.
+func (db *DB) compute(f *spec.Field, e *expr.Expr, by *Caller, rec Record, fetch expr.Fetcher, p *problems) error {
 	v, err := e.Value(db.scope(by, fetch, rec))
-	if err != nil {
-		return Value{}, fault.New(fault.Invalid, "%s", err.Error())
+	var wrong *expr.Error
+	if errors.As(err, &wrong) {
+		p.add(fault.Pointer(f.Name), wrong.Code, "cannot be computed: "+wrong.Msg)
+	} else if err != nil {
+		return err
 	}
-	return v, nil
+	rec[f.Ord] = p.computed(f, v)
+	return nil
 }
 
 // computed holds a computed value to what its field allows.
@@ -236,16 +241,20 @@ func (db *DB) valid(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *prob
 	}
 	for _, v := range k.Validate {
 		ok, err := expr.Holds(v.Rule.Root, db.scope(by, fetch, rec))
-		if err != nil {
-			return fault.New(fault.Invalid, "%s", err.Error())
+		if ok && err == nil {
+			continue
 		}
-		if !ok {
-			pointer := ""
-			if v.Field != "" {
-				pointer = fault.Pointer(v.Field)
-			}
-			p.add(pointer, "rule", v.Message)
+		pointer, message := "", v.Message
+		if v.Field != "" {
+			pointer = fault.Pointer(v.Field)
 		}
+		var wrong *expr.Error
+		if errors.As(err, &wrong) {
+			message = "a rule cannot be computed: " + wrong.Msg
+		} else if err != nil {
+			return err
+		}
+		p.add(pointer, "rule", message)
 	}
 	return p.err()
 }
@@ -256,11 +265,9 @@ func (db *DB) set(by *Caller, k *kind, rec Record, fetch expr.Fetcher, p *proble
 		if f.Set == nil {
 			continue
 		}
-		v, err := db.compute(f.Set, by, rec, fetch)
-		if err != nil {
+		if err := db.compute(f, f.Set, by, rec, fetch, p); err != nil {
 			return err
 		}
-		rec[f.Ord] = p.computed(f, v)
 	}
 	return nil
 }

@@ -75,11 +75,9 @@ func (w *work) put(k *kind, old, rec Record, body *doc.Node, uploads map[string]
 		}
 		rec[f.Ord] = Value{}
 		if f.Init != nil {
-			v, err := w.db.compute(f.Init, w.by, rec, w.fetch())
-			if err != nil {
+			if err := w.db.compute(f, f.Init, w.by, rec, w.fetch(), p); err != nil {
 				return err
 			}
-			rec[f.Ord] = p.computed(f, v)
 		}
 		if rec[f.Ord].IsNull() && f.Default != nil {
 			rec[f.Ord] = *f.Default

@@ -145,23 +145,21 @@ func (w *work) may(k *kind, rule *expr.Expr, what string, rows ...[]Value) error
 
 // matches checks If-Match against a record that is there.
 func matches(m *Match, rec Record) error {
-	if m == nil || m.Any {
+	if m == nil {
 		return nil
 	}
-	for _, rev := range m.Revs {
-		if rev == rec[spec.OrdRev].Int() {
-			return nil
-		}
-	}
-	return fault.New(fault.Precondition, "the record has changed: it is at revision %d", rec[spec.OrdRev].Int())
+	return m.Check(rec[spec.OrdRev].Int())
 }
 
 // differs checks If-None-Match against a record that is there.
 func differs(m *Match, rec Record) error {
-	if m != nil && matches(m, rec) == nil {
+	switch {
+	case m == nil || matches(m, rec) != nil:
+		return nil
+	case m.Any:
 		return fault.New(fault.Precondition, "the record exists")
 	}
-	return nil
+	return fault.New(fault.Precondition, "the record is at revision %d, which If-None-Match names", rec[spec.OrdRev].Int())
 }
 
 // unchanged says whether the app's own fields are the same.

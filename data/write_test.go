@@ -39,6 +39,8 @@ func testCreateRefuses(h *house) {
 		{ann, `{"name":"x","author":"me"}`, fault.Invalid, []string{"/author ref"}},
 		{ann, `{"name":"x","rev":3}`, fault.Invalid, []string{"/rev readonly"}},
 		{ann, `{"name":"x","id":"1"}`, fault.Invalid, []string{"/id pattern"}},
+		{ann, `{"name":"x","id":5}`, fault.Invalid, []string{"/id type"}},
+		{ann, `{"name":"x","id":null}`, fault.Invalid, []string{"/id type"}},
 		{ann, `{"name":"x","id":"` + ids["a"] + `","slug":"other"}`, fault.Conflict, []string{"/id unique"}},
 		{ann, `{"name":"other","slug":"a"}`, fault.Conflict, []string{"/slug unique"}},
 		{ann, `{"name":"a b","slug$key":"a"}`, fault.Invalid, []string{"/slug$key unknown"}},
@@ -93,6 +95,45 @@ func testUpdate(h *house) {
 	if want := `{"id":"` + ids["d"] + `","secret":"deep","views":7}`; err != nil || string(out) != want {
 		t.Errorf("got %s %v", out, err)
 	}
+}
+
+// What cannot be computed is told at its field, with what else is wrong.
+func TestNotComputed(t *testing.T) {
+	onEach(t, `collections:
+  sums:
+    fields:
+      name: {type: text, required: true, max: 20}
+      e: {type: int, default: 1}
+      at: {type: int, init: 9007199254740991 * e}
+      share: {type: int, set: 100 / e}
+      next: {type: int, set: at + 1}
+      small: {type: int, init: e, max: 5}
+    validate:
+      - {rule: 100 / (e - 7) != 0, field: e, message: is too large}
+    access: {read: true, write: true}
+`, func(h *house) {
+		refuse := func(text, message string, at ...string) {
+			h.t.Helper()
+			_, err := h.Create(h.ctx, nobody, "sums", body(h.t, text), data.WriteOptions{})
+			wantKind(h.t, err, fault.Invalid, at...)
+			if !strings.Contains(err.Error(), message) {
+				h.t.Errorf("%s: %v", text, err)
+			}
+		}
+		refuse(`{"name":"x","e":0}`, "share cannot be computed: division by zero", "/share type")
+		refuse(`{"e":0,"nope":1}`, "name is required", "/nope unknown", "/share type", "/name required")
+		refuse(`{"name":"x","e":2,"at":9007199254740991}`, "next cannot be computed: the result is too large for int", "/next type")
+		refuse(`{"name":"x","e":2}`, "at cannot be computed: the result is too large for int", "/at type")
+		refuse(`{"name":"x","e":6,"at":1}`, "small must be at most 5", "/small max")
+		refuse(`{"name":"x","e":7,"at":1,"small":1}`, "e a rule cannot be computed: division by zero", "/e rule")
+		id := h.create(nobody, "sums", `{"name":"x","at":9007199254740000}`)
+		_, err := h.Increment(h.ctx, nobody, "sums", id, body(h.t, `{"at":991}`), data.WriteOptions{})
+		wantKind(h.t, err, fault.Invalid, "/next type")
+		_, err = h.Increment(h.ctx, nobody, "sums", id, body(h.t, `{"e":-1}`), data.WriteOptions{})
+		wantKind(h.t, err, fault.Invalid, "/share type")
+		_, err = h.Put(h.ctx, nobody, "sums", id, body(h.t, `{"name":"x"}`), data.WriteOptions{})
+		wantKind(h.t, err, fault.Invalid, "/next type")
+	})
 }
 
 func TestIncrement(t *testing.T) { onEach(t, blog, testIncrement) }

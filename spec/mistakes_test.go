@@ -289,6 +289,8 @@ plinth.yaml:1:29: register is one of open invite closed, not "opne" (did you mea
 plinth.yaml:1:43: verify is one of required optional, not "yes"
 plinth.yaml:1:57: "emial" is not one of email verified role (did you mean "email"?)
 plinth.yaml:1:87: minLength is from 8 to 64`},
+	{`auth: {roles: [member, operator]}
+`, `plinth.yaml:1:24: "operator" is no role of an app: an operator passes every rule; give the role another name`},
 	{`auth: {roles: [staff, Staff, staff], collection: auth}
 `, `plinth.yaml:1:23: "Staff" is not a name for a role: lower-case letters, digits and _, a letter first, at most 40 (did you mean "staff"?)
 plinth.yaml:1:30: the role "staff" stands twice

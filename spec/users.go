@@ -145,6 +145,8 @@ func (l *loader) authSection() {
 	for _, n := range s.values["roles"].list() {
 		switch {
 		case !l.name(n, "a role"):
+		case n.text == "operator":
+			l.report(n, "reserved", "%s is no role of an app: an operator passes every rule; give the role another name", n.show())
 		case slices.Contains(l.app.Roles, n.text):
 			l.report(n, "duplicate", "the role %s stands twice", n.show())
 		default:

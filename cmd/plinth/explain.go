@@ -39,7 +39,7 @@ The question is asked as somebody who is not signed in, or with --as as somebody
 				return misused("plinth explain [DIR] %s COLLECTION%s", args[0], map[bool]string{true: " [ID]"}[args[0] != "list" && args[0] != "create"])
 			}
 			return c.opening(cmd.Context(), dir, func(p *plinth.Plinth) error {
-				if err := roleOf(p.App(), as); err != nil {
+				if err := roleOf(p.App(), as, "operator"); err != nil {
 					return err
 				}
 				if err := collectionOf(p.App(), args[1]); err != nil {

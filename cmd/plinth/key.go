@@ -38,6 +38,8 @@ A key acts with a role (--role), or passes every rule (--operator).`,
 				return misused("name a role with --role, or give --operator")
 			case o.Role != "" && o.Operator:
 				return misused("--role and --operator do not go together")
+			case o.Role == "operator":
+				return misused("operator is no role: give --operator")
 			case cmd.Flags().Changed("expires") && o.Expires < time.Second:
 				return misused("--expires is a time from now, like 720h")
 			}

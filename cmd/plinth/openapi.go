@@ -26,7 +26,7 @@ with --as somebody with a role. --as operator sees all of it. No database is nee
 			if err != nil {
 				return err
 			}
-			if err := roleOf(app, as); err != nil {
+			if err := roleOf(app, as, "operator"); err != nil {
 				return err
 			}
 			b, err := plinth.OpenAPI(cmd.Context(), dir, as, plinth.On(func(context.Context) (*memory.Engine, error) { return memory.Open(), nil }))

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,13 +88,15 @@ func wrongValue(name string, f *pflag.Flag, value string) error {
 	return misused("%s is %s, not %q", name, takes, value)
 }
 
-// roleOf refuses a role that the app does not have. "" and operator are good too.
-func roleOf(app *spec.App, role string) error {
-	words := append(append([]string{}, app.Roles...), "operator")
-	for _, w := range words {
-		if role == "" || role == w {
-			return nil
-		}
+// roleOf refuses a role that the app does not have, and that is not "" or one of the words that the command takes
+// besides.
+func roleOf(app *spec.App, role string, besides ...string) error {
+	words := slices.Concat(app.Roles, besides)
+	if role == "" || slices.Contains(words, role) {
+		return nil
+	}
+	if len(words) == 0 {
+		return misused("there is no role %q: the app has none", role)
 	}
 	return misused("there is no role %q%s", role, meant(role, words))
 }

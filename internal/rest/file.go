@@ -57,7 +57,7 @@ func withCharset(t string) string {
 // serveContent is http.ServeContent with problems for its refusals, for as long as the client takes
 // what is sent.
 func serveContent(w http.ResponseWriter, r *http.Request, modified time.Time, content io.ReadSeeker) {
-	http.ServeContent(&refusals{ResponseWriter: web.Paced(w), r: r}, r, "", modified, content)
+	http.ServeContent(&refusals{ResponseWriter: web.Paced(w), r: r}, understood(r), "", modified, content)
 }
 
 // refusals turns the plain-text errors of http.ServeContent into problems.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/bluell/plinth/data"
-	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/web"
 )
 
@@ -69,10 +68,12 @@ func (d *door) record(w http.ResponseWriter, r *http.Request, t data.Target) err
 		return nil
 	}
 	web.Tag(w.Header(), rev)
-	if match != nil && !web.Matches(match, rev) {
-		return fault.New(fault.Precondition, "the record is at another revision than If-Match names")
+	if match != nil {
+		if err := match.Check(rev); err != nil {
+			return err
+		}
 	}
-	if noneMatch != nil && web.Matches(noneMatch, rev) {
+	if noneMatch != nil && noneMatch.Check(rev) == nil {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}

@@ -260,7 +260,23 @@ func TestWrites(t *testing.T) {
 		t.Errorf("%v %s", a.header, a.body)
 	}
 	s.ask("PATCH "+one, `If-Match: "2"`, `{"title":"xx"}`).want(412)
-	s.ask("PATCH "+one, `If-Match: W/"3"`, `{"title":"xx"}`).want(412)
+	for condition, detail := range map[string]string{
+		`If-Match: "2"`:           "the record has changed: it is at revision 3",
+		`If-Match: W/"3"`:         `a weak tag, W/"…", never matches If-Match; the record is at revision 3`,
+		`If-Match: "9", "x"`:      "the record is at revision 3, which If-Match does not name",
+		`If-None-Match: "1", "3"`: "the record is at revision 3, which If-None-Match names",
+		`If-None-Match: *`:        "the record exists",
+	} {
+		for _, line := range []string{"PATCH " + one, "PUT " + one, "GET " + one} {
+			if strings.HasPrefix(line, "GET") && strings.HasPrefix(condition, "If-None") {
+				continue // 304
+			}
+			if a := s.ask(line, condition, `{"title":"xx"}`).want(412); a.json()["detail"] != detail {
+				t.Errorf("%s %s: %v", line, condition, a.json()["detail"])
+			}
+		}
+	}
+	s.ask("PATCH "+one, `If-Match: W/"2", "3"`, `{"title":"Hi there"}`).want(200)
 	s.ask("PATCH "+one, `If-Match: "3"`, `{"title":"Hi you"}`).want(200)
 	if a := s.ask("PATCH "+one, "Content-Type: text/plain", `{}`).want(415); !strings.Contains(a.header.Get("Accept-Patch"), "merge-patch+json") {
 		t.Errorf("Accept-Patch: %v", a.header)

@@ -151,10 +151,10 @@ func (in *incoming) recordLimit() int64 {
 }
 
 func (in *incoming) readRecord(part *multipart.Part) error {
-	if part.FormName() != "record" || part.FileName() != "" && part.FileName() != "blob" {
+	if part.FormName() != "record" {
 		return noRecordPart
 	}
-	if t := part.Header.Get("Content-Type"); t != "" {
+	if t := part.Header.Get("Content-Type"); t != "" || part.FileName() != "" {
 		base, _, err := mime.ParseMediaType(t)
 		if err != nil || base != "application/json" && base != "application/merge-patch+json" && base != "text/plain" {
 			return fault.New(fault.MediaType, `the part "record" should be application/json`)

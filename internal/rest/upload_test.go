@@ -99,6 +99,13 @@ func TestUpload(t *testing.T) {
 	if b := s.ask(target, "Range: bytes=5000-", "").want(416); b.header.Get("Content-Range") == "" {
 		t.Errorf("%v", b.header)
 	}
+	for asked, want := range map[string]int{
+		"items=0-1": 200, "bytes=a": 200, "bytes=3-2": 200, "bytes=0-99999999999999999999": 206, "BYTES=0-3": 206, "bytes=99999999999999999999-": 416, "bytes=-0": 416,
+	} {
+		if b := s.ask(target, "Range: "+asked, "").want(want); want == 200 && b.body != png || want == 206 && !strings.HasPrefix(png, b.body) {
+			t.Errorf("%s: %q", asked, b.body)
+		}
+	}
 	s.ask(target, "Range: bytes="+strings.Repeat("0-,", 300)+"0-", "").want(200)
 	s.ask(target, "If-None-Match: "+file.header.Get("ETag"), "").want(304)
 	s.ask(target, `If-Match: "x"`, "").want(412)
@@ -109,6 +116,9 @@ func TestUpload(t *testing.T) {
 	s.ask(target+"?x=1", "", "").want(400)
 	s.ask("GET /api/files/posts/"+id+"/title/x", "", "").want(404)
 
+	for _, name := range []string{"r.json", "blob", "record"} { // curl -F 'record=@r.json;type=application/json'
+		s.send("POST /api/posts", "", part{"record", name, "application/json", `{"title":"With files"}`}, part{"cover", "a.png", "image/png", png}).want(201)
+	}
 	if a := s.send("PATCH /api/posts/"+id, "", part{"record", "", "", `{}`}, part{"cover", "new.gif", "image/gif", "GIF89a;"}).want(200); a.json()["cover"].(map[string]any)["name"] != "new.gif" {
 		t.Error(a.body)
 	}
@@ -197,6 +207,8 @@ func TestUploadRefused(t *testing.T) {
 		{"record second", 400, "", []part{{"cover", "a.png", "image/png", png}, record}},
 		{"record not JSON", 400, " syntax", []part{{"record", "", "application/json", `{`}}},
 		{"record a file", 415, "", []part{{"record", "", "image/png", `{}`}}},
+		{"record a file of no type", 415, "", []part{{"record", "r.json", "", `{}`}}},
+		{"record a file of bytes", 415, "", []part{{"record", "r.json", "application/octet-stream", `{}`}}},
 		{"no field", 422, "/nope unknown", []part{record, {"nope", "a.png", "image/png", png}}},
 		{"not a file field", 422, "/title type", []part{record, {"title", "", "", "x"}}},
 		{"declared wrongly", 422, "/cover type", []part{record, {"cover", "a.png", "image/png", "<html><script>"}}},

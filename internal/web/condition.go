@@ -39,19 +39,6 @@ func IfMatch(r *http.Request) (*data.Match, error) { return condition(r, "If-Mat
 // IfNoneMatch reads If-None-Match; nil when there is none. It compares weakly (13.1.2).
 func IfNoneMatch(r *http.Request) (*data.Match, error) { return condition(r, "If-None-Match", true) }
 
-// Matches says whether a revision is among those of m.
-func Matches(m *data.Match, rev int64) bool {
-	if m.Any {
-		return true
-	}
-	for _, v := range m.Revs {
-		if v == rev {
-			return true
-		}
-	}
-	return false
-}
-
 func condition(r *http.Request, header string, weak bool) (*data.Match, error) {
 	lines := r.Header[http.CanonicalHeaderKey(header)]
 	if len(lines) == 0 {
@@ -84,6 +71,7 @@ func condition(r *http.Request, header string, weak bool) (*data.Match, error) {
 			return nil, wrong
 		}
 		count++
+		m.Weak = m.Weak || isWeak && !weak
 		rev, err := strconv.ParseInt(tag, 10, 64)
 		if err == nil && strconv.FormatInt(rev, 10) == tag && (weak || !isWeak) {
 			m.Revs = append(m.Revs, rev)

@@ -198,8 +198,8 @@ func TestConditions(t *testing.T) {
 	}{
 		{`*`, &data.Match{Any: true}, &data.Match{Any: true}, false},
 		{`"3"`, &data.Match{Revs: []int64{3}}, &data.Match{Revs: []int64{3}}, false},
-		{`W/"3"`, &data.Match{}, &data.Match{Revs: []int64{3}}, false},
-		{` "3" , W/"4","x"`, &data.Match{Revs: []int64{3}}, &data.Match{Revs: []int64{3, 4}}, false},
+		{`W/"3"`, &data.Match{Weak: true}, &data.Match{Revs: []int64{3}}, false},
+		{` "3" , W/"4","x"`, &data.Match{Revs: []int64{3}, Weak: true}, &data.Match{Revs: []int64{3, 4}}, false},
 		{`"03"`, &data.Match{}, &data.Match{}, false},
 		{`"a,b", "5"`, &data.Match{Revs: []int64{5}}, &data.Match{Revs: []int64{5}}, false},
 		{``, nil, nil, true}, {`3`, nil, nil, true}, {`"3`, nil, nil, true}, {`"3" "4"`, nil, nil, true}, {`w/"3"`, nil, nil, true}, {`,`, nil, nil, true}, {`*, "3"`, nil, nil, true},

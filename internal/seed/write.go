@@ -153,6 +153,7 @@ func (l *loader) try(ctx context.Context, s *set, records []record) error {
 						b.leave(s, r, loose)
 					}
 				}
+				continue
 			}
 			b.leave(s, r, loose)
 		}

@@ -198,7 +198,11 @@ func (c *contract) within(ctx context.Context, what string, fn func(driver.Tx) e
 		g := &guarded{c: c, r: tx, tx: tx}
 		defer g.end()
 		ran = true
-		fnErr = fn(g)
+		if in, ok := tx.(driver.Inserter); ok {
+			fnErr = fn(&inserter{g, in})
+		} else {
+			fnErr = fn(g)
+		}
 		return fnErr
 	})
 	c.outcome(ctx, what, err, fnErr, ran)
@@ -322,10 +326,7 @@ func (g *guarded) Insert(c *spec.Collection, r driver.Record) error {
 	if err := g.use("Insert"); err != nil {
 		return err
 	}
-	g.record(c, r, nil)
-	if len(r) > spec.OrdRev && (r[spec.OrdID].Text() == "" || r[spec.OrdRev].IsNull()) {
-		g.c.breach("a record of %s without id or rev is inserted", c.Name)
-	}
+	g.whole(c, r)
 	err := g.tx.Insert(c, r)
 	g.c.kind(context.Background(), "Insert", err)
 	return err
@@ -354,6 +355,48 @@ func (g *guarded) Delete(c *spec.Collection, ids []string) (int, error) {
 	}
 	g.c.kind(context.Background(), "Delete", err)
 	return n, err
+}
+
+// inserter is a Tx that stores many records at once.
+type inserter struct {
+	*guarded
+	in driver.Inserter
+}
+
+func (g *inserter) InsertAll(all []driver.Insertion) (int, error) {
+	if err := g.use("InsertAll"); err != nil {
+		return 0, err
+	}
+	for _, one := range all {
+		g.whole(one.C, one.R)
+		for _, to := range one.Refers {
+			if to.C == nil || to.ID == "" || to.Missing {
+				g.c.breach("a record of %s refers to %+v", one.C.Name, to)
+			}
+		}
+	}
+	at, err := g.in.InsertAll(all)
+	missing := func(one driver.Insertion) bool {
+		return slices.ContainsFunc(one.Refers, func(to driver.Reference) bool { return to.Missing })
+	}
+	switch {
+	case at < 0 || at > len(all) || fault.Is(err, fault.Unique) && at == len(all):
+		g.c.breach("InsertAll stops at %d of %d: %v", at, len(all), err)
+	case err == nil && at < len(all) && !missing(all[at]):
+		g.c.breach("InsertAll stops at %d of %d and does not say why", at, len(all))
+	case slices.ContainsFunc(all[:at], missing):
+		g.c.breach("InsertAll stores a record whose reference is missing")
+	}
+	g.c.kind(context.Background(), "InsertAll", err)
+	return at, err
+}
+
+// whole checks a record that is inserted.
+func (g *guarded) whole(c *spec.Collection, r driver.Record) {
+	g.record(c, r, nil)
+	if len(r) > spec.OrdRev && (r[spec.OrdID].Text() == "" || r[spec.OrdRev].IsNull()) {
+		g.c.breach("a record of %s without id or rev is inserted", c.Name)
+	}
 }
 
 // record checks that values are of the kinds of their fields; ords nil: all of them.

@@ -45,6 +45,7 @@ var topics = []topic{
 	{"parameters", parameters},
 	{"names", names},
 	{"tx", transactions},
+	{"inserts", inserts},
 	{"concurrency", concurrency},
 	{"schema", schema},
 	{"lifecycle", lifecycle},

@@ -76,7 +76,6 @@ func (dialect) EndsWith(w *sqldb.SQL, text, part sqldb.Piece) {
 	w.Write("right(", text, ", char_length(", part, ")) = ", part)
 }
 
-// Sum: it comes as a decimal, of which columns makes a whole number.
 // Sum is a DECIMAL, which comes as text.
 func (dialect) Sum(w *sqldb.SQL, column sqldb.Piece) { w.Write("sum(", column, ")") }
 

@@ -60,8 +60,8 @@ PRAGMA trusted_schema = OFF;
 // see Engine.end.
 const mapped = "PRAGMA mmap_size = 2147418112"
 
-// A file that cannot be seen whole when a connection is opened is read instead, with more pages kept: those between the root and the leaves of
-// 10 million rows are 15 MB, and with 16 MB they push each other out (3.1 reads for each record by its id; 2.1 with 64).
+// A file that cannot be seen whole when a connection is opened is read instead, with more pages kept: those between
+// the root and the leaves of 10 million rows are 15 MB, and with 16 MB they push each other out.
 const (
 	mostMapped = 2147418112 // bytes: SQLite's own limit
 	large      = "PRAGMA cache_size = -65536"

@@ -11,7 +11,9 @@ import (
 // from its beginning, which needs a moment without writes.
 //
 // When nobody has written for a moment, all of the log is worked in, as far as no reader needs it: whoever reads then need not look
-// through it, and sees the whole file through memory.
+// through it, and sees the whole file through memory. A snapshot is then held until somebody writes: the lock that
+// each reader needs is one that the process has already, and SQLite does not ask the system for it twice for each
+// read (7 % of the processor's time of reading one record over HTTP).
 type checkpoints struct {
 	path  string
 	wrote chan struct{} // a commit; one that finds it full is not counted
@@ -22,6 +24,7 @@ type checkpoints struct {
 const (
 	lookAfter = 64                     // commits between two looks at the log
 	quiet     = 250 * time.Millisecond // without a commit: all of the log is worked in
+	hold      = time.Second            // a snapshot: then another process's commits are looked for
 )
 
 func newCheckpoints(path string) *checkpoints {
@@ -50,16 +53,24 @@ func (k *checkpoints) run() {
 	defer still.Stop()
 	for commits := 0; ; {
 		most := int64(backstop / 4)
+		wrote := false
 		select {
 		case <-k.stop:
 			return
 		case <-k.wrote:
 			still.Reset(quiet)
-			if commits++; commits < lookAfter {
-				continue
-			}
+			commits++
+			wrote = true
 		case <-still.C:
+			still.Reset(hold)
 			most = 1
+		}
+		if c != nil && !c.c.AutocommitEnabled() && c.run("COMMIT") != nil {
+			c.close()
+			c = nil
+		}
+		if wrote && commits < lookAfter {
+			continue
 		}
 		commits = 0
 		if c == nil {
@@ -69,24 +80,42 @@ func (k *checkpoints) run() {
 			}
 			c = opened
 		}
-		if err := c.checkpoint(most); err != nil {
+		left, err := c.checkpoint(most)
+		if err == nil && left == 0 && !wrote {
+			err = c.look()
+		}
+		if err != nil {
 			c.close()
 			c = nil
 		}
 	}
 }
 
-// checkpoint works the log into the file where at least so many of its pages are not yet there.
-func (c *conn) checkpoint(most int64) error {
-	var log, done int64
-	err := c.each("PRAGMA wal_checkpoint(NOOP)", func(s *sqlite.Stmt) error {
-		log, done = s.ColumnInt64(1), s.ColumnInt64(2)
+// checkpoint works the log into the file where at least so many of its pages are not yet there, and tells how many
+// are left.
+func (c *conn) checkpoint(most int64) (left int64, err error) {
+	left, err = c.log("NOOP")
+	if err == nil && left >= most {
+		left, err = c.log("PASSIVE")
+	}
+	return left, err
+}
+
+// log is how many pages of the log are not in the file after a checkpoint.
+func (c *conn) log(mode string) (left int64, err error) {
+	err = c.each("PRAGMA wal_checkpoint("+mode+")", func(s *sqlite.Stmt) error {
+		left = s.ColumnInt64(1) - s.ColumnInt64(2)
 		return nil
 	})
-	if err != nil || log-done < most {
+	return left, err
+}
+
+// look begins a snapshot.
+func (c *conn) look() error {
+	if err := c.run("BEGIN"); err != nil {
 		return err
 	}
-	return c.run("PRAGMA wal_checkpoint(PASSIVE)")
+	return c.run("SELECT 1 FROM sqlite_schema")
 }
 
 func (k *checkpoints) close() {

@@ -56,8 +56,10 @@ type variant struct {
 	id    int   // output of the id
 	rev   int   // output of the revision; -1 when it is not asked for
 	keys  []int // outputs of the sort keys
-	links []int // outputs that the expansions follow
+	links []int // outputs that the expansions follow; -1: of one that is joined
 	per   int   // 1 when the first output is the parent
+
+	joined []*variant // by expansion: what comes of it in the row; nil of one that is not joined
 }
 
 // ready finds the slots once the draft is complete.
@@ -68,7 +70,22 @@ func (d *draft) ready() *draft {
 			d.asked = append(d.asked, asked{c.rule, expr.Slots(c.rule)})
 		}
 	}
+	for _, e := range d.more {
+		if e.joined {
+			d.asked = append(d.asked, e.child.asked...)
+		}
+	}
 	return d
+}
+
+// alone says that the draft's own query finds all that is expanded too.
+func (d *draft) alone() bool {
+	for _, e := range d.more {
+		if !e.joined || len(e.child.more) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func slots(n *expr.Node) []*expr.Node {
@@ -121,35 +138,71 @@ func (d *draft) make(db *DB, key []byte, own int, cut []int) (*variant, error) {
 	if d.shape != nil {
 		d.shape(v, q, key[:own])
 	}
-	rest, first, i := key[own:], d.first, 0
-	special := func() (*expr.Node, error) {
-		a := d.asked[i]
-		part := rest[:len(a.slots)]
-		at := first
-		rest, first = rest[len(a.slots):], cut[i]
-		i++
-		if a.node == nil {
-			return nil, nil
-		}
-		return expr.Specialise(a.node, part, at)
-	}
-	where, err := special()
-	if err != nil {
-		return nil, err
-	}
-	if where != nil && where.Op == expr.OpLit {
-		v.none, where = !where.Val.Bool(), nil
-	}
-	q.Where = where
-	if v.none {
-		return v, nil
+	next := &special{asked: d.asked, slots: key[own:], at: d.first, cut: cut}
+	var err error
+	if q.Where, v.none, err = next.rows(); err != nil || v.none {
+		return v, err
 	}
 	at := v.per
+	if q.Cols, at, err = v.show(d, at, next); err != nil {
+		return nil, err
+	}
+	for i, e := range d.more {
+		if !e.joined {
+			continue
+		}
+		child := &variant{rev: -1, id: -1}
+		j := driver.Join{To: e.child.k.Collection, Ord: e.link}
+		if j.Where, child.none, err = next.rows(); err != nil {
+			return nil, err
+		}
+		end := at
+		if j.Cols, end, err = child.show(e.child, at, next); err != nil {
+			return nil, err
+		}
+		v.joined[i] = child
+		if !child.none {
+			q.Joins, at = append(q.Joins, j), end
+		}
+	}
+	v.stmt, err = db.eng.Prepare(q)
+	return v, err
+}
+
+// special makes the expressions of a draft, one after the other, what they are where its slots are known.
+type special struct {
+	asked []asked
+	slots []byte // what the slots of those that are left are
+	at    int    // the argument at which those of the next begin
+	cut   []int  // where they end
+}
+
+func (s *special) next() (*expr.Node, error) {
+	a, at := s.asked[0], s.at
+	part := s.slots[:len(a.slots)]
+	s.asked, s.slots, s.at, s.cut = s.asked[1:], s.slots[len(a.slots):], s.cut[0], s.cut[1:]
+	if a.node == nil {
+		return nil, nil
+	}
+	return expr.Specialise(a.node, part, at)
+}
+
+// rows makes the next expression the condition of the rows that are asked for; none says that it holds of no row.
+func (s *special) rows() (where *expr.Node, none bool, err error) {
+	where, err = s.next()
+	if where != nil && where.Op == expr.OpLit {
+		return nil, !where.Val.Bool(), err
+	}
+	return where, false, err
+}
+
+// show selects the fields of a draft's answer, its first output being at, and tells at which the next is.
+func (v *variant) show(d *draft, at int, next *special) (cols []driver.Col, end int, err error) {
 	for _, c := range d.cols {
 		test := (*expr.Node)(nil)
 		if c.rule != nil {
-			if test, err = special(); err != nil {
-				return nil, err
+			if test, err = next.next(); err != nil {
+				return nil, 0, err
 			}
 			if test.Op == expr.OpLit {
 				if !test.Val.Bool() {
@@ -158,7 +211,7 @@ func (d *draft) make(db *DB, key []byte, own int, cut []int) (*variant, error) {
 				test = nil
 			}
 		}
-		q.Cols = append(q.Cols, driver.Col{Ord: c.field.Ord, If: test})
+		cols = append(cols, driver.Col{Ord: c.field.Ord, If: test})
 		o := newOut(c.field, at, -1)
 		if test != nil {
 			o.test, o.at = at, at+1
@@ -167,6 +220,9 @@ func (d *draft) make(db *DB, key []byte, own int, cut []int) (*variant, error) {
 		v.outs = append(v.outs, o)
 		at++
 	}
+	if len(d.cols) == 0 {
+		return cols, at, nil
+	}
 	output := func(ord int) int { // of a field that is needed beside the answer
 		for _, o := range v.outs {
 			if o.field.Ord == ord && o.test < 0 {
@@ -174,25 +230,27 @@ func (d *draft) make(db *DB, key []byte, own int, cut []int) (*variant, error) {
 			}
 		}
 		at++
-		q.Cols = append(q.Cols, driver.Col{Ord: ord})
+		cols = append(cols, driver.Col{Ord: ord})
 		return at - 1
 	}
-	if len(d.cols) > 0 {
-		v.id = output(spec.OrdID)
-		for _, o := range v.outs {
-			if o.field.Ord == spec.OrdRev {
-				v.rev = o.at
-			}
-		}
-		for _, k := range d.sort {
-			v.keys = append(v.keys, output(k.Ord))
-		}
-		for _, e := range d.more {
-			v.links = append(v.links, output(e.link))
+	v.id = output(spec.OrdID)
+	for _, o := range v.outs {
+		if o.field.Ord == spec.OrdRev {
+			v.rev = o.at
 		}
 	}
-	v.stmt, err = db.eng.Prepare(q)
-	return v, err
+	for _, k := range d.sort {
+		v.keys = append(v.keys, output(k.Ord))
+	}
+	v.joined = make([]*variant, len(d.more))
+	for _, e := range d.more {
+		link := -1
+		if !e.joined {
+			link = output(e.link)
+		}
+		v.links = append(v.links, link)
+	}
+	return cols, at, nil
 }
 
 // columns are the fields of an answer with their rules.

@@ -20,14 +20,25 @@ const (
 )
 
 // expansion is one name of expand: records that are shown beside a record. It costs one query for
-// a whole page, not one for each row.
+// a whole page, not one for each row; or none, where it is joined.
 type expansion struct {
 	name   string
 	prefix []byte // `"name":`
 	link   int    // ordinal of the field whose text (or texts) finds them: a reference, or id
 	single bool   // a reference: one object, absent where there is none
+	joined bool   // its record comes in the row that refers to it
 	child  *draft
 	limit  int // items for each parent; 0: as many as there are
+}
+
+// expanded is expand, joined as far as it can be to the rows themselves.
+func (a *asker) expanded(k *kind, text string) ([]*expansion, error) {
+	all, err := a.expand(k, text)
+	caps := a.db.eng.Caps()
+	for _, e := range all {
+		e.join(caps)
+	}
+	return all, err
 }
 
 // expand reads "author,comments(limit=3,sort=-created,expand=author)".
@@ -116,6 +127,25 @@ func (a *asker) expansion(k *kind, w expandWord) (*expansion, error) {
 	e.child = d.ready()
 	return e, nil
 }
+
+// join lets the records of an expansion of d come in its own rows, where the engine can and none is long: a page
+// whose rows all refer to one record has it once for each.
+func (e *expansion) join(caps driver.Caps) {
+	e.joined = e.single && caps.Joins
+	n := 0
+	for _, c := range e.child.cols {
+		switch f := c.field; {
+		case f.Type == spec.List, f.Type == spec.JSON, f.Type == spec.File, f.MaxLen == 0 && f.Kind() == expr.Text && f.Ord >= spec.OrdFirst && f.To == "" && len(f.Values) == 0:
+			n = longJoin
+		default:
+			n += f.MaxLen
+		}
+	}
+	e.joined = e.joined && n < longJoin
+}
+
+// longJoin is how many code points the texts of a joined record may have together.
+const longJoin = 10_000
 
 // expandWord is one name as it was written.
 type expandWord struct {

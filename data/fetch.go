@@ -15,8 +15,8 @@ type set struct {
 	more     []*expansion
 	buf      []byte
 	rows     []setRow
-	links    []links          // by expansion
-	children []*set           // by expansion
+	links    []links          // by expansion, where it is not joined
+	children []*set           // by expansion; the rows of a joined one stand beside those of this set
 	of       map[string]group // rows by parent
 	last     []int            // by row: the row of the same parent before it, or -1
 }
@@ -28,7 +28,9 @@ var sets = sync.Pool{New: func() any { return &set{of: map[string]group{}} }}
 
 func (s *set) release() {
 	for _, child := range s.children {
-		child.release()
+		if child != nil {
+			child.release()
+		}
 	}
 	clear(s.of)
 	clear(s.children)
@@ -48,6 +50,13 @@ func newSet(d *draft) *set {
 	s.more = d.more
 	for len(s.links) < len(d.more) {
 		s.links = append(s.links, links{})
+	}
+	for _, e := range d.more {
+		var child *set
+		if e.joined {
+			child = newSet(e.child)
+		}
+		s.children = append(s.children, child)
 	}
 	return s
 }
@@ -75,12 +84,26 @@ func (s *set) rowsOf(parent string) []int {
 	return rows
 }
 
+// setRow is where a row is printed; nowhere: there is none.
 type setRow struct{ from, to int }
 
 // links are the texts that an expansion follows, for each row.
 type links struct {
 	texts []string
 	ends  []int // by row: where its texts end
+}
+
+// add notes what the next row's expansion follows.
+func (l *links) add(link Value) {
+	switch link.Kind() {
+	case expr.Text:
+		l.texts = append(l.texts, link.Text())
+	case expr.List:
+		for _, item := range link.List() {
+			l.texts = append(l.texts, item.Text())
+		}
+	}
+	l.ends = append(l.ends, len(l.texts))
 }
 
 func (l *links) of(row int) []string {
@@ -103,42 +126,70 @@ func (db *DB) fetch(ctx context.Context, rd driver.Reader, d *draft, v *variant,
 		if v.per > 0 {
 			out.group(cols.Text(0))
 		}
-		from := len(out.buf)
-		var err error
-		if out.buf, err = db.appendRow(out.buf, d.k.Collection, v, cols); err != nil {
+		if err := db.addRow(out, d, v, cols); err != nil {
 			return err
 		}
-		out.rows = append(out.rows, setRow{from, len(out.buf)})
 		if p != nil {
 			p.took(len(out.rows), len(out.buf), cols)
 		} else if len(out.buf) > maxAnswer {
 			return tooLong()
-		}
-		for i, at := range v.links {
-			l := &out.links[i]
-			switch link := cols.Value(at); link.Kind() {
-			case expr.Text:
-				l.texts = append(l.texts, link.Text())
-			case expr.List:
-				for _, item := range link.List() {
-					l.texts = append(l.texts, item.Text())
-				}
-			}
-			l.ends = append(l.ends, len(l.texts))
 		}
 		return nil
 	})
 	if err != nil && err != errEnough {
 		return nil, err
 	}
-	for i, e := range d.more {
-		child, err := db.fetchChildren(ctx, rd, e, s, out.links[i].texts)
-		if err != nil {
-			return nil, err
-		}
-		out.children = append(out.children, child)
+	return out, db.fetchMore(ctx, rd, out, d, s)
+}
+
+// addRow prints a row, and the rows joined to it into their sets, and notes what the other expansions follow.
+func (db *DB) addRow(out *set, d *draft, v *variant, cols driver.Columns) error {
+	from := len(out.buf)
+	var err error
+	if out.buf, err = db.appendRow(out.buf, d.k.Collection, v, cols); err != nil {
+		return err
 	}
-	return out, nil
+	out.rows = append(out.rows, setRow{from, len(out.buf)})
+	for i, e := range d.more {
+		switch child := v.joined[i]; {
+		case !e.joined:
+			out.links[i].add(cols.Value(v.links[i]))
+		case child.none || cols.Null(child.id):
+			out.children[i].addNone()
+		default:
+			if err := db.addRow(out.children[i], e.child, child, cols); err != nil {
+				return err
+			}
+			if len(out.children[i].buf) > maxAnswer {
+				return tooLong()
+			}
+		}
+	}
+	return nil
+}
+
+// addNone says that there is nothing beside the next row.
+func (s *set) addNone() {
+	s.rows = append(s.rows, setRow{})
+	for i := range s.more {
+		s.links[i].add(Value{})
+	}
+}
+
+// fetchMore reads what the expansions of a set's rows follow.
+func (db *DB) fetchMore(ctx context.Context, rd driver.Reader, out *set, d *draft, s *expr.Scope) error {
+	for i, e := range d.more {
+		var err error
+		if e.joined {
+			err = db.fetchMore(ctx, rd, out.children[i], e.child, s)
+		} else {
+			out.children[i], err = db.fetchChildren(ctx, rd, e, s, out.links[i].texts)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (db *DB) fetchChildren(ctx context.Context, rd driver.Reader, e *expansion, s *expr.Scope, texts []string) (*set, error) {
@@ -169,6 +220,22 @@ func (s *set) inside(dst []byte, row int) ([]byte, error) {
 	return s.append(dst, row)
 }
 
+// besides is the row of a single expansion that belongs to a row, -1: none.
+func (s *set) besides(expansion, row int) int {
+	child := s.children[expansion]
+	if s.more[expansion].joined {
+		if child.rows[row] == (setRow{}) {
+			return -1
+		}
+		return row
+	}
+	texts := s.links[expansion].of(row)
+	if len(texts) == 0 || child.of[texts[0]].n == 0 {
+		return -1
+	}
+	return child.of[texts[0]].last
+}
+
 // append prints a row with what is expanded in it.
 func (s *set) append(dst []byte, row int) ([]byte, error) {
 	r := s.rows[row]
@@ -177,9 +244,12 @@ func (s *set) append(dst []byte, row int) ([]byte, error) {
 		dst = append(dst, `,"expand":{`...)
 		first := true
 		for i, e := range s.more {
-			texts, child := s.links[i].of(row), s.children[i]
-			if e.single && (len(texts) == 0 || child.of[texts[0]].n == 0) {
-				continue // null and unreadable are both absent
+			child := s.children[i]
+			one := -1
+			if e.single {
+				if one = s.besides(i, row); one < 0 {
+					continue // null and unreadable are both absent
+				}
 			}
 			if !first {
 				dst = append(dst, ',')
@@ -188,11 +258,12 @@ func (s *set) append(dst []byte, row int) ([]byte, error) {
 			dst = append(dst, e.prefix...)
 			if e.single {
 				var err error
-				if dst, err = child.inside(dst, child.of[texts[0]].last); err != nil {
+				if dst, err = child.inside(dst, one); err != nil {
 					return dst, err
 				}
 				continue
 			}
+			texts := s.links[i].of(row)
 			dst = append(dst, '[')
 			n := 0
 			for _, text := range texts {

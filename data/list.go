@@ -54,7 +54,7 @@ func (db *DB) List(ctx context.Context, by Caller, q *ListQuery, dst []byte) ([]
 		dst = append(dst, '}')
 		return nil
 	}
-	if len(p.draft.more) == 0 && !q.Count { // one query, which needs no transaction
+	if p.draft.alone() && !q.Count { // one query, which needs no transaction
 		err = answer(db.eng)
 	} else {
 		err = db.eng.Read(ctx, answer)
@@ -207,7 +207,7 @@ func (db *DB) makeList(k *kind, by *Caller, q *ListQuery) (*draft, error) {
 	var badSort, badExpand error
 	d.sort, badSort = a.sort(k.Collection, "sort", 0, q.Sort)
 	fields, badFields := a.fields(k.Collection, "fields", 0, q.Fields)
-	d.more, badExpand = a.expand(k, q.Expand)
+	d.more, badExpand = a.expanded(k, q.Expand)
 	if err := fault.Join(wrong, badSort, badFields, badExpand); err != nil {
 		return nil, err
 	}

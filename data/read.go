@@ -45,9 +45,12 @@ func (db *DB) Get(ctx context.Context, by Caller, t Target, view View, dst []byt
 	if g.v.none {
 		return dst, 0, noRecord(k)
 	}
-	if len(g.d.more) == 0 {
+	switch {
+	case len(g.d.more) == 0:
 		err = db.eng.Rows(ctx, g.v.stmt, g.args, g.row)
-	} else {
+	case g.d.alone():
+		err = g.expand(db.eng)
+	default:
 		err = db.eng.Read(ctx, g.expand)
 	}
 	if err == nil && !g.found {
@@ -141,7 +144,7 @@ func (db *DB) makeGet(k *kind, by *Caller, field string, view View) (*draft, err
 	}
 	fields, err := a.fields(k.Collection, "fields", 0, view.Fields)
 	var badExpand error
-	d.more, badExpand = a.expand(k, view.Expand)
+	d.more, badExpand = a.expanded(k, view.Expand)
 	if err := fault.Join(err, badExpand); err != nil {
 		return nil, err
 	}

@@ -22,8 +22,8 @@ type Record []expr.Value
 // is refused at start, by its name.
 type Caps struct {
 	Transactions bool // several records in one transaction
-	Joins        bool // expressions through references and inverses
-	OnlineBackup bool // Backup works beside writers
+	Paths        bool // expressions through references and inverses
+	Joins        bool // Query.Joins
 }
 
 // Engine is one database, opened for one app.
@@ -170,6 +170,10 @@ type Query struct {
 	Limit int        // index of the argument that holds the limit (an Int); -1: none
 	Cols  []Col      // outputs, in order
 
+	// Joins put records that the rows refer to beside them: their outputs come behind Cols, in order. There
+	// are none with Count, Group, Aggregates, Per and Lock, nor where Caps.Joins is false.
+	Joins []Join
+
 	// Count: one row with one output, the number of rows that hold. Cols is empty.
 	Count bool
 
@@ -213,6 +217,14 @@ type After struct {
 type Col struct {
 	Ord int
 	If  *expr.Node
+}
+
+// Join is one other record beside each row: the one that a reference of it leads to.
+type Join struct {
+	To    *spec.Collection
+	Ord   int        // the reference, of From
+	Where *expr.Node // boolean over OpRow VarRecord, which is the record of To here; nil: any. One of which it is not true is not there
+	Cols  []Col      // outputs. Where there is no record all are null, but for those of an If, which say nothing then
 }
 
 // Aggregate is one aggregate output. A count is an Int. A sum, of an Int, Bigint or Decimal (unscaled), is a Text of its

@@ -60,6 +60,23 @@ func (c *contract) Prepare(q *driver.Query) (driver.Stmt, error) {
 	return p, nil
 }
 
+// cols checks the outputs of a collection's record.
+func (p *prepared) cols(c *spec.Collection, cols []driver.Col) error {
+	for _, col := range cols {
+		if col.Ord < 0 || col.Ord >= len(c.Fields) {
+			return fmt.Errorf("there is no field %d of %s", col.Ord, c.Name)
+		}
+		if col.If != nil {
+			p.kinds = append(p.kinds, expr.Bool)
+			if err := p.condition(col.If); err != nil {
+				return err
+			}
+		}
+		p.kinds = append(p.kinds, c.Fields[col.Ord].Kind())
+	}
+	return nil
+}
+
 func (p *prepared) check() error {
 	q := p.q
 	field := func(ord int) (*spec.Field, error) {
@@ -84,18 +101,28 @@ func (p *prepared) check() error {
 	if q.Limit >= 0 {
 		p.args[q.Limit] = true
 	}
-	for _, col := range q.Cols {
-		f, err := field(col.Ord)
+	if err := p.cols(q.From, q.Cols); err != nil {
+		return err
+	}
+	if len(q.Joins) > 0 && (q.Count || grouped || q.Per != nil || q.Lock != driver.Unlocked) {
+		return errors.New("a count, a group, several parents or locked rows have Joins")
+	}
+	for _, j := range q.Joins {
+		f, err := field(j.Ord)
 		if err != nil {
 			return err
 		}
-		if col.If != nil {
-			p.kinds = append(p.kinds, expr.Bool)
-			if err := p.condition(col.If); err != nil {
+		if f.Type != spec.Ref || f.To != j.To.Name {
+			return fmt.Errorf("%s is not a reference to %s", f.Name, j.To.Name)
+		}
+		if j.Where != nil {
+			if err := p.condition(j.Where); err != nil {
 				return err
 			}
 		}
-		p.kinds = append(p.kinds, f.Kind())
+		if err := p.cols(j.To, j.Cols); err != nil {
+			return err
+		}
 	}
 	for _, ord := range q.Group {
 		f, err := field(ord)

@@ -42,6 +42,7 @@ var topics = []topic{
 	{"unique", uniques},
 	{"groups", groups},
 	{"per", per},
+	{"beside", beside},
 	{"parameters", parameters},
 	{"names", names},
 	{"tx", transactions},
@@ -129,7 +130,7 @@ func (s *suite) expect(name string, fn func() error) (refused bool) {
 // refusal says whether an error is the refusal of an engine that lacks something, and what.
 func (s *suite) refusal(err error) (lacks string, refused bool) {
 	var e *fault.Error
-	if s.caps.Transactions && s.caps.Joins || !errors.As(err, &e) || e.Kind != fault.Capability {
+	if s.caps.Transactions && s.caps.Paths || !errors.As(err, &e) || e.Kind != fault.Capability {
 		return "", false
 	}
 	return e.Op, true

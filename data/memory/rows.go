@@ -222,21 +222,62 @@ func (v *view) outputs(q *driver.Query, args []expr.Value, f found) (columns, er
 	if q.Per != nil {
 		out = append(out, f.parent)
 	}
-	for _, c := range q.Cols {
-		if c.If == nil {
-			out = append(out, f.rec[c.Ord])
-			continue
-		}
-		yes, err := v.holds(c.If, f.rec, args)
+	out, err := v.cols(out, q.Cols, f.rec, args)
+	for _, j := range q.Joins {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, expr.BoolOf(yes), expr.Value{})
-		if yes {
-			out[len(out)-1] = f.rec[c.Ord]
+		var rec []expr.Value
+		if rec, err = v.beside(&j, f.rec, args); err == nil {
+			out, err = v.cols(out, j.Cols, rec, args)
 		}
 	}
+	return out, err
+}
+
+// cols appends outputs of a record; all are null, or false, where there is none.
+func (v *view) cols(out columns, cols []driver.Col, rec []expr.Value, args []expr.Value) (columns, error) {
+	for _, c := range cols {
+		yes := rec != nil
+		if c.If != nil {
+			var err error
+			if yes {
+				if yes, err = v.holds(c.If, rec, args); err != nil {
+					return nil, err
+				}
+			}
+			out = append(out, expr.BoolOf(yes))
+		}
+		var value expr.Value
+		if yes {
+			value = rec[c.Ord]
+		}
+		out = append(out, value)
+	}
 	return out, nil
+}
+
+// beside is the record that stands beside another; nil is none.
+func (v *view) beside(j *driver.Join, rec []expr.Value, args []expr.Value) ([]expr.Value, error) {
+	tab, ok := v.state.tables[j.To.Name]
+	if !ok {
+		return nil, noTable(j.To.Name)
+	}
+	l, err := tab.layout(j.To)
+	if err != nil || rec[j.Ord].IsNull() {
+		return nil, err
+	}
+	row, ok := tab.rows.get(rec[j.Ord].Text())
+	if !ok {
+		return nil, nil
+	}
+	other := l.record(row)
+	if j.Where != nil {
+		if yes, err := v.holds(j.Where, other, args); err != nil || !yes {
+			return nil, err
+		}
+	}
+	return other, nil
 }
 
 // groups answers for each distinct value of the group's fields, in their order.

@@ -126,7 +126,7 @@ func databaseOf(address string) (string, bool) {
 func (e *Engine) Name() string { return "mongo" }
 
 func (e *Engine) Caps() driver.Caps {
-	return driver.Caps{Transactions: e.can.transactions, Joins: e.can.joins}
+	return driver.Caps{Transactions: e.can.transactions, Paths: e.can.joins}
 }
 
 // Use names the collections to which paths lead.

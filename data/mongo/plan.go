@@ -58,6 +58,8 @@ func compile(can abilities, collections []*spec.Collection, q *driver.Query) (*p
 	c.vars[expr.VarRecord] = variable{scope: c.cur}
 	p := &plan{q: q, from: q.From.Name}
 	switch {
+	case len(q.Joins) > 0:
+		c.refuse("records beside rows")
 	case q.Per != nil && (q.Count || len(q.Group) > 0 || len(q.Aggregates) > 0 || q.After != nil || q.Limit >= 0):
 		c.refuse("counts, groups and pages of several parents at once")
 	case q.Count:

@@ -127,7 +127,7 @@ func settings(collation string) string {
 
 func (e *Engine) Name() string { return "mysql" }
 
-func (e *Engine) Caps() driver.Caps { return driver.Caps{Transactions: true, Joins: true} }
+func (e *Engine) Caps() driver.Caps { return driver.Caps{Transactions: true, Paths: true, Joins: true} }
 
 // Use makes the statements for an app's collections.
 func (e *Engine) Use(app *spec.App) error {

@@ -205,7 +205,7 @@ func (c *conn) release() {
 
 func (e *Engine) Name() string { return "postgres" }
 
-func (e *Engine) Caps() driver.Caps { return driver.Caps{Transactions: true, Joins: true} }
+func (e *Engine) Caps() driver.Caps { return driver.Caps{Transactions: true, Paths: true, Joins: true} }
 
 // Use makes the statements for an app's collections.
 func (e *Engine) Use(app *spec.App) error {

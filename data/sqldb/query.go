@@ -58,6 +58,9 @@ func translate(d Dialect, collections []*spec.Collection, q *driver.Query, v var
 		t.c.tables[c.Name] = c
 	}
 	t.c.tables[q.From.Name] = q.From
+	for i, j := range q.Joins {
+		t.c.named[joined(i)] = j.To.Name
+	}
 	t.query()
 	if t.c.err != nil {
 		return nil, t.c.err
@@ -91,6 +94,8 @@ type translation struct {
 
 func (t *translation) query() {
 	switch q := t.q; {
+	case len(q.Joins) > 0 && (q.Per != nil || q.Count || len(q.Group) > 0 || len(q.Aggregates) > 0 || q.Lock != driver.Unlocked):
+		t.c.refuse("records beside counts, groups, several parents and locked rows")
 	case q.Per != nil && (q.Count || len(q.Group) > 0 || len(q.Aggregates) > 0 || q.After != nil || q.Limit >= 0):
 		t.c.refuse("counts, groups and pages of several parents at once")
 	case q.Count:
@@ -144,28 +149,57 @@ func (t *translation) output(f *spec.Field) {
 
 // cols writes the outputs and remembers their kinds.
 func (t *translation) cols(first bool) {
-	for _, col := range t.q.Cols {
+	first = t.colsOf(row, t.q.From, t.q.Cols, first)
+	for i, j := range t.q.Joins {
+		first = t.colsOf(joined(i), j.To, j.Cols, first)
+	}
+	if first {
+		t.w.Write("1")
+	}
+}
+
+// colsOf writes outputs of the record under an alias; first says whether they are the first, and comes back so.
+func (t *translation) colsOf(alias string, of *spec.Collection, cols []driver.Col, first bool) bool {
+	for _, col := range cols {
 		if !first {
 			t.w.Write(", ")
 		}
 		first = false
-		f := t.c.field(t.q.From, col.Ord)
+		f := t.c.field(of, col.Ord)
+		column := Piece(func(w *SQL) { w.Column(alias, f.Name) })
 		if col.If == nil {
-			t.w.Write(t.column(col.Ord))
+			t.w.Write(column)
 			t.output(f)
 			continue
 		}
-		t.c.bind(expr.VarRecord, variable{row, t.q.From}, func() {
+		t.c.bind(expr.VarRecord, variable{alias, of}, func() {
 			t.c.truth(t.w, col.If)
 			t.w.Write(", CASE WHEN ")
 			t.c.cond(t.w, col.If, true)
-			t.w.Write(" THEN ", t.column(col.Ord), " END")
+			t.w.Write(" THEN ", column, " END")
 		})
 		t.out = append(t.out, Output{Kind: expr.Bool})
 		t.output(f)
 	}
-	if first {
-		t.w.Write("1")
+	return first
+}
+
+// joined is the alias of a joined record.
+func joined(i int) string { return "j" + itoa(i) }
+
+// joins writes what stands beside the rows: after FROM.
+func (t *translation) joins() {
+	for i, j := range t.q.Joins {
+		alias := joined(i)
+		t.w.Write(" LEFT JOIN ")
+		t.w.Name(j.To.Name)
+		t.w.Write(" ", alias, " ON ")
+		t.w.Column(alias, "id")
+		t.w.Write(" = ", t.column(j.Ord))
+		if j.Where != nil {
+			t.w.Write(" AND ")
+			t.c.bind(expr.VarRecord, variable{alias, j.To}, func() { t.c.cond(t.w, j.Where, true) })
+		}
 	}
 }
 
@@ -314,6 +348,7 @@ func (t *translation) leg(l leg, company bool) {
 	}
 	t.w.Write(" FROM ")
 	t.from()
+	t.joins()
 	word := " WHERE "
 	if t.where(word, row) {
 		word = " AND "

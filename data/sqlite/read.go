@@ -45,8 +45,15 @@ func (e *Engine) Prepare(q *driver.Query) (driver.Stmt, error) {
 // brief says that a question has no part that looks through lists.
 func brief(q *driver.Query) bool {
 	lists := expr.MaxVar(q.Where) > expr.VarInput
-	for _, col := range q.Cols {
-		lists = lists || col.If != nil && expr.MaxVar(col.If) > expr.VarInput
+	looks := func(cols []driver.Col) {
+		for _, col := range cols {
+			lists = lists || col.If != nil && expr.MaxVar(col.If) > expr.VarInput
+		}
+	}
+	looks(q.Cols)
+	for _, j := range q.Joins {
+		lists = lists || j.Where != nil && expr.MaxVar(j.Where) > expr.VarInput
+		looks(j.Cols)
 	}
 	return !lists
 }

@@ -29,12 +29,13 @@ import (
 type Server struct {
 	Dir string // has the socket
 
-	bin   string
-	cmd   *exec.Cmd
-	gone  chan struct{} // closed when it has ended
-	mu    sync.Mutex    // of admin
-	admin *pgconn.PgConn
-	made  int // databases
+	bin      string
+	settings []string
+	cmd      *exec.Cmd
+	gone     chan struct{} // closed when it has ended
+	mu       sync.Mutex    // of admin
+	admin    *pgconn.PgConn
+	made     int // databases
 }
 
 var (
@@ -62,17 +63,17 @@ func Main(m interface{ Run() int }) int {
 // PLINTH_TEST_ALL=1 it fails.
 func Database(t testing.TB) string {
 	t.Helper()
-	starting.Do(func() { shared, failed = start() })
+	starting.Do(func() { shared, failed = start(nil) })
 	if failed != nil {
 		leftOut(t, failed)
 	}
 	return shared.Database(t)
 }
 
-// Start starts a server that is the test's own, to be crashed.
-func Start(t testing.TB) *Server {
+// Start starts a server that is the test's own, to be crashed, or to have settings ("name=value") of its own.
+func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s, err := start()
+	s, err := start(settings)
 	if err != nil {
 		leftOut(t, err)
 	}
@@ -139,7 +140,7 @@ func binaries() (string, error) {
 	return filepath.Dir(path), nil
 }
 
-func start() (*Server, error) {
+func start(settings []string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -148,7 +149,7 @@ func start() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Dir: dir, bin: bin}
+	s := &Server{Dir: dir, bin: bin, settings: settings}
 	if err := own(dir); err != nil {
 		return nil, err
 	}
@@ -175,9 +176,13 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 
 // run starts the server and returns when it answers.
 func (s *Server) run() error {
-	s.cmd = s.command("postgres", "-D", filepath.Join(s.Dir, "data"), "-c", "listen_addresses=", "-c", "unix_socket_directories="+s.Dir,
+	args := []string{"-D", filepath.Join(s.Dir, "data"), "-c", "listen_addresses=", "-c", "unix_socket_directories=" + s.Dir,
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=400", "-c", "shared_buffers=128MB", "-c", "deadlock_timeout=100ms",
-		"-c", "log_destination=stderr", "-c", "logging_collector=off", "-c", "autovacuum_naptime=1h")
+		"-c", "log_destination=stderr", "-c", "logging_collector=off", "-c", "autovacuum_naptime=1h"}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	s.cmd = s.command("postgres", args...)
 	log, err := s.cmd.StderrPipe()
 	if err != nil {
 		return err

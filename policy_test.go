@@ -96,6 +96,7 @@ func TestEngineLibraries(t *testing.T) {
 	}{
 		"zombiezen.com/go/sqlite":  {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
 		"modernc.org/sqlite":       {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
+		"modernc.org/libc":         {[]string{"data/sqlite"}, "C's memory is SQLite's alone"},
 		"github.com/jackc":         {[]string{"data/postgres", "data/postgres/pgtest"}, "nothing above data/driver knows PostgreSQL"},
 		"github.com/go-sql-driver": {[]string{"data/mysql", "data/mysql/mysqltest"}, "nothing above data/driver knows MySQL"},
 		"go.yaml.in/yaml":          {[]string{"spec"}, "one room reads YAML"},

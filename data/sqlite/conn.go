@@ -71,6 +71,7 @@ const (
 const backstop = 4000
 
 func connect(path string, flags sqlite.OpenFlags, busy time.Duration) (*conn, error) {
+	ownPages()
 	sc, err := sqlite.OpenConn(path, flags)
 	if err != nil {
 		return nil, classify("open the database", err)

@@ -6,7 +6,7 @@
 //
 // Order to read in: open.go (the engine and its connections' settings), write.go (group commit),
 // tx.go and insert.go (one request's part of it), read.go and columns.go (queries), dialect.go (its SQL), conn.go (a connection and its
-// statements), readers.go (those that read), checkpoint.go (the log), schema.go, layout.go, statements.go and apply.go
+// statements), pagecache.go (its pages), readers.go (those that read), checkpoint.go (the log), schema.go, layout.go, statements.go and apply.go
 // (tables), fail.go (errors), backup.go, check.go, explain.go.
 //
 // There are no foreign keys in the tables, though the setting is on: data checks references

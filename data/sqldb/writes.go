@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/spec"
 )
@@ -30,14 +31,16 @@ type Served struct {
 // Writes are the statements that write one collection.
 type Writes struct {
 	Insert, Delete string
+	Plain          string // Insert that tells nothing of its transaction
 	Sides          []Side
 
 	c  *spec.Collection
 	d  Writer
 	mu sync.RWMutex
-	// updates are by the ordinals that are set, inserts by how many rows they have.
-	updates map[string]updates
-	inserts map[int]string
+	// updates are by the ordinals that are set, inserts by how many rows they have, referring by what they refer to.
+	updates   map[string]updates
+	inserts   map[int]string
+	referring map[string]string
 }
 
 // Side is the side table of a list: its name, the list's ordinal and kind, and the statements that write it.
@@ -70,7 +73,7 @@ func (s *Served) Writes(c *spec.Collection) *Writes {
 }
 
 func newWrites(d Writer, c *spec.Collection) *Writes {
-	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]updates{}, inserts: map[int]string{}}
+	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]updates{}, inserts: map[int]string{}, referring: map[string]string{}}
 	names := make([]string, len(c.Fields))
 	for i, f := range c.Fields {
 		names[i] = f.Name
@@ -79,7 +82,8 @@ func newWrites(d Writer, c *spec.Collection) *Writes {
 			w.Sides = append(w.Sides, Side{side, f.Ord, f.Elem.Kind(), d.Fill(side, f.Elem.Kind()), d.Delete(side, "id")})
 		}
 	}
-	w.Insert = Insert(d, c.Name, names) + d.Tells()
+	w.Plain = Insert(d, c.Name, names)
+	w.Insert = w.Plain + d.Tells()
 	return w
 }
 
@@ -105,11 +109,37 @@ func (w *Writes) Inserts(n int) string {
 	return text
 }
 
+// Referring is the statement that inserts a row if the record is there to whose collection it refers: that one is
+// locked to stay, and its id is bound last. It tells nothing of its transaction.
+func (w *Writes) Referring(to string) string {
+	w.mu.RLock()
+	text, ok := w.referring[to]
+	w.mu.RUnlock()
+	if ok {
+		return text
+	}
+	columns, values := "", ""
+	for i, f := range w.c.Fields {
+		if i > 0 {
+			columns, values = columns+", ", values+", "
+		}
+		columns += w.d.Quote(f.Name)
+		values += w.d.Argument(i+1, f.Kind(), f.Elem.Kind())
+	}
+	text = "INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + " FROM " + w.d.Quote(to) + " r WHERE r." +
+		w.d.Quote("id") + " = " + w.d.Placeholder(len(w.c.Fields)+1) + w.d.Lock(driver.LockStay)
+	w.mu.Lock()
+	w.referring[to] = text
+	w.mu.Unlock()
+	return text
+}
+
 // keptUpdates bounds the sets of fields whose statements are kept: few are ever changed together.
 const keptUpdates = 256
 
 // updates set the same fields: of the row with an id and rev, and of the one that has the number of its id too.
-type updates struct{ any, numbered string }
+// alone sets them of one that was created at a time that is bound last, and tells nothing of its transaction.
+type updates struct{ any, numbered, alone string }
 
 // Update is the statement that sets some fields.
 func (w *Writes) Update(ords []int) string { return w.update(ords).any }
@@ -117,6 +147,9 @@ func (w *Writes) Update(ords []int) string { return w.update(ords).any }
 // NumberedUpdate is Update with RowNumber bound last, where there is such a column. It changes nothing where the
 // row with this id has another number.
 func (w *Writes) NumberedUpdate(ords []int) string { return w.update(ords).numbered }
+
+// Revision is Update of a record that was created at the time that is bound last. It tells nothing of its transaction.
+func (w *Writes) Revision(ords []int) string { return w.update(ords).alone }
 
 func (w *Writes) update(ords []int) updates {
 	var buf [64]byte
@@ -135,6 +168,7 @@ func (w *Writes) update(ords []int) updates {
 		names[i] = w.c.Fields[ord].Name
 	}
 	text.any = Update(w.d, w.c.Name, names, "id", "rev") + w.d.Tells()
+	text.alone = Update(w.d, w.c.Name, names, "id", "rev", "created")
 	if n := w.d.RowNumber(); n != "" {
 		text.numbered = Update(w.d, w.c.Name, names, "id", "rev", n) + w.d.Tells()
 	}

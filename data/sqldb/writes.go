@@ -37,10 +37,10 @@ type Writes struct {
 	c  *spec.Collection
 	d  Writer
 	mu sync.RWMutex
-	// updates are by the ordinals that are set, inserts by how many rows they have, referring by what they refer to.
-	updates   map[string]updates
-	inserts   map[int]string
-	referring map[string]string
+	// updates are by the ordinals that are set, inserts by how many rows they have.
+	updates map[string]updates
+	inserts map[int]string
+	forms   map[Form]string
 }
 
 // Side is the side table of a list: its name, the list's ordinal and kind, and the statements that write it.
@@ -73,7 +73,7 @@ func (s *Served) Writes(c *spec.Collection) *Writes {
 }
 
 func newWrites(d Writer, c *spec.Collection) *Writes {
-	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]updates{}, inserts: map[int]string{}, referring: map[string]string{}}
+	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]updates{}, inserts: map[int]string{}, forms: map[Form]string{}}
 	names := make([]string, len(c.Fields))
 	for i, f := range c.Fields {
 		names[i] = f.Name
@@ -109,29 +109,49 @@ func (w *Writes) Inserts(n int) string {
 	return text
 }
 
-// Referring is the statement that inserts a row if the record is there to whose collection it refers: that one is
-// locked to stay, and its id is bound last. It tells nothing of its transaction.
-func (w *Writes) Referring(to string) string {
+// Form is how many rows a statement inserts that refer to how many ids in a collection.
+type Form struct {
+	Rows int
+	To   string
+	IDs  int
+}
+
+// keptForms bounds the statements that are kept by form.
+const keptForms = 256
+
+// Kept makes the statement of a form once.
+func (w *Writes) Kept(f Form, make func() string) string {
 	w.mu.RLock()
-	text, ok := w.referring[to]
+	text, ok := w.forms[f]
 	w.mu.RUnlock()
 	if ok {
 		return text
 	}
-	columns, values := "", ""
-	for i, f := range w.c.Fields {
-		if i > 0 {
-			columns, values = columns+", ", values+", "
-		}
-		columns += w.d.Quote(f.Name)
-		values += w.d.Argument(i+1, f.Kind(), f.Elem.Kind())
-	}
-	text = "INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + " FROM " + w.d.Quote(to) + " r WHERE r." +
-		w.d.Quote("id") + " = " + w.d.Placeholder(len(w.c.Fields)+1) + w.d.Lock(driver.LockStay)
+	text = make()
 	w.mu.Lock()
-	w.referring[to] = text
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	if len(w.forms) >= keptForms {
+		clear(w.forms)
+	}
+	w.forms[f] = text
 	return text
+}
+
+// Referring is the statement that inserts a row if the record is there to whose collection it refers: that one is
+// locked to stay, and its id is bound last. It tells nothing of its transaction.
+func (w *Writes) Referring(to string) string {
+	return w.Kept(Form{Rows: 1, To: to, IDs: 1}, func() string {
+		columns, values := "", ""
+		for i, f := range w.c.Fields {
+			if i > 0 {
+				columns, values = columns+", ", values+", "
+			}
+			columns += w.d.Quote(f.Name)
+			values += w.d.Argument(i+1, f.Kind(), f.Elem.Kind())
+		}
+		return "INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + " FROM " + w.d.Quote(to) + " r WHERE r." +
+			w.d.Quote("id") + " = " + w.d.Placeholder(len(w.c.Fields)+1) + w.d.Lock(driver.LockStay)
+	})
 }
 
 // keptUpdates bounds the sets of fields whose statements are kept: few are ever changed together.

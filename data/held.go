@@ -2,20 +2,26 @@ package data
 
 import (
 	"context"
+	"errors"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
 
-// held is a transaction whose new records wait, to be stored together in few round trips: until somebody asks
-// or changes anything else, or the transaction ends. Nobody can tell, but from the time that it takes: the
-// first that cannot be stored is what the write fails with.
+// held is a transaction whose writes wait, to be stored together in few round trips: until somebody asks or
+// changes anything else, or the transaction ends, with whose commit they travel where the engine can do so. What
+// waits is one change of a record, and new records. Nobody can tell, but from the time that it takes: the first
+// that cannot be stored is what the write fails with.
 type held struct {
 	driver.Tx
-	w       *work
-	in      driver.Inserter
-	records []driver.Insertion
-	of      []waiting
+	w        *work
+	in       driver.Inserter
+	finisher driver.Finisher // in, if it is one
+	change   *driver.Revision
+	changed  waiting // what change is told by
+	records  []driver.Insertion
+	of       []waiting
 }
 
 // waiting is what a held record is told by.
@@ -35,6 +41,7 @@ func holding(w *work, tx driver.Tx) (driver.Tx, *held) {
 		return tx, nil
 	}
 	h := &held{Tx: tx, w: w, in: in}
+	h.finisher, _ = tx.(driver.Finisher)
 	return h, h
 }
 
@@ -57,8 +64,30 @@ func (h *held) hold(k *kind, plain, stored Record) error {
 	return nil
 }
 
+// revise takes a change of a record.
+func (h *held) revise(k *kind, u *driver.Revision) error {
+	if err := h.store(); err != nil {
+		return err
+	}
+	h.change, h.changed = u, waiting{k: k, op: h.w.op}
+	return nil
+}
+
 // store stores what is held. Its error is that of the first record which cannot be stored.
 func (h *held) store() error {
+	if u := h.change; u != nil {
+		h.change = nil
+		if h.w.guessed {
+			return overtaken(true) // what was read without a lock is changed by Finish alone
+		}
+		was, err := h.Tx.Update(u.C, u.ID, u.Rev, u.R, u.Ords)
+		if err != nil {
+			return failedAt(h.changed.op, h.w.taken(h.changed.k, err, false))
+		}
+		if !was {
+			return overtaken(false)
+		}
+	}
 	records, of := h.records, h.of
 	if len(records) == 0 {
 		return nil
@@ -69,6 +98,32 @@ func (h *held) store() error {
 		return nil
 	}
 	at = min(at, len(records)-1)
+	return h.stopped(records, of, at, err)
+}
+
+// finish stores what is held, at the end of the transaction.
+func (h *held) finish() error {
+	if h.finisher == nil || h.change == nil && len(h.records) == 0 {
+		return h.store()
+	}
+	u, records, of := h.change, h.records, h.of
+	h.change, h.records, h.of = nil, nil, nil
+	at, err := h.finisher.Finish(u, records)
+	if u != nil {
+		if at--; at < 0 && err == nil {
+			return overtaken(h.w.guessed)
+		} else if at < 0 {
+			return failedAt(h.changed.op, h.w.taken(h.changed.k, err, false))
+		}
+	}
+	if at >= len(records) {
+		return err // of the commit
+	}
+	return h.stopped(records, of, at, err)
+}
+
+// stopped is the error for the record that could not be stored: err, or what it refers to and is missing.
+func (h *held) stopped(records []driver.Insertion, of []waiting, at int, err error) error {
 	if err != nil {
 		return failedAt(of[at].op, h.w.taken(of[at].k, err, true))
 	}
@@ -82,6 +137,18 @@ func (h *held) store() error {
 		err = p.err()
 	}
 	return failedAt(of[at].op, err)
+}
+
+// errGuessed ends a transaction in which a record was read without a lock, and has changed since. It is run again
+// at once, with the lock.
+var errGuessed = errors.New("the record was read without a lock")
+
+func overtaken(guessed bool) error {
+	e := &fault.Error{Kind: fault.Retry, Msg: "the record changed in the meantime"}
+	if guessed {
+		e.Err = errGuessed
+	}
+	return e
 }
 
 func (h *held) Rows(ctx context.Context, s driver.Stmt, args []Value, yield func(driver.Columns) error) error {

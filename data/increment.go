@@ -23,7 +23,7 @@ func (db *DB) Increment(ctx context.Context, by Caller, collection, id string, b
 	if body == nil || body.Kind != doc.Object || len(body.Keys) == 0 {
 		return Reply{}, fault.New(fault.BadRequest, "the body must be a JSON object of fields and numbers")
 	}
-	u := &update{k: k, id: id, match: o.IfMatch, noneMatch: o.IfNoneMatch, edit: func(w *work, old, rec Record, p *problems) error {
+	u := &update{k: k, id: id, often: true, match: o.IfMatch, noneMatch: o.IfNoneMatch, edit: func(w *work, old, rec Record, p *problems) error {
 		return w.increment(k, old, rec, body, p)
 	}}
 	return db.once(ctx, &by, o, u.apply)

@@ -39,6 +39,7 @@ func (db *DB) planUpdate(by *Caller, collection, id string, patch *doc.Node, o W
 type update struct {
 	k     *kind
 	id    string
+	often bool   // many change it at the same time
 	match *Match // If-Match
 
 	noneMatch *Match                                            // If-None-Match
@@ -48,11 +49,22 @@ type update struct {
 // apply reads: fetch → may he → edit → precondition → valid → may he still → replace → reply. The edit
 // comes before the precondition because a rule may ask about input; nothing is told of it before.
 func (u *update) apply(w *work) (Reply, error) {
-	old, err := w.find(u.k, u.k.lock, u.id)
+	stmt := u.k.lock
+	if !u.often && w.guesses(u.k) {
+		stmt, w.guessed = u.k.whole, true
+	}
+	old, err := w.find(u.k, stmt, u.id)
 	if err != nil {
 		return Reply{}, err
 	}
 	return u.applyTo(w, old)
+}
+
+// guesses says that a record is read without a lock: its change is refused where it is not any more what was read,
+// and then the whole is run again, with the lock. That is worth it where the change is the end of the transaction:
+// then the engine stores and commits it at once, and there is nothing to be held until then.
+func (w *work) guesses(k *kind) bool {
+	return w.alone && w.op < 0 && w.held != nil && w.held.finisher != nil && (w.bare || !k.others)
 }
 
 func (u *update) applyTo(w *work, old Record) (Reply, error) {

@@ -23,10 +23,13 @@ type work struct {
 	op    int   // of the batch that this is; -1: it is none
 	now   time.Time
 	after []func(context.Context)
-	again bool    // it has met another in its way, and is run once more
-	looks bool    // for unique values that are taken, before it writes
-	bare  bool    // nobody wants the record back, now or with a repeated key
-	finds fetcher // of the records that a rule looks at
+	again bool // it has met another in its way, and is run once more
+	looks bool // for unique values that are taken, before it writes
+	bare  bool // nobody wants the record back, now or with a repeated key
+	alone bool // nothing else is written with it but a batch's operations, and it has met nobody in its way yet
+
+	guessed bool    // the record was read without a lock
+	finds   fetcher // of the records that a rule looks at
 }
 
 // commit runs do in a transaction, again after conflicts until ctx ends, and then what do has left to
@@ -38,9 +41,11 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		w := &work{db: db, ctx: inside, by: by, op: -1, again: try > 0, looks: looks}
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
 			w.tx, w.held = holding(w, tx)
-			w.now, w.after, w.finds = db.now(), nil, fetcher{db, inside, w.tx}
+			w.now, w.after, w.finds, w.guessed = db.now(), nil, fetcher{db, inside, w.tx}, false
 			err := do(w)
-			if w.held != nil {
+			if w.held != nil && err == nil {
+				return w.held.finish()
+			} else if w.held != nil {
 				if earlier := w.held.store(); earlier != nil {
 					return earlier // as if it had been stored when it was its turn
 				}
@@ -58,6 +63,9 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		}
 		if errors.Is(err, errTaken) {
 			looks = true
+			continue
+		}
+		if errors.Is(err, errGuessed) {
 			continue
 		}
 		pause := time.Duration(1+rand.IntN(1<<min(try, 7))) * time.Millisecond
@@ -82,6 +90,7 @@ func (db *DB) once(ctx context.Context, by *Caller, o WriteOptions, do func(*wor
 			}
 		}
 		w.bare = o.Minimal && o.Idempotency == nil
+		w.alone = !w.again && o.Idempotency == nil
 		if reply, err = do(w); err != nil {
 			return err
 		}
@@ -155,7 +164,7 @@ func (w *work) replace(k *kind, old, rec Record) error {
 	stored := rec
 	if k.sealed {
 		stored = make(Record, len(rec))
-		stored[spec.OrdID] = rec[spec.OrdID]
+		stored[spec.OrdID], stored[spec.OrdCreated] = rec[spec.OrdID], rec[spec.OrdCreated]
 		for _, ord := range ords {
 			stored[ord] = rec[ord]
 		}
@@ -166,12 +175,16 @@ func (w *work) replace(k *kind, old, rec Record) error {
 	if err := w.look(k, old, rec); err != nil {
 		return err
 	}
+	if w.held != nil && w.held.finisher != nil {
+		ords = append([]int(nil), ords...)
+		return w.held.revise(k, &driver.Revision{C: k.Collection, ID: rec[spec.OrdID].Text(), Rev: rev, R: stored, Ords: ords})
+	}
 	was, err := w.tx.Update(k.Collection, rec[spec.OrdID].Text(), rev, stored, ords)
 	if err != nil {
 		return w.taken(k, err, false)
 	}
 	if !was {
-		return fault.New(fault.Retry, "the record changed in the meantime")
+		return overtaken(false)
 	}
 	return nil
 }

@@ -117,6 +117,27 @@ type Inserter interface {
 	InsertAll(all []Insertion) (at int, err error)
 }
 
+// Finisher is an Inserter that can do what is left of a write together with its commit, in fewer round trips than
+// one after the other.
+type Finisher interface {
+	Inserter
+	// Finish changes a record, if u says so, stores records as InsertAll does, and commits all that the transaction
+	// has done. at counts u, then the records. Where it is not their number, nothing of the transaction is stored:
+	// it stopped at u, where the record is not any more what u says it was, or at a record, as InsertAll does. An
+	// error with at as their number is one of the commit. Nothing is asked of the Tx after it.
+	Finish(u *Revision, all []Insertion) (at int, err error)
+}
+
+// Revision changes a record that is there, as Update does. The record was perhaps read without a lock: it must have
+// been created, too, when R says so, for another may have its id and rev by now.
+type Revision struct {
+	C    *spec.Collection
+	ID   string
+	Rev  int64
+	R    Record // has created, and what Ords name
+	Ords []int
+}
+
 // Insertion is a record that is to be stored.
 type Insertion struct {
 	C      *spec.Collection

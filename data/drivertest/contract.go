@@ -225,9 +225,13 @@ func (c *contract) within(ctx context.Context, what string, fn func(driver.Tx) e
 		g := &guarded{c: c, r: tx, tx: tx}
 		defer g.end()
 		ran = true
-		if in, ok := tx.(driver.Inserter); ok {
+		in, ok := tx.(driver.Inserter)
+		switch last, finishes := tx.(driver.Finisher); {
+		case finishes:
+			fnErr = fn(&finisher{inserter{g, in}, last})
+		case ok:
 			fnErr = fn(&inserter{g, in})
-		} else {
+		default:
 			fnErr = fn(g)
 		}
 		return fnErr
@@ -394,6 +398,13 @@ func (g *inserter) InsertAll(all []driver.Insertion) (int, error) {
 	if err := g.use("InsertAll"); err != nil {
 		return 0, err
 	}
+	g.insertions(all)
+	at, err := g.in.InsertAll(all)
+	g.stops("InsertAll", all, at, err)
+	return at, err
+}
+
+func (g *inserter) insertions(all []driver.Insertion) {
 	for _, one := range all {
 		g.whole(one.C, one.R)
 		for _, to := range one.Refers {
@@ -402,19 +413,54 @@ func (g *inserter) InsertAll(all []driver.Insertion) (int, error) {
 			}
 		}
 	}
-	at, err := g.in.InsertAll(all)
+}
+
+// stops checks where the storing of records has stopped, and why.
+func (g *inserter) stops(what string, all []driver.Insertion, at int, err error) {
 	missing := func(one driver.Insertion) bool {
 		return slices.ContainsFunc(one.Refers, func(to driver.Reference) bool { return to.Missing })
 	}
 	switch {
 	case at < 0 || at > len(all) || fault.Is(err, fault.Unique) && at == len(all):
-		g.c.breach("InsertAll stops at %d of %d: %v", at, len(all), err)
+		g.c.breach("%s stops at %d of %d: %v", what, at, len(all), err)
 	case err == nil && at < len(all) && !missing(all[at]):
-		g.c.breach("InsertAll stops at %d of %d and does not say why", at, len(all))
+		g.c.breach("%s stops at %d of %d and does not say why", what, at, len(all))
 	case slices.ContainsFunc(all[:at], missing):
-		g.c.breach("InsertAll stores a record whose reference is missing")
+		g.c.breach("%s stores a record whose reference is missing", what)
 	}
-	g.c.kind(context.Background(), "InsertAll", err)
+	g.c.kind(context.Background(), what, err)
+}
+
+// finisher is a Tx that commits together with what is left to be stored.
+type finisher struct {
+	inserter
+	last driver.Finisher
+}
+
+func (g *finisher) Finish(u *driver.Revision, all []driver.Insertion) (int, error) {
+	if err := g.use("Finish"); err != nil {
+		return 0, err
+	}
+	if u == nil && len(all) == 0 {
+		g.c.breach("there is nothing to finish")
+	}
+	if u != nil {
+		g.record(u.C, u.R, append([]int{spec.OrdCreated}, u.Ords...))
+		if len(u.Ords) == 0 || slices.Contains(u.Ords, spec.OrdID) || slices.Contains(u.Ords, spec.OrdCreated) {
+			g.c.breach("a revision of %s sets nothing, or what never changes", u.C.Name)
+		}
+	}
+	g.insertions(all)
+	at, err := g.last.Finish(u, all)
+	g.end()
+	switch {
+	case u == nil:
+		g.stops("Finish", all, at, err)
+	case at > 0:
+		g.stops("Finish", all, at-1, err)
+	default:
+		g.c.kind(context.Background(), "Finish", err)
+	}
 	return at, err
 }
 

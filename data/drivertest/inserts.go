@@ -26,10 +26,25 @@ func inserts(s *suite) {
     access: {read: true}
   teams: {fields: {name: {type: text, max: 9}}, access: {read: true}}
 `)
+	insertsOn(s, a, false)
+	insertsOn(s, a, true)
+}
+
+// insertsOn stores all with the commit, if last and the engine can do so.
+func insertsOn(s *suite, a *spec.App, last bool) {
 	in := &inserting{suite: s, eng: openTables(s, a, s.open)}
 	s.caps = in.eng.Caps()
 	in.things, _ = a.Collection("things")
 	in.teams, _ = a.Collection("teams")
+	if last {
+		err := in.eng.Write(context.Background(), func(tx driver.Tx) error { _, in.last = tx.(driver.Finisher); return nil })
+		if err != nil {
+			s.Fatal(err)
+		}
+		if !in.last {
+			return
+		}
+	}
 	for n := range 3 {
 		in.setup(in.thing(id(n)))
 	}
@@ -42,12 +57,16 @@ func inserts(s *suite) {
 	in.order(one)
 	in.runs(one)
 	in.lists()
+	if in.last {
+		in.revisions(one)
+	}
 }
 
 // inserting is an engine in which records are stored together.
 type inserting struct {
 	*suite
 	eng           driver.Engine
+	last          bool // they are stored with the commit
 	things, teams *spec.Collection
 }
 
@@ -101,7 +120,12 @@ func (in *inserting) all(list []driver.Insertion, then error) (at int, err error
 				one.Refers[i].Missing = false
 			}
 		}
-		if at, err = insertAll(in.eng, tx, list); err != nil {
+		if f, ok := tx.(driver.Finisher); ok && in.last && then == nil {
+			at, err = f.Finish(nil, list)
+		} else {
+			at, err = insertAll(in.eng, tx, list)
+		}
+		if err != nil {
 			return err
 		}
 		if at < len(list) {
@@ -355,4 +379,139 @@ func (in *inserting) lists() {
 	finds("lists that are given up", errGivenUp, 0, 0, 0)
 	in.becomes("lists before a refusal", outcome{at: 30, index: "id"}, append(slices.Clone(all[:30]), in.thing(id(1)))...)
 	finds("lists", nil, 18, 20, 38)
+}
+
+// revisions: a record that was read is changed, with others, if it is still what was read; else nothing is.
+func (in *inserting) revisions(one func(text, id string, refers ...string) driver.Insertion) {
+	row, err := in.eng.Prepare(&driver.Query{From: in.things, Cols: allOf(in.things), Sort: byID, Limit: -1,
+		Per: &driver.Per{Arg: 0, Ord: spec.OrdID, Limit: -1}})
+	if err != nil {
+		in.Fatal(err)
+	}
+	read := func(r driver.Reader, id string) (rec driver.Record, err error) {
+		err = r.Rows(context.Background(), row, []expr.Value{expr.ListOf(expr.TextOf(id))}, func(cols driver.Columns) error {
+			rec = make(driver.Record, len(in.things.Fields))
+			for i := range rec {
+				rec[i] = cols.Value(i + 1)
+			}
+			return nil
+		})
+		return rec, err
+	}
+	field := func(name string) int { f, _ := in.things.Field(name); return f.Ord }
+	for n, c := range []struct {
+		name  string
+		meet  func(tx driver.Tx) error           // before, in the transaction
+		wrong func(u *driver.Revision)           // the record is not that
+		set   func(r driver.Record) (ords []int) // else the text is set
+		more  []driver.Insertion
+		want  outcome
+	}{
+		{name: "a change alone", want: outcome{at: 1}},
+		{name: "of another revision", wrong: func(u *driver.Revision) { u.Rev++ }},
+		{name: "of one that was made at another time", wrong: func(u *driver.Revision) { u.R[spec.OrdCreated] = expr.TimeOf(77) }},
+		{name: "of one that is not there", wrong: func(u *driver.Revision) { u.ID = id(998) }},
+		{name: "of another revision, with a record", wrong: func(u *driver.Revision) { u.Rev-- }, more: []driver.Insertion{in.thing(id(700))}},
+		{name: "with a record", more: []driver.Insertion{in.thing(id(701), id(1))}, want: outcome{at: 2}},
+		{name: "with a record that refers to nothing", more: []driver.Insertion{in.thing(id(702)), in.thing(id(703), id(999))}, want: outcome{at: 2, missing: []string{id(999)}}},
+		{name: "with a record that is refused", more: []driver.Insertion{in.thing(id(704)), in.thing(id(1))}, want: outcome{at: 2, index: "id"}},
+		{name: "that is refused", set: func(r driver.Record) []int { r[field("one")] = expr.TextOf("taken"); return []int{field("one")} },
+			more: []driver.Insertion{in.thing(id(705))}, want: outcome{index: "one_unique"}},
+		{name: "of lists", set: func(r driver.Record) []int {
+			r[field("tags")], r[field("things")] = expr.ListOf(expr.TextOf("new")), expr.ListOf(expr.TextOf(id(1)))
+			return []int{field("tags"), field("things")}
+		}, want: outcome{at: 1}},
+		{name: "of lists, of another revision", set: func(r driver.Record) []int { r[field("tags")] = expr.ListOf(); return []int{field("tags")} },
+			wrong: func(u *driver.Revision) { u.Rev++ }},
+		{name: "behind another", meet: func(tx driver.Tx) error { return tx.Insert(in.things, in.thing(id(706)).R) }, want: outcome{at: 1}},
+		{name: "behind another, of another revision", meet: func(tx driver.Tx) error { return tx.Insert(in.things, in.thing(id(707)).R) },
+			wrong: func(u *driver.Revision) { u.Rev++ }},
+		{name: "behind another, of one that was made at another time", meet: func(tx driver.Tx) error { return tx.Insert(in.things, in.thing(id(708)).R) },
+			wrong: func(u *driver.Revision) { u.R[spec.OrdCreated] = expr.TimeOf(77) }},
+	} {
+		mine := id(600 + n)
+		in.setup(in.thing(mine, id(0), id(2)))
+		in.expect("a revision "+c.name, func() error {
+			before, err := in.ids()
+			if err != nil {
+				return err
+			}
+			var rec driver.Record
+			var at int
+			failed := in.eng.Write(context.Background(), func(tx driver.Tx) error {
+				if rec, err = read(tx, mine); err != nil {
+					return err
+				}
+				if c.meet != nil {
+					if err = c.meet(tx); err != nil {
+						return err
+					}
+				}
+				u := &driver.Revision{C: in.things, ID: mine, Rev: 1, R: slices.Clone(rec)}
+				u.R[spec.OrdRev], u.R[spec.OrdUpdated] = expr.IntOf(2), expr.TimeOf(5)
+				u.Ords = []int{spec.OrdUpdated, spec.OrdRev}
+				if c.set != nil {
+					u.Ords = append(u.Ords, c.set(u.R)...)
+				} else {
+					u.R[field("one")] = expr.TextOf(fmt.Sprint("new ", n))
+					u.Ords = append(u.Ords, field("one"))
+				}
+				if c.wrong != nil {
+					c.wrong(u)
+				}
+				for i := range c.more {
+					for j := range c.more[i].Refers {
+						c.more[i].Refers[j].Missing = false
+					}
+				}
+				if at, err = tx.(driver.Finisher).Finish(u, c.more); err != nil {
+					return err
+				}
+				if at < 1+len(c.more) {
+					return errGivenUp
+				}
+				rec = u.R
+				return nil
+			})
+			var f *fault.Error
+			switch {
+			case c.want.index != "" && (!errors.As(err, &f) || f.Kind != fault.Unique || f.Index != c.want.index):
+				return fmt.Errorf("%w, want a refusal by %s", err, c.want.index)
+			case c.want.index == "" && (err != nil || failed != nil && failed != errGivenUp):
+				return errors.Join(err, failed)
+			case at != c.want.at:
+				return fmt.Errorf("at %d, want %d", at, c.want.at)
+			}
+			if failed == nil {
+				for _, one := range c.more {
+					before = append(before, one.C.Name+one.R[spec.OrdID].Text())
+				}
+				if c.meet != nil {
+					before = append(before, "things"+id(706))
+				}
+			}
+			slices.Sort(before)
+			is, err := in.ids()
+			if err != nil {
+				return err
+			}
+			if slices.Sort(is); !slices.Equal(is, before) {
+				return fmt.Errorf("there is %q, want %q", is, before)
+			}
+			found, err := read(in.eng, mine)
+			for i := range found {
+				if err == nil && !expr.Equal(found[i], rec[i]) {
+					err = fmt.Errorf("%s is %v, want %v", in.things.Fields[i].Name, found[i], rec[i])
+				}
+			}
+			return err
+		})
+	}
+}
+
+func allOf(c *spec.Collection) (cols []driver.Col) {
+	for _, f := range c.Fields {
+		cols = append(cols, driver.Col{Ord: f.Ord})
+	}
+	return cols
 }

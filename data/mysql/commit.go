@@ -17,8 +17,9 @@ import (
 
 // A commit whose answer does not come may have been done or not, and no server tells afterwards what became of
 // a transaction. But it left a trace: a record that it made, or one that it gave the next revision. The record
-// is read under a lock, which waits for the transaction if it is not over yet, and often tells. It costs
-// nothing where answers come.
+// is read under a lock, which waits for the transaction if it is not over yet, and often tells. Where it is not there
+// it is asked whether the connection is: each holds a lock of a name of its own as long as the server has it. When
+// that is gone, so is the transaction. It costs nothing where answers come.
 
 // trace is a change by which a transaction can be recognised: the first that was made.
 type trace struct {
@@ -75,7 +76,25 @@ const (
 	unknown fate = iota
 	committed
 	undone
+	running
 )
+
+// gone says whether a connection with that name is over, with its transaction; known: on this server one can say so. One
+// that has done what it was sent, or will never have it, is ended: the link to it may be cut without its knowing.
+func (e *Engine) gone(ctx context.Context, c *conn, name, server string) (gone, known bool, err error) {
+	if name == "" || c.server != server {
+		return false, false, nil
+	}
+	id, command := "", ""
+	err = c.each(ctx, "SELECT L.id, (SELECT COMMAND FROM information_schema.PROCESSLIST P WHERE P.ID = L.id) FROM (SELECT IS_USED_LOCK(?) AS id) L", func(text func(int) string) error {
+		id, command = text(0), text(1)
+		return nil
+	}, expr.TextOf(name))
+	if err == nil && id != "" && command == "Sleep" {
+		_ = c.exec(ctx, "KILL "+id)
+	}
+	return err == nil && id == "", true, err
+}
 
 // fate is what the record tells; there says whether it is there.
 func (t *trace) fate(there bool, created, updated, rev int64) fate {
@@ -112,20 +131,22 @@ func (t *tx) commit() error {
 	if errors.As(err, &told) && !cutOff(told.Number) {
 		return t.fail(context.Background(), "commit", err)
 	}
-	return t.resolve(err)
+	return t.resolve(err, false)
 }
 
-// resolve finds out what became of a commit whose answer was lost, or says that nobody knows.
-func (t *tx) resolve(cause error) error {
+// resolve finds out what became of a commit whose answer was lost, or says that nobody knows. whole: what may have been
+// lost is all of the transaction, so that it holds no lock for which the record's reader would wait.
+func (t *tx) resolve(cause error, whole bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), resolveTime)
 	defer cancel()
+	name, server := t.c.name, t.c.server
 	t.c.bad = true
 	t.end()
 	t.e.pool.reset()
 	for t.trace.c != nil {
-		found, err := t.e.fate(ctx, &t.trace)
+		found, err := t.e.fate(ctx, &t.trace, name, server, whole)
 		switch {
-		case err != nil && ctx.Err() == nil && !t.e.pool.ended():
+		case (err != nil || found == running) && ctx.Err() == nil && !t.e.pool.ended():
 			select {
 			case <-ctx.Done():
 			case <-time.After(50 * time.Millisecond):
@@ -143,13 +164,17 @@ func (t *tx) resolve(cause error) error {
 }
 
 // fate reads the record of a trace on a new connection.
-func (e *Engine) fate(ctx context.Context, t *trace) (fate, error) {
+func (e *Engine) fate(ctx context.Context, t *trace, name, server string, whole bool) (fate, error) {
 	c, err := e.pool.take(ctx, writing)
 	if err != nil {
 		return unknown, err
 	}
 	s := session{e: e, c: c}
 	defer s.end()
+	over, known, err := e.gone(ctx, c, name, server)
+	if err != nil {
+		return unknown, err
+	}
 	var there bool
 	var created, updated, rev int64
 	err = c.each(ctx, `SELECT "created", "updated", "rev" FROM `+e.d.Quote(t.c.Name)+` WHERE "id" = ? LOCK IN SHARE MODE`, func(text func(int) string) error {
@@ -163,7 +188,17 @@ func (e *Engine) fate(ctx context.Context, t *trace) (fate, error) {
 	if err == nil && told == committed && !t.made {
 		told, err = t.compared(ctx, e, c)
 	}
-	return told, err
+	switch {
+	case err != nil || told == committed || !whole && told == undone:
+		return told, err
+	case !known:
+		return unknown, nil
+	case told == undone || t.made && !there: // it was not stored, and will not be when nobody is left to do it
+		if told = running; over {
+			told = undone
+		}
+	}
+	return told, nil
 }
 
 // compared looks whether the record is what the transaction made of it: another, whose clock said the same, may have

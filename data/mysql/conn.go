@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/rand"
 	sqldriver "database/sql/driver"
 	"errors"
 	"io"
@@ -26,14 +27,16 @@ const (
 
 // conn is one connection with its prepared statements. It belongs to one goroutine at a time.
 type conn struct {
-	link  sqldriver.Conn
-	wire  net.Conn // what it goes over
-	id    string   // the server's for it
-	mode  mode
-	open  bool // a transaction may be open
-	bad   bool // it cannot be used any more
-	kept  map[string]*prepared
-	front prepared // ring of kept statements, the latest used after it
+	link   sqldriver.Conn
+	wire   net.Conn // what it goes over
+	id     string   // the server's for it
+	name   string   // of a lock that is held as long as it is connected; "": there is none
+	server string   // the one that it is connected to
+	mode   mode
+	open   bool // a transaction may be open
+	bad    bool // it cannot be used any more
+	kept   map[string]*prepared
+	front  prepared // ring of kept statements, the latest used after it
 
 	limited bool      // it is given a time to answer
 	until   time.Time // and this is when
@@ -84,9 +87,26 @@ func (c *conn) begun(ctx context.Context, settings string, m mode) error {
 			return err
 		}
 	}
-	err := c.each(ctx, "SELECT CONNECTION_ID()", func(text func(int) string) error { c.id = text(0); return nil })
+	name := "plinth." + rand.Text()
+	err := c.each(ctx, "SELECT CONNECTION_ID(), CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)", func(text func(int) string) error {
+		c.id, c.server = text(0), text(1)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// A server that gives no such locks (some clusters) does without.
+	_ = c.each(ctx, "SELECT GET_LOCK(?, 0)", func(text func(int) string) error {
+		if text(0) == "1" {
+			c.name = name
+		}
+		return nil
+	}, expr.TextOf(name))
 	c.open = false
-	return err
+	if c.bad {
+		return mysql.ErrInvalidConn
+	}
+	return nil
 }
 
 // alive looks at an idle connection without asking the server.

@@ -116,13 +116,13 @@ func collationFor(version string) (string, error) {
 	return "", fault.New(fault.Capability, "MariaDB 10.6 or MySQL 8.0.17, or later, is needed, and this is %s", version)
 }
 
-// settings hold for every connection, whatever the server's are. Names and texts are those of standard SQL,
+// settings hold for every connection, whatever the server's are; those that write then have autocommit off. Names and texts are those of standard SQL,
 // and nothing is bent to fit. Whoever waits for a lock for long is told to try again. Texts are sorted by their
 // first 64 KB, for 1 KB is the default; the buffer has room for a few such.
 func settings(collation string) string {
 	return "SET NAMES utf8mb4 COLLATE " + collation + `, time_zone = '+00:00', lc_messages = 'en_US', innodb_lock_wait_timeout = 5, lock_wait_timeout = 5,
 	sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',
-	max_sort_length = 65536, sort_buffer_size = 8388608, sql_select_limit = DEFAULT`
+	autocommit = 1, max_sort_length = 65536, sort_buffer_size = 8388608, sql_select_limit = DEFAULT`
 }
 
 func (e *Engine) Name() string { return "mysql" }

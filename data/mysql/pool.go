@@ -38,19 +38,38 @@ func newPool(connector sqldriver.Connector, most int) *pool {
 
 // take gives a connection to the caller alone.
 func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
+	if err := p.enter(ctx); err != nil {
+		return nil, err
+	}
+	c, err := p.get(ctx, m)
+	if err != nil {
+		p.leave()
+	}
+	return c, err
+}
+
+// enter waits for the right to one connection, which leave gives up.
+func (p *pool) enter(ctx context.Context) error {
 	if p.ended() {
-		return nil, errClosed()
+		return errClosed()
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fault.Wrap(fault.Unavailable, "connect", err)
+		return fault.Wrap(fault.Unavailable, "connect", err)
 	}
 	select {
 	case p.slots <- struct{}{}:
+		return nil
 	case <-p.gone:
-		return nil, errClosed()
+		return errClosed()
 	case <-ctx.Done():
-		return nil, fault.Wrap(fault.Unavailable, "connect", ctx.Err())
+		return fault.Wrap(fault.Unavailable, "connect", ctx.Err())
 	}
+}
+
+func (p *pool) leave() { <-p.slots }
+
+// get gives a connection to the caller alone, who has entered.
+func (p *pool) get(ctx context.Context, m mode) (*conn, error) {
 	for c := p.pop(m); c != nil; c = p.pop(m) {
 		if c.alive(ctx) {
 			return c, nil
@@ -59,7 +78,6 @@ func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
 	}
 	c, err := p.ready(ctx, m)
 	if err != nil {
-		<-p.slots
 		return nil, during(ctx, "connect", err)
 	}
 	p.mu.Lock()
@@ -73,6 +91,20 @@ func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
 		spare.close()
 	}
 	return c, nil
+}
+
+// trade gives an idle connection of another mode for one, if there is one.
+func (p *pool) trade(ctx context.Context, c *conn, m mode) *conn {
+	for other := p.pop(m); other != nil; other = p.pop(m) {
+		if other.alive(ctx) {
+			p.mu.Lock()
+			p.idle[c.mode] = append(p.idle[c.mode], c)
+			p.mu.Unlock()
+			return other
+		}
+		p.forget(other)
+	}
+	return nil
 }
 
 // ready makes a connection, which is not waited for without end: what accepts it need not be a server that answers.

@@ -19,6 +19,8 @@ type session struct {
 	e      *Engine
 	c      *conn  // nil when it is over
 	begin  string // begins the transaction, before its first statement; "" when it has begun, or begins by itself
+	late   bool   // it is a write that has neither changed nor locked anything: each query is a snapshot of its own, as in it
+	slot   bool   // there is no connection yet, but a right to one
 	reads  bool   // nobody runs it again
 	sent   bool   // a statement was answered
 	failed error  // the first error: nothing is done after it
@@ -27,10 +29,24 @@ type session struct {
 var errOver = fault.New(fault.Internal, "a transaction was used after its end")
 
 func (s *session) usable() error {
-	if s.c == nil {
+	if s.c == nil && !s.slot {
 		return errOver
 	}
 	return s.failed
+}
+
+// connect takes the connection, if there is none yet.
+func (s *session) connect(ctx context.Context, m mode) error {
+	if s.c != nil {
+		return nil
+	}
+	c, err := s.e.pool.get(ctx, m)
+	if err != nil {
+		s.failed = err
+		return err
+	}
+	s.c, s.slot = c, false
+	return nil
 }
 
 // query answers a prepared query.
@@ -42,26 +58,34 @@ func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, 
 	if !ok {
 		return fault.New(fault.Internal, "a statement of another engine")
 	}
+	before := s.late && own.q.Lock == driver.Unlocked
+	m := writing
+	if before {
+		m = reading
+	}
+	if err := s.connect(ctx, m); err != nil {
+		return err
+	}
 	parts, err := own.parts(args)
 	if err != nil {
 		return err
 	}
 	for _, part := range parts {
-		if err := s.ask(ctx, part.st, part.args, yield); err != nil {
+		if err := s.ask(ctx, before, part.st, part.args, yield); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *session) ask(ctx context.Context, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) error {
+func (s *session) ask(ctx context.Context, before bool, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) error {
 	if st.Single || ctx.Done() == nil {
 		ctx = s.bounded(ctx)
 	} else {
 		s.c.unlimit()
 	}
 	var refused error
-	err := s.first(ctx, func() (err error) {
+	err := s.attempt(ctx, before && s.late, func() (err error) {
 		refused, err = s.c.ask(ctx, st, args, func(cols driver.Columns) error {
 			s.sent = true
 			return yield(cols)
@@ -88,9 +112,16 @@ func (s *session) bounded(ctx context.Context) context.Context {
 // be broken before the first answer (the server was started anew while it lay in the pool) do is run once more
 // on another: what was sent then was part of a transaction that nobody has committed, or a question.
 func (s *session) first(ctx context.Context, do func() error) error {
+	return s.attempt(ctx, false, do)
+}
+
+// attempt is first; before: it is a query before the transaction, which is as if nothing had been asked then.
+func (s *session) attempt(ctx context.Context, before bool, do func() error) error {
 	for again := !s.sent; ; again = false {
 		var err error
-		if s.begin != "" {
+		if s.late && !before {
+			err = s.start(ctx)
+		} else if s.begin != "" {
 			if err = s.c.exec(ctx, s.begin); err == nil {
 				s.c.open = true
 			}
@@ -98,8 +129,13 @@ func (s *session) first(ctx context.Context, do func() error) error {
 		if err == nil {
 			err = do()
 		}
-		if err == nil {
-			s.begin, s.sent = "", true
+		switch {
+		case err != nil:
+		case !before:
+			s.begin, s.sent, s.late = "", true, false
+			return nil
+		default:
+			s.sent = !s.late // one that was asked meanwhile began it
 			return nil
 		}
 		if !again || s.sent || ctx.Err() != nil || !s.c.bad || s.c.late() {
@@ -110,6 +146,30 @@ func (s *session) first(ctx context.Context, do func() error) error {
 			return err
 		}
 	}
+}
+
+// start begins a write on a connection that began by reading, or has one that begins by itself.
+func (s *session) start(ctx context.Context) error {
+	if s.c.mode == reading && s.c.top == nil {
+		if c := s.e.pool.trade(ctx, s.c, writing); c != nil {
+			limited, until := s.c.limited, s.c.until
+			s.c.unlimit()
+			if s.c = c; limited {
+				c.limit(until)
+			}
+		}
+	}
+	if s.c.mode == writing {
+		return nil
+	}
+	err := s.c.exec(ctx, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+	if err == nil {
+		err = s.c.exec(ctx, "START TRANSACTION")
+	}
+	if err == nil {
+		s.c.open = true
+	}
+	return err
 }
 
 // another gives a new connection for one that is broken; the others in the pool may be as well.
@@ -161,6 +221,10 @@ func (e *Engine) kill(id string) {
 // end gives the connection back. A transaction that is open on it is undone, for which nobody waits.
 func (s *session) end() {
 	c := s.c
+	if s.slot {
+		s.slot = false
+		s.e.pool.leave()
+	}
 	if c == nil {
 		return
 	}

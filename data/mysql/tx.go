@@ -17,22 +17,24 @@ import (
 type tx struct {
 	session
 	changed bool
+	done    bool            // it is committed
 	trace   trace           // the first change that can be recognised, see commit.go
 	used    map[string]bool // tables, where somebody wants to know
 }
 
 // Write runs fn in a transaction, which begins with its first statement.
 func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
-	c, err := e.pool.take(ctx, writing)
-	if err != nil {
+	if err := e.pool.enter(ctx); err != nil {
 		return err
 	}
-	t := &tx{session: session{e: e, c: c}}
+	t := &tx{session: session{e: e, slot: true, late: true}}
 	defer func() { t.end() }()
 	if err := fn(t); err != nil {
 		return err
 	}
 	switch {
+	case t.done:
+		return nil
 	case t.failed != nil:
 		return t.failed
 	case !t.changed:
@@ -52,6 +54,14 @@ func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield fun
 	return t.query(context.Background(), s, args, yield)
 }
 
+// writes says that it may go on, on a connection to write with.
+func (t *tx) writes() error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	return t.connect(context.Background(), writing)
+}
+
 func (t *tx) use(table string) {
 	if t.used != nil {
 		t.used[table] = true
@@ -59,7 +69,7 @@ func (t *tx) use(table string) {
 }
 
 func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
-	if err := t.usable(); err != nil {
+	if err := t.writes(); err != nil {
 		return err
 	}
 	w := t.e.served().Writes(c)
@@ -80,7 +90,7 @@ func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
 // Records that are inserted by one statement: how many at most, and about how long their texts may be together,
 // for a server takes packets up to a length.
 const (
-	mostInserted  = 64
+	mostInserted  = 128
 	insertedBytes = 1 << 20
 )
 
@@ -112,7 +122,7 @@ func (t *tx) InsertAll(all []driver.Insertion) (at int, err error) {
 
 // referred finds out which of these records are there, and locks them. The ids are as many as in a delete.
 func (t *tx) referred(c *spec.Collection, ids []expr.Value, there map[string]bool) error {
-	if err := t.usable(); err != nil {
+	if err := t.writes(); err != nil {
 		return err
 	}
 	size := 1
@@ -132,20 +142,18 @@ func (t *tx) referred(c *spec.Collection, ids []expr.Value, there map[string]boo
 	return t.fail(ctx, "read", err)
 }
 
-// insertSome inserts one record or several, a power of two, and says how many.
+// insertSome inserts one record or several and says how many.
 func (t *tx) insertSome(all []driver.Insertion) (n int, err error) {
 	c := all[0].C
 	w := t.e.served().Writes(c)
 	size := 1
-	for length := textLength(all[0].R); len(w.Sides) == 0 && 2*size <= min(len(all), mostInserted) && len(w.Inserts(2*size)) <= keptLength; size *= 2 {
-		alike := true
-		for _, one := range all[size : 2*size] {
-			length += textLength(one.R)
-			alike = alike && one.C == c
-		}
-		if !alike || length > insertedBytes {
+	for length := textLength(all[0].R); len(w.Sides) == 0 && size < min(len(all), mostInserted); size++ {
+		if length += textLength(all[size].R); all[size].C != c || length > insertedBytes {
 			break
 		}
+	}
+	for size > 1 && len(w.Inserts(size)) > keptLength {
+		size /= 2
 	}
 	if size == 1 {
 		if err := t.Insert(c, all[0].R); err != nil {
@@ -153,7 +161,7 @@ func (t *tx) insertSome(all []driver.Insertion) (n int, err error) {
 		}
 		return 1, nil
 	}
-	if err := t.usable(); err != nil {
+	if err := t.writes(); err != nil {
 		return 0, err
 	}
 	t.changed = true
@@ -162,11 +170,7 @@ func (t *tx) insertSome(all []driver.Insertion) (n int, err error) {
 	err = t.first(ctx, func() error {
 		t.c.settle()
 		t.c.args = t.c.args[:0]
-		for _, one := range all[:size] {
-			for i, f := range c.Fields {
-				t.c.args = append(t.c.args, bound(one.R[i], f.Elem.Kind()))
-			}
-		}
+		t.c.args = appendRecords(t.c.args, all[:size])
 		_, err := t.c.run(ctx, w.Inserts(size))
 		return err
 	})
@@ -211,16 +215,27 @@ func (t *tx) fill(op string, c *spec.Collection, s sqldb.Side, id, list expr.Val
 }
 
 func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, ords []int) (bool, error) {
-	if err := t.usable(); err != nil {
+	if err := t.writes(); err != nil {
+		return false, err
+	}
+	return t.update(c, id, rev, r, ords, t.e.served().Writes(c).Update(ords), false)
+}
+
+// update: made says that the statement wants to know when the record was created.
+func (t *tx) update(c *spec.Collection, id string, rev int64, r driver.Record, ords []int, sql string, made bool) (bool, error) {
+	if err := t.writes(); err != nil {
 		return false, err
 	}
 	w := t.e.served().Writes(c)
-	n, err := t.change("update", c, w.Update(ords), func(add func(expr.Value, expr.Kind)) {
+	n, err := t.change("update", c, sql, func(add func(expr.Value, expr.Kind)) {
 		for _, ord := range ords {
 			add(r[ord], c.Fields[ord].Elem.Kind())
 		}
 		add(expr.TextOf(id), expr.Null)
 		add(expr.IntOf(rev), expr.Null)
+		if made {
+			add(r[spec.OrdCreated], expr.Null)
+		}
 	})
 	if err != nil || n == 0 {
 		return false, err
@@ -241,7 +256,7 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 }
 
 func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {
-	if err := t.usable(); err != nil {
+	if err := t.writes(); err != nil {
 		return 0, err
 	}
 	w := t.e.served().Writes(c)

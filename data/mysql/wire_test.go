@@ -12,8 +12,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/mysql"
 	"github.com/bluell/plinth/data/mysql/mysqltest"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
@@ -32,6 +34,7 @@ const (
 	pass verdict = iota
 	cut          // it does not arrive
 	lost         // it arrives, but no answer comes back
+	torn         // it arrives, and the link to the client is cut at once, of which the server does not know
 )
 
 // through is an address that leads to a database through a wire.
@@ -73,13 +76,16 @@ func through(t testing.TB, address string) (*wire, string) {
 const (
 	closeStatement = 0x19 // has no answer
 	query          = 0x03
+	execute        = 0x17
 )
 
 // carry takes packets from the client one by one: three bytes of length, the number in its exchange, which is 0
 // for a command, and what it says.
 func (w *wire) carry(client, server net.Conn) {
 	var deaf atomic.Bool
+	over := make(chan bool)
 	go func() {
+		defer close(over)
 		buf := make([]byte, 1<<16)
 		for {
 			n, err := server.Read(buf)
@@ -89,7 +95,7 @@ func (w *wire) carry(client, server net.Conn) {
 			}
 			if deaf.Load() { // it is done
 				client.Close()
-				return
+				continue
 			}
 			client.Write(buf[:n])
 		}
@@ -111,6 +117,12 @@ func (w *wire) carry(client, server net.Conn) {
 				switch (*f)(body) {
 				case cut:
 					return
+				case torn:
+					deaf.Store(true)
+					server.Write(append(head, body...))
+					client.Close()
+					<-over
+					return
 				case lost:
 					deaf.Store(true)
 					server.Write(append(head, body...))
@@ -125,7 +137,8 @@ func (w *wire) carry(client, server net.Conn) {
 
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
-	_, address := empty(t)
+	first, address := empty(t)
+	others := another(t, first)
 	w, address := through(t, address)
 	e := openWith(t, address, 1)
 	get, lock := prepare(t, e, one()), one()
@@ -167,6 +180,32 @@ func TestRoundTrips(t *testing.T) {
 			}
 		}},
 		{"an insert", 2, write(insert(expr.Value{}))},
+		{"an insert that is the whole", 1, write(func(tx driver.Tx) {
+			n++
+			finish(t, tx, nil, plain(n))
+		})},
+		{"an insert with what it refers to that is the whole", 1, write(func(tx driver.Tx) {
+			n++
+			finish(t, tx, nil, refersTo(plain(n), others))
+		})},
+		{"several that are the whole", 1, write(func(tx driver.Tx) {
+			n += 3
+			finish(t, tx, nil, plain(n-2), refersTo(plain(n-1), others), refersTo(plain(n), others))
+		})},
+		{"several that refer to their own", 3, write(func(tx driver.Tx) {
+			n += 2
+			finish(t, tx, nil, refersTo(plain(n-1), posts), refersTo(plain(n), posts))
+		})},
+		{"a record and its change", 2, write(func(tx driver.Tx) {
+			ask(tx, get)
+			finish(t, tx, revision(1, 1))
+		})},
+		{"a question and a refusal", 1, func() {
+			err := e.Write(context.Background(), func(tx driver.Tx) error { ask(tx, get); return boom })
+			if err != boom {
+				t.Error(err)
+			}
+		}},
 		{"a locked record and its update", 3, write(func(tx driver.Tx) {
 			ask(tx, locked)
 			if ok, err := tx.Update(posts, id(1), 1, post(1), []int{postTitle}); !ok || err != nil {
@@ -254,7 +293,7 @@ func TestCommitLost(t *testing.T) {
 	}
 	at(cut)
 	err := insert(e, post(2))
-	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "may or may not") {
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "nothing is stored") {
 		t.Errorf("an insert, cut off before it: %v", err)
 	}
 	has(t, e, 1, 3)
@@ -289,4 +328,173 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// another makes a collection like posts, with one record.
+func another(t *testing.T, e *mysql.Engine) *spec.Collection {
+	t.Helper()
+	others := *posts
+	others.Name = "others"
+	if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: tableOf(&others)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Write(context.Background(), func(tx driver.Tx) error { return tx.Insert(&others, post(1)) }); err != nil {
+		t.Fatal(err)
+	}
+	return &others
+}
+
+// plain is a post without lists.
+func plain(n int) driver.Insertion {
+	r := post(n)
+	r[postTags] = expr.Value{}
+	return driver.Insertion{C: posts, R: r}
+}
+
+func refersTo(one driver.Insertion, c *spec.Collection) driver.Insertion {
+	one.Refers = []driver.Reference{{C: c, ID: id(1)}}
+	return one
+}
+
+// revision changes the title of a post, and leaves its revision.
+func revision(n int, rev int64) *driver.Revision {
+	r := post(n)
+	r[spec.OrdRev] = expr.IntOf(rev)
+	return &driver.Revision{C: posts, ID: id(n), Rev: rev, R: r, Ords: []int{postTitle}}
+}
+
+func finish(t *testing.T, tx driver.Tx, u *driver.Revision, all ...driver.Insertion) {
+	t.Helper()
+	want := len(all)
+	if u != nil {
+		want++
+	}
+	if at, err := tx.(driver.Finisher).Finish(u, all); at != want || err != nil {
+		t.Error(at, err)
+	}
+}
+
+// TestFinishLost: a write that is one statement is settled where the link is cut: before it arrives, when it is done,
+// and while it waits. What is told is so: nothing is stored twice, and nothing that was said not to be.
+func TestFinishLost(t *testing.T) {
+	t.Parallel()
+	server := mysqltest.Start(t)
+	direct := server.Database(t)
+	first := open(t, direct)
+	create(t, first)
+	others := another(t, first)
+	w, address := through(t, direct)
+	e := openWith(t, address, 1)
+	fill(t, e, 2)
+	have, n := []int{1, 2}, 2
+	at := func(v verdict, before func()) {
+		f := func(command []byte) verdict {
+			if command[0] != execute {
+				return pass
+			}
+			w.meet.Store(nil)
+			if before != nil {
+				before()
+			}
+			return v
+		}
+		w.meet.Store(&f)
+	}
+	rev := map[int]int64{1: 1, 2: 1}
+	write := func(of int, all ...driver.Insertion) error {
+		err := e.Write(context.Background(), func(tx driver.Tx) error {
+			var u *driver.Revision
+			want := len(all)
+			if of > 0 {
+				u = revision(of, rev[of])
+				u.R[spec.OrdRev], u.R[spec.OrdUpdated] = expr.IntOf(rev[of]+1), expr.TimeOf(rev[of]*1000)
+				u.Ords = []int{spec.OrdUpdated, spec.OrdRev, postTitle}
+				want++
+			}
+			at, err := tx.(driver.Finisher).Finish(u, all)
+			if err == nil && at != want {
+				err = errors.New("it stopped")
+			}
+			return err
+		})
+		if err == nil {
+			rev[of]++
+			for range all {
+				n++
+				have = append(have, n)
+			}
+		} else {
+			n += len(all)
+		}
+		return err
+	}
+	for name, do := range map[string]func() error{
+		"a record":    func() error { return write(0, refersTo(plain(n+1), others)) },
+		"several":     func() error { return write(0, refersTo(plain(n+1), others), refersTo(plain(n+2), others)) },
+		"a change":    func() error { return write(1) },
+		"one without": func() error { return write(0, plain(n+1)) },
+	} {
+		for _, c := range []struct {
+			name string
+			v    verdict
+			told string // "": it is done
+		}{{"cut before it", cut, "nothing is stored"}, {"done", lost, ""}} {
+			if err := errors.Join(do(), do()); err != nil { // statements are prepared
+				t.Fatal(err)
+			}
+			at(c.v, nil)
+			err := do()
+			if c.told == "" && err != nil || c.told != "" && (!fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), c.told)) {
+				t.Errorf("%s, %s: %v", name, c.name, err)
+			}
+			has(t, e, have...)
+			if err := write(2); err != nil { // the database is used on
+				t.Errorf("%s, %s, after it: %v", name, c.name, err)
+			}
+		}
+	}
+	// Another holds what it waits for when the link is cut.
+	lock := one()
+	lock.Lock, lock.From = driver.LockGone, others
+	for _, hold := range []time.Duration{0, 300 * time.Millisecond} {
+		holds, cuts, over := make(chan bool), make(chan bool), make(chan error)
+		go func() {
+			over <- first.Write(context.Background(), func(tx driver.Tx) error {
+				_, err := texts(tx, prepare(t, first, lock), expr.TextOf(id(1)))
+				close(holds)
+				<-cuts
+				time.Sleep(hold)
+				return err
+			})
+		}()
+		<-holds
+		at(torn, func() { close(cuts) })
+		err := write(0, refersTo(plain(n+1), others))
+		if err := <-over; err != nil {
+			t.Fatal(err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "nothing is stored") {
+			t.Errorf("torn off while it waited: %v", err)
+		}
+		has(t, e, have...)
+	}
+	server.Crash(t) // while the connections lie in the pool
+	if err := write(0, refersTo(plain(n+1), others)); err != nil {
+		t.Errorf("crashed before it: %v", err)
+	}
+	has(t, e, have...)
+}
+
+// TestAutocommit: a write of one statement is committed on a server that commits nothing by itself.
+func TestAutocommit(t *testing.T) {
+	t.Parallel()
+	server := mysqltest.Start(t)
+	address := server.Database(t)
+	raw(t, address).exec(t, "SET GLOBAL autocommit = 0")
+	e := open(t, address)
+	create(t, e)
+	if err := e.Write(context.Background(), func(tx driver.Tx) error { finish(t, tx, nil, plain(1)); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	has(t, open(t, address), 1)
 }

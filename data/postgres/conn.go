@@ -27,6 +27,7 @@ type conn struct {
 	pool  *pgxpool.Conn // it is taken from its pool; nil: it lies there
 	pg    *pgconn.PgConn
 	boot  string // see commit.go
+	at    string // the server's process and when it began; "": not known
 	kept  map[string]*prepared
 	front prepared // ring of kept statements, the latest used after it
 	made  int      // statements that were ever named

@@ -179,7 +179,8 @@ func TestChangedMeanwhile(t *testing.T) {
 	others := *posts
 	others.Name = "others"
 	begin := prepare(t, e, &driver.Query{From: &others, Cols: q.Cols, Sort: byID, Limit: -1})
-	read := func(kind expr.Kind) func(r driver.Reader) error {
+	locking := prepare(t, e, &driver.Query{From: &others, Cols: q.Cols, Sort: byID, Limit: -1, Lock: driver.LockStay})
+	read := func(kind expr.Kind, begin driver.Stmt) func(r driver.Reader) error {
 		return func(r driver.Reader) error {
 			if err := r.Rows(context.Background(), begin, nil, func(driver.Columns) error { return nil }); err != nil {
 				return err
@@ -197,17 +198,17 @@ func TestChangedMeanwhile(t *testing.T) {
 	if _, err := texts(e, s); err != nil { // prepared on the one connection
 		t.Fatal(err)
 	}
-	if err := e.Read(context.Background(), read(expr.Text)); !fault.Is(err, fault.Unavailable) {
+	if err := e.Read(context.Background(), read(expr.Text, begin)); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("a reader: %v", err)
 	}
 	if _, err := texts(e, s); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Write(context.Background(), func(tx driver.Tx) error { return read(expr.Int)(tx) }); !fault.Is(err, fault.Retry) {
+	if err := e.Write(context.Background(), func(tx driver.Tx) error { return read(expr.Int, locking)(tx) }); !fault.Is(err, fault.Retry) {
 		t.Errorf("a write: %v", err)
 	}
 	err := e.Write(context.Background(), func(tx driver.Tx) error {
-		_, err := texts(tx, begin)
+		_, err := texts(tx, locking)
 		_, again := texts(tx, s)
 		return errors.Join(err, again)
 	})

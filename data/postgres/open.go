@@ -46,10 +46,11 @@ type Engine struct {
 
 var _ driver.Engine = (*Engine)(nil)
 
-// settings hold for every connection. A commit is answered after it is on disk; who waits for a lock for
+// settings hold for every connection. A transaction that is not begun in so many words is as one that is. A commit is answered after it is on disk; who waits for a lock for
 // long is told to try again; and what a client that is gone has locked is free again. Plans are compiled
 // to machine code for long analyses, which nobody asks here.
-const settings = `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+const settings = `SELECT set_config('default_transaction_isolation', 'read committed', false), set_config('default_transaction_read_only', 'off', false),
+	set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
 	set_config('lock_timeout', '5s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('jit', 'off', false)`
 
 // Open opens the database at an address, "postgres://user:password@host:port/database?sslmode=…" or
@@ -153,9 +154,14 @@ func begun(ctx context.Context, pg *pgconn.PgConn) error {
 		return err
 	}
 	c := newConn(pg)
-	if last := results[len(results)-1]; len(last.Rows) > 0 {
-		c.boot = string(last.Rows[0][0])
+	first := func(r *pgconn.Result) string {
+		if len(r.Rows) == 0 {
+			return ""
+		}
+		return string(r.Rows[0][0])
 	}
+	n := len(results)
+	c.boot, c.at = first(results[n-2]), first(results[n-1])
 	pg.CustomData()[own] = c
 	return nil
 }

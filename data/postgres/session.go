@@ -21,6 +21,7 @@ type session struct {
 	e      *Engine
 	c      *conn  // nil when it is over
 	begin  string // begins the transaction, with its first statement; "" when it has begun, or there is none
+	late   bool   // it begins with what changes or locks: until then each query is a snapshot of its own, as in it
 	reads  bool   // nobody runs it again
 	sent   bool   // a statement was answered
 	failed error  // the first error: the server refuses everything after it
@@ -44,7 +45,8 @@ func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, 
 			s.c.unlimit()
 		}
 		var refused error
-		err := s.first(ctx, func(begin *prepared) (err error) {
+		before := s.late && s.begin != "" && own.q.Lock == driver.Unlocked
+		err := s.attempt(ctx, before, func(begin *prepared) (err error) {
 			refused, err = s.c.ask(ctx, begin, own.statement(args), args, func(cols driver.Columns) error {
 				s.sent = true
 				return yield(cols)
@@ -71,17 +73,27 @@ func (s *session) bounded(ctx context.Context) context.Context {
 // first runs do behind the BEGIN that is due. If the connection turns out to be broken before the first
 // answer (the server was started anew while it lay in the pool) do is run once more on another.
 func (s *session) first(ctx context.Context, do func(begin *prepared) error) error {
+	return s.attempt(ctx, false, do)
+}
+
+// attempt is first; before: it is a query before the transaction, which is as if nothing had been asked then.
+func (s *session) attempt(ctx context.Context, before bool, do func(begin *prepared) error) error {
 	for again := !s.sent; ; again = false {
 		var begin *prepared
 		var err error
-		if s.begin != "" {
+		if s.begin != "" && !before {
 			begin, err = s.c.prepare(ctx, s.begin)
 		}
 		if err == nil {
 			err = do(begin)
 		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case !before:
 			s.begin, s.sent = "", true
+			return nil
+		default:
+			s.sent = s.begin == "" // one that was asked meanwhile began it
 			return nil
 		}
 		if !again || s.sent || ctx.Err() != nil || s.c.late() || !s.c.pg.IsClosed() && !stale(err) {

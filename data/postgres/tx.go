@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -17,7 +18,8 @@ import (
 // tx is a write under way.
 type tx struct {
 	session
-	id uint64 // of the transaction, from its first change; 0: it has changed nothing
+	id   uint64 // of the transaction, from its first change; 0: it has changed nothing
+	done bool   // it is committed
 }
 
 // Write runs fn in a transaction, which begins with its first statement.
@@ -26,12 +28,14 @@ func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	t := &tx{session: session{e: e, c: c, begin: beginWrite}}
+	t := &tx{session: session{e: e, c: c, begin: beginWrite, late: true}}
 	defer func() { t.end(rollback) }()
 	if err := fn(t); err != nil {
 		return err
 	}
 	switch {
+	case t.done:
+		return nil
 	case t.failed != nil:
 		return t.failed
 	case t.id == 0:
@@ -75,14 +79,6 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 		return false, err
 	}
 	w := t.e.served().Writes(c)
-	var touched []sqldb.Side
-	for _, s := range w.Sides {
-		for _, ord := range ords {
-			if ord == s.Ord {
-				touched = append(touched, s)
-			}
-		}
-	}
 	n, err := t.change("update", func(b *batch) {
 		b.call(w.Update(ords))
 		for _, ord := range ords {
@@ -91,17 +87,35 @@ func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, o
 		b.add(expr.TextOf(id), expr.Null)
 		b.add(expr.IntOf(rev), expr.Null)
 	})
-	if err != nil || n == 0 || len(touched) == 0 {
-		return n > 0, err
+	if err != nil || n == 0 {
+		return false, err
 	}
-	_, err = t.change("update", func(b *batch) {
-		for _, s := range touched {
+	return true, t.refill(touched(w, ords), id, r)
+}
+
+// touched are the side tables of lists that are among the fields with these ordinals.
+func touched(w *sqldb.Writes, ords []int) (sides []sqldb.Side) {
+	for _, s := range w.Sides {
+		if slices.Contains(ords, s.Ord) {
+			sides = append(sides, s)
+		}
+	}
+	return sides
+}
+
+// refill puts the lists of a record that has changed into their side tables.
+func (t *tx) refill(sides []sqldb.Side, id string, r driver.Record) error {
+	if len(sides) == 0 {
+		return nil
+	}
+	_, err := t.change("update", func(b *batch) {
+		for _, s := range sides {
 			b.call(s.Delete)
 			b.add(expr.ListOf(expr.TextOf(id)), expr.Text)
 			b.fill(s, expr.TextOf(id), r[s.Ord])
 		}
 	})
-	return true, err
+	return err
 }
 
 func (t *tx) Delete(c *spec.Collection, ids []string) (int, error) {
@@ -258,8 +272,10 @@ func (t *tx) refusal(ctx context.Context, op string, err error) error {
 	}
 	sqlname := f.Index
 	f.Index = "id"
-	if err := t.c.run(ctx, rollback); err != nil {
-		return t.fail(ctx, op, err)
+	if t.c.pg.TxStatus() != 'I' {
+		if err := t.c.run(ctx, rollback); err != nil {
+			return t.fail(ctx, op, err)
+		}
 	}
 	find := t.c.each(ctx, `SELECT "name" FROM "_indexes" WHERE "sqlname" = $1`, nil, func(cols *columns) error {
 		f.Index = string(cols.raw[0])

@@ -19,6 +19,7 @@ import (
 	"github.com/bluell/plinth/data/postgres/pgtest"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
 )
 
 // wire stands between an engine and its server, counts round trips and cuts them.
@@ -37,6 +38,8 @@ const (
 	cut          // it does not arrive
 	lost         // it arrives, but no answer comes back
 	held         // it does not arrive, and nobody says so
+	done         // it arrives, and the link is cut when it is answered
+	torn         // it arrives, and the link to the client is cut at once
 )
 
 // through is an address that leads to a database through a wire.
@@ -73,6 +76,7 @@ func through(t testing.TB, address string) (*wire, string) {
 // carry takes messages from the client one by one. The first has no type.
 func (w *wire) carry(client, server net.Conn) {
 	var deaf atomic.Bool
+	heard := make(chan bool, 1)
 	go func() {
 		buf := make([]byte, 1<<16)
 		for {
@@ -83,6 +87,11 @@ func (w *wire) carry(client, server net.Conn) {
 			}
 			if !deaf.Load() {
 				client.Write(buf[:n])
+			} else {
+				select {
+				case heard <- true:
+				default:
+				}
 			}
 		}
 	}()
@@ -111,6 +120,16 @@ func (w *wire) carry(client, server net.Conn) {
 				return
 			case held:
 				continue
+			case done:
+				deaf.Store(true)
+				server.Write(append(head, body...))
+				<-heard
+				server.Close()
+				return
+			case torn:
+				deaf.Store(true)
+				server.Write(append(head, body...))
+				return
 			case lost:
 				deaf.Store(true)
 				server.Write(append(head, body...))
@@ -178,6 +197,34 @@ func TestRoundTrips(t *testing.T) {
 				t.Error(at, err)
 			}
 		})},
+		{"an insert that is the whole", 1, write(func(tx driver.Tx) {
+			n++
+			finish(t, tx, nil, driver.Insertion{C: posts, R: post(n)})
+		})},
+		{"an insert with what it refers to that is the whole", 1, write(func(tx driver.Tx) {
+			n++
+			finish(t, tx, nil, driver.Insertion{C: posts, R: post(n), Refers: []driver.Reference{{C: posts, ID: id(1)}}})
+		})},
+		{"several that are the whole", 1, write(func(tx driver.Tx) {
+			n += 2
+			refers := []driver.Reference{{C: posts, ID: id(1)}}
+			finish(t, tx, nil, driver.Insertion{C: posts, R: post(n - 1), Refers: refers}, driver.Insertion{C: posts, R: post(n), Refers: refers})
+		})},
+		{"a record and its change", 2, write(func(tx driver.Tx) {
+			ask(tx, get)
+			finish(t, tx, revision(1, 1))
+		})},
+		{"a record and its change, with another", 2, write(func(tx driver.Tx) {
+			n++
+			ask(tx, get)
+			finish(t, tx, revision(1, 1), driver.Insertion{C: posts, R: post(n)})
+		})},
+		{"a question and a refusal", 1, func() {
+			err := e.Write(context.Background(), func(tx driver.Tx) error { ask(tx, get); return boom })
+			if err != boom {
+				t.Error(err)
+			}
+		}},
 		{"a locked record and its update", 3, write(func(tx driver.Tx) {
 			ask(tx, locked)
 			if ok, err := tx.Update(posts, id(1), 1, post(1), []int{postTitle}); !ok || err != nil {
@@ -201,6 +248,24 @@ func TestRoundTrips(t *testing.T) {
 		if got := w.count(func() { c.do(); settled(t, e) }) - 1; got != c.want {
 			t.Errorf("%s: %d round trips, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// revision changes the title of a post, and leaves its revision.
+func revision(n int, rev int64) *driver.Revision {
+	r := post(n)
+	r[spec.OrdRev] = expr.IntOf(rev)
+	return &driver.Revision{C: posts, ID: id(n), Rev: rev, R: r, Ords: []int{postTitle}}
+}
+
+func finish(t *testing.T, tx driver.Tx, u *driver.Revision, all ...driver.Insertion) {
+	t.Helper()
+	want := len(all)
+	if u != nil {
+		want++
+	}
+	if at, err := tx.(driver.Finisher).Finish(u, all); at != want || err != nil {
+		t.Error(at, err)
 	}
 }
 
@@ -335,4 +400,155 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestFinishLost: what travels with its commit is settled where the link is cut: before it arrives, before its end does,
+// and when it is done. What is told is so: nothing is stored twice, and nothing that was said not to be.
+func TestFinishLost(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	direct := server.Database(t)
+	create(t, open(t, direct))
+	w, address := through(t, direct)
+	e := open(t, address+" pool_max_conns=1")
+	fill(t, e, 2)
+	have := []int{1, 2}
+	n := 2
+	refers := []driver.Reference{{C: posts, ID: id(1)}}
+	// at meets the first message with that type of a statement that is executed.
+	at := func(kind byte, v verdict, before func()) {
+		var last byte
+		f := func(m []byte) verdict {
+			was := last
+			last = m[0]
+			if m[0] != kind || kind == 'S' && was != 'E' {
+				return pass
+			}
+			w.meet.Store(nil)
+			if before != nil {
+				before()
+			}
+			return v
+		}
+		w.meet.Store(&f)
+	}
+	rev := map[int]int64{1: 1, 2: 1}
+	revise := func(of int) *driver.Revision {
+		u := revision(of, rev[of])
+		u.R[spec.OrdRev], u.R[spec.OrdUpdated] = expr.IntOf(rev[of]+1), expr.TimeOf(rev[of]*1000)
+		u.R[postTags] = expr.ListOf(expr.TextOf("x"))
+		u.Ords = []int{spec.OrdUpdated, spec.OrdRev, postTitle, postTags}
+		return u
+	}
+	write := func(u *driver.Revision, all ...driver.Insertion) error {
+		return e.Write(context.Background(), func(tx driver.Tx) error {
+			at, err := tx.(driver.Finisher).Finish(u, all)
+			want := len(all)
+			if u != nil {
+				want++
+			}
+			if err == nil && at != want {
+				err = errors.New("it stopped")
+			}
+			return err
+		})
+	}
+	for _, kind := range []struct {
+		name   string
+		revise bool
+		make   int
+	}{{"a record", false, 1}, {"several", false, 3}, {"a change", true, 0}, {"a change and a record", true, 1}} {
+		do := func() (error, []int) {
+			var u *driver.Revision
+			if kind.revise {
+				u = revise(1)
+			}
+			var all []driver.Insertion
+			var numbers []int
+			for range kind.make {
+				n++
+				numbers = append(numbers, n)
+				all = append(all, driver.Insertion{C: posts, R: post(n), Refers: refers})
+			}
+			err := write(u, all...)
+			if err == nil {
+				have = append(have, numbers...)
+				if kind.revise {
+					rev[1]++
+				}
+			}
+			return err, numbers
+		}
+		if err, _ := do(); err != nil { // statements are prepared
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			name string
+			kind byte
+			v    verdict
+			told string // "": it is done
+		}{
+			{"cut before it", 'B', cut, "nothing is stored"},
+			{"cut before its end", 'S', cut, "nothing is stored"},
+			{"done", 'S', done, ""},
+		} {
+			if err, _ := do(); err != nil {
+				t.Fatal(err)
+			}
+			at(c.kind, c.v, nil)
+			err, _ := do()
+			if c.told == "" && err != nil || c.told != "" && (!fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), c.told)) {
+				t.Errorf("%s, %s: %v", kind.name, c.name, err)
+			}
+			has(t, e, have...)
+			if err := write(revise(2)); err != nil { // the database is used on
+				t.Errorf("%s, %s, after it: %v", kind.name, c.name, err)
+			}
+			rev[2]++
+		}
+	}
+	// Another holds what it waits for when the link is cut.
+	other, lock := open(t, direct), one()
+	lock.Lock = driver.LockGone
+	locked := prepare(t, other, lock)
+	for _, hold := range []time.Duration{0, 300 * time.Millisecond} {
+		holds, cuts := make(chan bool), make(chan bool)
+		over := make(chan error)
+		go func() {
+			over <- other.Write(context.Background(), func(tx driver.Tx) error {
+				_, err := texts(tx, locked, expr.TextOf(id(1)))
+				close(holds)
+				<-cuts
+				time.Sleep(hold)
+				return err
+			})
+		}()
+		<-holds
+		at('S', torn, func() { close(cuts) })
+		n++
+		err := write(nil, driver.Insertion{C: posts, R: post(n), Refers: refers})
+		if err := <-over; err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case err == nil:
+			have = append(have, n)
+		case !strings.Contains(err.Error(), "nothing is stored"):
+			t.Errorf("torn off while it waited: %v", err)
+		}
+		has(t, e, have...)
+	}
+	// The server ends the connection, and it crashes.
+	at('S', cut, func() { server.Crash(t) })
+	n++
+	if err := write(nil, driver.Insertion{C: posts, R: post(n), Refers: refers}); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "may or may not") {
+		t.Errorf("crashed: %v", err)
+	}
+	has(t, e, have...)
+	server.Crash(t) // while the connections lie in the pool
+	n++
+	if err := write(nil, driver.Insertion{C: posts, R: post(n), Refers: refers}); err != nil {
+		t.Errorf("crashed before it: %v", err)
+	}
+	has(t, e, append(have, n)...)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/spec"
 )
@@ -30,6 +31,7 @@ type Served struct {
 // Writes are the statements that write one collection.
 type Writes struct {
 	Insert, Delete string
+	Plain          string // Insert that tells nothing of its transaction
 	Sides          []Side
 
 	c  *spec.Collection
@@ -38,6 +40,7 @@ type Writes struct {
 	// updates are by the ordinals that are set, inserts by how many rows they have.
 	updates map[string]updates
 	inserts map[int]string
+	forms   map[Form]string
 }
 
 // Side is the side table of a list: its name, the list's ordinal and kind, and the statements that write it.
@@ -70,7 +73,7 @@ func (s *Served) Writes(c *spec.Collection) *Writes {
 }
 
 func newWrites(d Writer, c *spec.Collection) *Writes {
-	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]updates{}, inserts: map[int]string{}}
+	w := &Writes{c: c, d: d, Delete: d.Delete(c.Name, "id") + d.Tells(), updates: map[string]updates{}, inserts: map[int]string{}, forms: map[Form]string{}}
 	names := make([]string, len(c.Fields))
 	for i, f := range c.Fields {
 		names[i] = f.Name
@@ -79,7 +82,8 @@ func newWrites(d Writer, c *spec.Collection) *Writes {
 			w.Sides = append(w.Sides, Side{side, f.Ord, f.Elem.Kind(), d.Fill(side, f.Elem.Kind()), d.Delete(side, "id")})
 		}
 	}
-	w.Insert = Insert(d, c.Name, names) + d.Tells()
+	w.Plain = Insert(d, c.Name, names)
+	w.Insert = w.Plain + d.Tells()
 	return w
 }
 
@@ -105,11 +109,57 @@ func (w *Writes) Inserts(n int) string {
 	return text
 }
 
+// Form is how many rows a statement inserts that refer to how many ids in a collection.
+type Form struct {
+	Rows int
+	To   string
+	IDs  int
+}
+
+// keptForms bounds the statements that are kept by form.
+const keptForms = 256
+
+// Kept makes the statement of a form once.
+func (w *Writes) Kept(f Form, make func() string) string {
+	w.mu.RLock()
+	text, ok := w.forms[f]
+	w.mu.RUnlock()
+	if ok {
+		return text
+	}
+	text = make()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.forms) >= keptForms {
+		clear(w.forms)
+	}
+	w.forms[f] = text
+	return text
+}
+
+// Referring is the statement that inserts a row if the record is there to whose collection it refers: that one is
+// locked to stay, and its id is bound last. It tells nothing of its transaction.
+func (w *Writes) Referring(to string) string {
+	return w.Kept(Form{Rows: 1, To: to, IDs: 1}, func() string {
+		columns, values := "", ""
+		for i, f := range w.c.Fields {
+			if i > 0 {
+				columns, values = columns+", ", values+", "
+			}
+			columns += w.d.Quote(f.Name)
+			values += w.d.Argument(i+1, f.Kind(), f.Elem.Kind())
+		}
+		return "INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + " FROM " + w.d.Quote(to) + " r WHERE r." +
+			w.d.Quote("id") + " = " + w.d.Placeholder(len(w.c.Fields)+1) + w.d.Lock(driver.LockStay)
+	})
+}
+
 // keptUpdates bounds the sets of fields whose statements are kept: few are ever changed together.
 const keptUpdates = 256
 
 // updates set the same fields: of the row with an id and rev, and of the one that has the number of its id too.
-type updates struct{ any, numbered string }
+// alone sets them of one that was created at a time that is bound last, and tells nothing of its transaction.
+type updates struct{ any, numbered, alone string }
 
 // Update is the statement that sets some fields.
 func (w *Writes) Update(ords []int) string { return w.update(ords).any }
@@ -117,6 +167,9 @@ func (w *Writes) Update(ords []int) string { return w.update(ords).any }
 // NumberedUpdate is Update with RowNumber bound last, where there is such a column. It changes nothing where the
 // row with this id has another number.
 func (w *Writes) NumberedUpdate(ords []int) string { return w.update(ords).numbered }
+
+// Revision is Update of a record that was created at the time that is bound last. It tells nothing of its transaction.
+func (w *Writes) Revision(ords []int) string { return w.update(ords).alone }
 
 func (w *Writes) update(ords []int) updates {
 	var buf [64]byte
@@ -135,6 +188,7 @@ func (w *Writes) update(ords []int) updates {
 		names[i] = w.c.Fields[ord].Name
 	}
 	text.any = Update(w.d, w.c.Name, names, "id", "rev") + w.d.Tells()
+	text.alone = Update(w.d, w.c.Name, names, "id", "rev", "created")
 	if n := w.d.RowNumber(); n != "" {
 		text.numbered = Update(w.d, w.c.Name, names, "id", "rev", n) + w.d.Tells()
 	}

@@ -138,13 +138,13 @@ func (d *draft) make(db *DB, key []byte, own int, cut []int) (*variant, error) {
 	if d.shape != nil {
 		d.shape(v, q, key[:own])
 	}
-	next := &special{asked: d.asked, slots: key[own:], at: d.first, cut: cut}
+	rules := &special{asked: d.asked, slots: key[own:], at: d.first, cut: cut}
 	var err error
-	if q.Where, v.none, err = next.rows(); err != nil || v.none {
+	if q.Where, v.none, err = rules.rows(); err != nil || v.none {
 		return v, err
 	}
 	at := v.per
-	if q.Cols, at, err = v.show(d, at, next); err != nil {
+	if q.Cols, at, err = v.show(d, at, rules); err != nil {
 		return nil, err
 	}
 	for i, e := range d.more {
@@ -153,11 +153,11 @@ func (d *draft) make(db *DB, key []byte, own int, cut []int) (*variant, error) {
 		}
 		child := &variant{rev: -1, id: -1}
 		j := driver.Join{To: e.child.k.Collection, Ord: e.link}
-		if j.Where, child.none, err = next.rows(); err != nil {
+		if j.Where, child.none, err = rules.rows(); err != nil {
 			return nil, err
 		}
 		end := at
-		if j.Cols, end, err = child.show(e.child, at, next); err != nil {
+		if j.Cols, end, err = child.show(e.child, at, rules); err != nil {
 			return nil, err
 		}
 		v.joined[i] = child
@@ -177,7 +177,7 @@ type special struct {
 	cut   []int  // where they end
 }
 
-func (s *special) next() (*expr.Node, error) {
+func (s *special) take() (*expr.Node, error) {
 	a, at := s.asked[0], s.at
 	part := s.slots[:len(a.slots)]
 	s.asked, s.slots, s.at, s.cut = s.asked[1:], s.slots[len(a.slots):], s.cut[0], s.cut[1:]
@@ -189,7 +189,7 @@ func (s *special) next() (*expr.Node, error) {
 
 // rows makes the next expression the condition of the rows that are asked for; none says that it holds of no row.
 func (s *special) rows() (where *expr.Node, none bool, err error) {
-	where, err = s.next()
+	where, err = s.take()
 	if where != nil && where.Op == expr.OpLit {
 		return nil, !where.Val.Bool(), err
 	}
@@ -197,11 +197,11 @@ func (s *special) rows() (where *expr.Node, none bool, err error) {
 }
 
 // show selects the fields of a draft's answer, its first output being at, and tells at which the next is.
-func (v *variant) show(d *draft, at int, next *special) (cols []driver.Col, end int, err error) {
+func (v *variant) show(d *draft, at int, rules *special) (cols []driver.Col, end int, err error) {
 	for _, c := range d.cols {
 		test := (*expr.Node)(nil)
 		if c.rule != nil {
-			if test, err = next.next(); err != nil {
+			if test, err = rules.take(); err != nil {
 				return nil, 0, err
 			}
 			if test.Op == expr.OpLit {

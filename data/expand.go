@@ -34,12 +34,21 @@ type expansion struct {
 // expanded is expand, joined as far as it can be to the rows themselves.
 func (a *asker) expanded(k *kind, text string) ([]*expansion, error) {
 	all, err := a.expand(k, text)
-	caps := a.db.eng.Caps()
-	for _, e := range all {
-		e.join(caps)
+	if err != nil || !a.db.eng.Caps().Joins {
+		return all, err
 	}
-	return all, err
+	outputs := 2 * len(k.Fields)
+	for _, e := range all {
+		if outputs += 2 * len(e.child.cols); outputs > mostOutputs {
+			break
+		}
+		e.joined = e.single && !e.long()
+	}
+	return all, nil
 }
+
+// Databases bound the outputs of a statement: PostgreSQL 1664, SQLite 2000. A field under a rule is two.
+const mostOutputs = 1000
 
 // expand reads "author,comments(limit=3,sort=-created,expand=author)".
 func (a *asker) expand(k *kind, text string) ([]*expansion, error) {
@@ -128,24 +137,25 @@ func (a *asker) expansion(k *kind, w expandWord) (*expansion, error) {
 	return e, nil
 }
 
-// join lets the records of an expansion of d come in its own rows, where the engine can and none is long: a page
-// whose rows all refer to one record has it once for each.
-func (e *expansion) join(caps driver.Caps) {
-	e.joined = e.single && caps.Joins
+// longJoin is how many code points the texts of a joined record may have together: a page whose rows all refer to
+// one record has it once for each.
+const longJoin = 10_000
+
+// long says that the record of an expansion may be too long to be joined.
+func (e *expansion) long() bool {
 	n := 0
 	for _, c := range e.child.cols {
 		switch f := c.field; {
-		case f.Type == spec.List, f.Type == spec.JSON, f.Type == spec.File, f.MaxLen == 0 && f.Kind() == expr.Text && f.Ord >= spec.OrdFirst && f.To == "" && len(f.Values) == 0:
-			n = longJoin
+		case f.Type == spec.List, f.Type == spec.JSON, f.Type == spec.File, f.Encrypted && f.MaxLen == 0:
+			return true
+		case f.Type == spec.Text && f.MaxLen == 0:
+			return true
 		default:
 			n += f.MaxLen
 		}
 	}
-	e.joined = e.joined && n < longJoin
+	return n > longJoin
 }
-
-// longJoin is how many code points the texts of a joined record may have together.
-const longJoin = 10_000
 
 // expandWord is one name as it was written.
 type expandWord struct {

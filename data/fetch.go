@@ -87,6 +87,8 @@ func (s *set) rowsOf(parent string) []int {
 // setRow is where a row is printed; nowhere: there is none.
 type setRow struct{ from, to int }
 
+func (r setRow) there() bool { return r.to > r.from }
+
 // links are the texts that an expansion follows, for each row.
 type links struct {
 	texts []string
@@ -224,7 +226,7 @@ func (s *set) inside(dst []byte, row int) ([]byte, error) {
 func (s *set) besides(expansion, row int) int {
 	child := s.children[expansion]
 	if s.more[expansion].joined {
-		if child.rows[row] == (setRow{}) {
+		if !child.rows[row].there() {
 			return -1
 		}
 		return row

@@ -14,7 +14,8 @@ func noRecord(k *kind) error {
 	return fault.New(fault.NotFound, "there is no such record in %s", k.Name)
 }
 
-// Get appends one record as JSON. A record that the caller may not read is not found.
+// Get appends one record as JSON. A record that the caller may not read is not found. rev is 0 where the view does
+// not show it, or expands.
 func (db *DB) Get(ctx context.Context, by Caller, t Target, view View, dst []byte) (out []byte, rev int64, err error) {
 	k, err := db.collection(by, t.Collection)
 	if err != nil {

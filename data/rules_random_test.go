@@ -63,10 +63,10 @@ func TestRandomRules(t *testing.T) {
 	}
 }
 
-// apart is an engine that puts no record beside another: what the other joins to its rows, it is asked for by itself.
-type apart struct{ driver.Engine }
+// unjoined is an engine that puts no record beside another: what the other joins to its rows, it is asked for by itself.
+type unjoined struct{ driver.Engine }
 
-func (e apart) Caps() driver.Caps {
+func (e unjoined) Caps() driver.Caps {
 	caps := e.Engine.Caps()
 	caps.Joins = false
 	return caps
@@ -268,7 +268,7 @@ func newWorld(t *rapid.T, dir string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.sqlite, w.mem = w.open(eng), w.open(apart{memory.Open()})
+	w.sqlite, w.mem = w.open(eng), w.open(unjoined{memory.Open()})
 	users, _ := app.Collection("users")
 	record := func(set map[string]expr.Value) data.Record {
 		r := make(data.Record, len(users.Fields))

@@ -46,7 +46,7 @@ type prepared struct {
 
 func (c *contract) Prepare(q *driver.Query) (driver.Stmt, error) {
 	p := &prepared{q: q, args: map[int]bool{}}
-	if err := p.check(); err != nil {
+	if err := p.check(c.Caps()); err != nil {
 		c.breach("query of %s: %v", q.From.Name, err)
 	}
 	s, err := c.Engine.Prepare(q)
@@ -77,7 +77,7 @@ func (p *prepared) cols(c *spec.Collection, cols []driver.Col) error {
 	return nil
 }
 
-func (p *prepared) check() error {
+func (p *prepared) check(caps driver.Caps) error {
 	q := p.q
 	field := func(ord int) (*spec.Field, error) {
 		if ord < 0 || ord >= len(q.From.Fields) {
@@ -103,6 +103,9 @@ func (p *prepared) check() error {
 	}
 	if err := p.cols(q.From, q.Cols); err != nil {
 		return err
+	}
+	if len(q.Joins) > 0 && !caps.Joins {
+		return errors.New("the engine puts no records beside rows")
 	}
 	if len(q.Joins) > 0 && (q.Count || grouped || q.Per != nil || q.Lock != driver.Unlocked) {
 		return errors.New("a count, a group, several parents or locked rows have Joins")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
 )
 
@@ -101,6 +102,9 @@ func (l *plan) tell(x *driver.Explanation, table string, names map[[2]string]str
 		return // the few rows of its members are put in order
 	}
 	x.Sorts = x.Sorts || strings.Contains(l.extra, "filesort")
+	if sqldb.Beside(l.table) {
+		return
+	}
 	if table == "" {
 		if i := strings.IndexByte(l.table, '$'); i < 0 {
 			return

@@ -3,11 +3,11 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-
 	"slices"
 	"strings"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 )
@@ -16,6 +16,7 @@ import (
 type node struct {
 	Type   string `json:"Node Type"`
 	Table  string `json:"Relation Name"`
+	Alias  string `json:"Alias"`
 	Index  string `json:"Index Name"`
 	Cond   string `json:"Index Cond"`
 	Filter string `json:"Filter"`
@@ -77,6 +78,9 @@ func (s *stmt) look(x *driver.Explanation, n *node, table string, indexes map[st
 	}
 	x.Steps = append(x.Steps, strings.Repeat("  ", depth)+step)
 	x.Sorts = x.Sorts || strings.HasSuffix(n.Type, "Sort")
+	if sqldb.Beside(n.Alias) {
+		return
+	}
 	whole := n.Type == "Seq Scan"
 	if n.Index != "" {
 		index, ok := indexes[n.Index]

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
@@ -187,6 +188,10 @@ func (t *translation) colsOf(alias string, of *spec.Collection, cols []driver.Co
 // joined is the alias of a joined record.
 func joined(i int) string { return "j" + itoa(i) }
 
+// Beside says whether an alias is that of a joined record: it is looked up for rows that are found already, so that
+// its index says nothing of how they are found.
+func Beside(alias string) bool { return strings.HasPrefix(alias, "j") }
+
 // joins writes what stands beside the rows: after FROM.
 func (t *translation) joins() {
 	for i, j := range t.q.Joins {
@@ -301,7 +306,24 @@ func (t *translation) aggregate(a driver.Aggregate) {
 	}
 }
 
+// list writes the query for a page. Where no index gives its order, what is joined waits for the page: it would be
+// looked up for every row that holds.
 func (t *translation) list() {
+	if len(t.q.Joins) == 0 || t.q.Limit < 0 || indexed(t.q) {
+		t.page(false)
+		return
+	}
+	t.w.Write("SELECT ")
+	t.cols(true)
+	t.w.Write(" FROM (")
+	t.page(true)
+	t.w.Write(") ", row)
+	t.joins()
+	t.orderBy(row)
+}
+
+// page writes the query for a page, alone: of the rows as they are, for what is put out and joined around it.
+func (t *translation) page(alone bool) {
 	legs := []leg{{}}
 	if t.q.After != nil {
 		if len(t.q.After.Args) != len(t.q.Sort) || len(t.q.After.Null) != len(t.q.Sort) {
@@ -315,13 +337,12 @@ func (t *translation) list() {
 		if i > 0 {
 			t.w.Write(" UNION ALL ")
 		}
-		t.out = t.out[:0]
 		if len(legs) == 1 || !t.d.OrderedLegs() {
-			t.leg(l, len(legs) > 1)
+			t.leg(l, len(legs) > 1, alone)
 			continue
 		}
 		t.w.Write("(")
-		t.leg(l, true)
+		t.leg(l, true, alone)
 		t.orderLeg(l)
 		t.limit(t.q.Limit)
 		t.w.Write(")")
@@ -330,7 +351,13 @@ func (t *translation) list() {
 		t.orderBy(row)
 	} else {
 		for i, k := range t.q.Sort {
-			t.w.Write([]string{" ORDER BY ", ", "}[min(i, 1)], len(t.out)+i+1, t.direction(k.Ord, k.Desc))
+			t.w.Write([]string{" ORDER BY ", ", "}[min(i, 1)])
+			if alone {
+				t.w.Name(t.c.field(t.q.From, k.Ord).Name)
+			} else {
+				t.w.Write(len(t.out) + i + 1)
+			}
+			t.w.Write(t.direction(k.Ord, k.Desc))
 		}
 	}
 	t.limit(t.q.Limit)
@@ -338,17 +365,24 @@ func (t *translation) list() {
 
 // leg writes one SELECT of a page. With company, its sort keys are put out too: they are what a
 // union is ordered by, and each leg then walks its index while the database merges them.
-func (t *translation) leg(l leg, company bool) {
+func (t *translation) leg(l leg, company, alone bool) {
 	t.w.Write("SELECT ")
-	t.cols(true)
-	if company {
+	if alone {
+		t.w.Write(row, ".*")
+	} else {
+		t.out = t.out[:0]
+		t.cols(true)
+	}
+	if company && !alone {
 		for _, k := range t.q.Sort {
 			t.w.Write(", ", t.column(k.Ord))
 		}
 	}
 	t.w.Write(" FROM ")
 	t.from()
-	t.joins()
+	if !alone {
+		t.joins()
+	}
 	word := " WHERE "
 	if t.where(word, row) {
 		word = " AND "
@@ -483,4 +517,60 @@ func own(n *expr.Node) *expr.Node {
 
 func ownID(n *expr.Node) bool {
 	return n.Op == expr.OpField && n.Index == spec.OrdID && n.Args[0].Op == expr.OpRow && n.Args[0].Index == expr.VarRecord
+}
+
+// indexed says that an index gives the rows in their order, and none but those that hold: of a condition that demands
+// what its first fields are, and a sort by the others.
+func indexed(q *driver.Query) bool {
+	equal, ok := demanded(q.Where)
+	if !ok {
+		return false
+	}
+	sort := q.Sort[:len(q.Sort)-1] // id, which is at the end of the index too
+	for _, k := range sort {
+		if k.Desc != q.Sort[len(sort)].Desc {
+			return false
+		}
+	}
+	gives := func(fields ...*spec.Field) bool {
+		if len(fields) != len(equal)+len(sort) {
+			return false
+		}
+		for i, f := range fields {
+			if i < len(equal) && !slices.Contains(equal, f.Ord) || i >= len(equal) && sort[i-len(equal)].Ord != f.Ord {
+				return false
+			}
+		}
+		return true
+	}
+	return gives() ||
+		slices.ContainsFunc(q.From.Indexes, func(x *spec.Index) bool { return !x.Unique && gives(x.Fields...) }) ||
+		slices.ContainsFunc(q.From.Fields, func(f *spec.Field) bool { return f.Type == spec.Ref && gives(f) })
+}
+
+// demanded are the fields that must equal an argument; ok says that nothing else is demanded.
+func demanded(n *expr.Node) (equal []int, ok bool) {
+	switch {
+	case n == nil:
+		return nil, true
+	case n.Op == expr.OpAnd:
+		for _, a := range n.Args {
+			more, ok := demanded(a)
+			if !ok {
+				return nil, false
+			}
+			equal = append(equal, more...)
+		}
+		return equal, true
+	case n.Op != expr.OpEq:
+		return nil, false
+	}
+	f, arg := n.Args[0], n.Args[1]
+	if isArg(f) {
+		f, arg = arg, f
+	}
+	if !isArg(arg) || isNull(arg) || f.Op != expr.OpField || f.Args[0].Op != expr.OpRow || f.Args[0].Index != expr.VarRecord {
+		return nil, false
+	}
+	return []int{f.Index}, true
 }

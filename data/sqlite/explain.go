@@ -8,6 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
 )
 
@@ -35,6 +36,9 @@ func (s *stmt) step(x *driver.Explanation, line string, names map[string]string)
 	words := strings.Fields(line)
 	if strings.HasPrefix(line, "USE TEMP B-TREE FOR") && strings.Contains(line, "ORDER BY") {
 		x.Sorts = true
+	}
+	if len(words) > 1 && sqldb.Beside(words[1]) {
+		return
 	}
 	if i := slices.Index(words, "INDEX"); i > 0 && i+1 < len(words) && !strings.Contains(line, "VIRTUAL TABLE") {
 		name := words[i+1]

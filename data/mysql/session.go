@@ -150,6 +150,9 @@ func (s *session) attempt(ctx context.Context, before bool, do func() error) err
 
 // start begins a write on a connection that began by reading, or has one that begins by itself.
 func (s *session) start(ctx context.Context) error {
+	if s.c.open {
+		return nil // what was refused has begun it
+	}
 	if s.c.mode == reading && s.c.top == nil {
 		if c := s.e.pool.trade(ctx, s.c, writing); c != nil {
 			limited, until := s.c.limited, s.c.until

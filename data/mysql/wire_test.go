@@ -498,3 +498,20 @@ func TestAutocommit(t *testing.T) {
 	}
 	has(t, open(t, address), 1)
 }
+
+// TestRefusedOnReadingConnection: what is refused together is done once more, one after the other, on the connection
+// that is there: the first of an engine, which has none that writes.
+func TestRefusedOnReadingConnection(t *testing.T) {
+	t.Parallel()
+	_, address := empty(t)
+	e := openWith(t, address, 1)
+	var at int
+	err := e.Write(context.Background(), func(tx driver.Tx) (err error) {
+		at, err = tx.(driver.Finisher).Finish(nil, []driver.Insertion{plain(1), plain(1)})
+		return err
+	})
+	if !fault.Is(err, fault.Unique) || at != 1 {
+		t.Errorf("two records with one id: at %d, %v", at, err)
+	}
+	has(t, e)
+}

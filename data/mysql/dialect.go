@@ -38,7 +38,6 @@ func (dialect) Direction(desc, _ bool) string {
 func (dialect) Same() string         { return "<=>" }
 func (dialect) RowValues() bool      { return false }
 func (dialect) RowNumber() string    { return "" }
-func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return false }
 func (dialect) OrderedLegs() bool    { return true }
 func (dialect) OrdersNulls() bool    { return false }

@@ -46,7 +46,6 @@ func (dialect) Direction(desc, nullable bool) string {
 func (dialect) Same() string         { return "IS NOT DISTINCT FROM" }
 func (dialect) RowValues() bool      { return true }
 func (dialect) RowNumber() string    { return "" }
-func (dialect) ScaledDecimals() bool { return true }
 func (dialect) Lateral() bool        { return true }
 func (dialect) Parents() int         { return 0 }
 func (dialect) OrderedLegs() bool    { return true }

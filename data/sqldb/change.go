@@ -4,13 +4,8 @@ import (
 	"strings"
 )
 
-// Insert is the statement that inserts a row with these columns, bound in order.
-func Insert(d Dialect, table string, columns []string) string {
-	return InsertSome(d, table, columns, 1)
-}
-
-// InsertSome inserts n rows.
-func InsertSome(d Dialect, table string, columns []string, n int) string {
+// insertion is the statement that inserts n rows with these columns, bound in order.
+func insertion(d Dialect, table string, columns []string, n int) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + d.Quote(table) + " (")
 	for i, c := range columns {
@@ -36,9 +31,9 @@ func InsertSome(d Dialect, table string, columns []string, n int) string {
 	return b.String()
 }
 
-// Update is the statement that sets these columns, bound in order, of the row with the values in the columns by,
+// change is the statement that sets these columns, bound in order, of the row with the values in the columns by,
 // which are bound after them.
-func Update(d Dialect, table string, columns []string, by ...string) string {
+func change(d Dialect, table string, columns []string, by ...string) string {
 	var b strings.Builder
 	b.WriteString("UPDATE " + d.Quote(table) + " SET ")
 	for i, c := range columns {

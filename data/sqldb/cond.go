@@ -302,7 +302,7 @@ func (c *compiler) inField(w *SQL, item, list *expr.Node, want bool) {
 	}
 	w.Write("EXISTS (SELECT 1 FROM ")
 	if f, of, ok := c.sided(list); ok {
-		w.Name(SideTable(of.Name, f.Name))
+		w.Name(sideTable(of.Name, f.Name))
 		w.Write(" ", a, " WHERE ")
 		w.Column(a, "id")
 		w.Write(" = ")

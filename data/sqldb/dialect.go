@@ -28,8 +28,6 @@ type Dialect interface {
 	// RowValues says that (a, b) < (x, y) walks an index; without it the comparison is written
 	// out behind a redundant bound.
 	RowValues() bool
-	// ScaledDecimals says that decimals are stored as integers, at their field's scale.
-	ScaledDecimals() bool
 	// Lateral says that a table expression may look at those before it.
 	Lateral() bool
 	// Parents is for how many parents the queries for many with a limit are written, each in a member of its own

@@ -23,8 +23,8 @@ func Derived(parts ...string) string {
 	return name[:maxName-17] + "$" + hex.EncodeToString(sum[:8])
 }
 
-// SideTable is the name of the table (value, id) beside a list.
-func SideTable(table, column string) string { return Derived(table, column, "items") }
+// sideTable is the name of the table (value, id) beside a list.
+func sideTable(table, column string) string { return Derived(table, column, "items") }
 
 // HasSide says whether a field's items are kept in a side table too: references always, other
 // lists when an index of theirs alone is declared.

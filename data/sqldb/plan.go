@@ -82,8 +82,8 @@ func (p *planner) run(statements ...string) { p.out = append(p.out, statements..
 // Quote makes an identifier of standard SQL.
 func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// Literal makes a text of standard SQL.
-func Literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// literal makes a text of standard SQL.
+func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func flag(b bool) string {
 	if b {
@@ -145,7 +145,7 @@ func (p *planner) createTable(n driver.Table) {
 	}
 	for _, x := range n.Indexes {
 		if c, ok := t.ListAlone(x); ok {
-			t.SQLName[x.Name] = SideTable(t.Name, c.Name)
+			t.SQLName[x.Name] = sideTable(t.Name, c.Name)
 			p.createSide(t.Name, c, false)
 		} else {
 			t.SQLName[x.Name] = p.free(t.Name, x.Name, "index")
@@ -162,19 +162,19 @@ func (p *planner) enter(table string, c driver.Column) {
 		p.leave(table, c.Name)
 	}
 	p.have.entry(table)[c.Name] = c
-	p.add(`INSERT INTO "_columns" ("tbl", "name", "kind", "elem", "scale", "ref", "side", "maxlen") VALUES (`, Literal(table), ", ", Literal(c.Name), ", ",
-		Literal(c.Kind.String()), ", ", Literal(c.Elem.String()), ", ", strconv.Itoa(c.Scale), ", ", Literal(c.Ref), ", ", flag(c.Side), ", ", strconv.Itoa(c.MaxLen), ")")
+	p.add(`INSERT INTO "_columns" ("tbl", "name", "kind", "elem", "scale", "ref", "side", "maxlen") VALUES (`, literal(table), ", ", literal(c.Name), ", ",
+		literal(c.Kind.String()), ", ", literal(c.Elem.String()), ", ", strconv.Itoa(c.Scale), ", ", literal(c.Ref), ", ", flag(c.Side), ", ", strconv.Itoa(c.MaxLen), ")")
 }
 
 func (p *planner) leave(table, column string) {
 	delete(p.have.catalogued[table], column)
-	p.add(`DELETE FROM "_columns" WHERE "tbl" = `, Literal(table), ` AND "name" = `, Literal(column))
+	p.add(`DELETE FROM "_columns" WHERE "tbl" = `, literal(table), ` AND "name" = `, literal(column))
 }
 
 func (p *planner) enterIndex(t *Table, x driver.TableIndex) {
 	p.leaveIndex(t.Name, x.Name)
-	p.add(`INSERT INTO "_indexes" ("tbl", "name", "sqlname", "columns", "unique") VALUES (`, Literal(t.Name), ", ", Literal(x.Name), ", ",
-		Literal(t.SQLName[x.Name]), ", ", listed(x.Columns), ", ", flag(x.Unique), ")")
+	p.add(`INSERT INTO "_indexes" ("tbl", "name", "sqlname", "columns", "unique") VALUES (`, literal(t.Name), ", ", literal(x.Name), ", ",
+		literal(t.SQLName[x.Name]), ", ", listed(x.Columns), ", ", flag(x.Unique), ")")
 }
 
 // listed writes names of columns as the catalogue keeps them.
@@ -183,19 +183,19 @@ func listed(columns []string) string {
 	for i, c := range columns {
 		items[i] = expr.TextOf(c)
 	}
-	return Literal(string(AppendList(nil, items)))
+	return literal(string(AppendList(nil, items)))
 }
 
 func (p *planner) leaveIndex(table, index string) {
-	p.add(`DELETE FROM "_indexes" WHERE "tbl" = `, Literal(table), ` AND "name" = `, Literal(index))
+	p.add(`DELETE FROM "_indexes" WHERE "tbl" = `, literal(table), ` AND "name" = `, literal(index))
 }
 
 // forget removes what the catalogue says of a table.
 func (p *planner) forget(table string) {
 	if p.have.catalogued[table] != nil {
 		delete(p.have.catalogued, table)
-		p.add(`DELETE FROM "_columns" WHERE "tbl" = `, Literal(table))
-		p.add(`DELETE FROM "_indexes" WHERE "tbl" = `, Literal(table))
+		p.add(`DELETE FROM "_columns" WHERE "tbl" = `, literal(table))
+		p.add(`DELETE FROM "_indexes" WHERE "tbl" = `, literal(table))
 	}
 }
 
@@ -209,7 +209,7 @@ func (p *planner) beside(table string, c driver.Column) {
 }
 
 func (p *planner) createSide(table string, c driver.Column, fill bool) {
-	side := SideTable(table, c.Name)
+	side := sideTable(table, c.Name)
 	if p.have.Names[side] {
 		return
 	}
@@ -218,7 +218,7 @@ func (p *planner) createSide(table string, c driver.Column, fill bool) {
 }
 
 func (p *planner) dropSide(table string, c driver.Column) {
-	if side := SideTable(table, c.Name); p.have.Names[side] {
+	if side := sideTable(table, c.Name); p.have.Names[side] {
 		delete(p.have.Names, side)
 		p.add("DROP TABLE ", Quote(side))
 	}
@@ -258,19 +258,19 @@ func (p *planner) renameTable(t *Table, to string) {
 			}
 		}
 	}
-	p.add(`UPDATE "_columns" SET "ref" = `, Literal(to), ` WHERE "ref" = `, Literal(from))
+	p.add(`UPDATE "_columns" SET "ref" = `, literal(to), ` WHERE "ref" = `, literal(from))
 	for _, c := range t.Columns {
 		p.enter(to, c)
 	}
 	for _, x := range t.Indexes {
 		if c, ok := t.ListAlone(x); ok {
-			t.SQLName[x.Name] = SideTable(to, c.Name)
+			t.SQLName[x.Name] = sideTable(to, c.Name)
 		}
 		p.enterIndex(t, x)
 	}
 	moved := [][2]string{{from, to}}
 	for _, c := range t.Columns {
-		moved = append(moved, p.movedSide(SideTable(from, c.Name), SideTable(to, c.Name))...)
+		moved = append(moved, p.movedSide(sideTable(from, c.Name), sideTable(to, c.Name))...)
 	}
 	p.run(p.l.Rename(moved...)...)
 	p.forget(from)
@@ -325,12 +325,12 @@ func (p *planner) renameColumn(t *Table, at int, to string) {
 		}
 		t.Indexes[i] = x
 		if _, ok := t.ListAlone(x); ok {
-			t.SQLName[x.Name] = SideTable(t.Name, to)
+			t.SQLName[x.Name] = sideTable(t.Name, to)
 		}
-		p.add(`UPDATE "_indexes" SET "columns" = `, listed(x.Columns), `, "sqlname" = `, Literal(t.SQLName[x.Name]),
-			` WHERE "tbl" = `, Literal(t.Name), ` AND "name" = `, Literal(x.Name))
+		p.add(`UPDATE "_indexes" SET "columns" = `, listed(x.Columns), `, "sqlname" = `, literal(t.SQLName[x.Name]),
+			` WHERE "tbl" = `, literal(t.Name), ` AND "name" = `, literal(x.Name))
 	}
-	if moved := p.movedSide(SideTable(t.Name, from.Name), SideTable(t.Name, to)); moved != nil {
+	if moved := p.movedSide(sideTable(t.Name, from.Name), sideTable(t.Name, to)); moved != nil {
 		p.run(p.l.Rename(moved...)...)
 	}
 	p.add("ALTER TABLE ", Quote(t.Name), " RENAME COLUMN ", Quote(from.Name), " TO ", Quote(to))
@@ -341,7 +341,7 @@ func (p *planner) renameColumn(t *Table, at int, to string) {
 // its side table.
 func (p *planner) createIndex(t *Table, x driver.TableIndex) {
 	if c, ok := t.ListAlone(x); ok {
-		t.SQLName[x.Name] = SideTable(t.Name, c.Name)
+		t.SQLName[x.Name] = sideTable(t.Name, c.Name)
 		p.enterIndex(t, x)
 		p.createSide(t.Name, c, true)
 	} else {

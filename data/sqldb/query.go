@@ -54,7 +54,7 @@ type variant struct{ endless, near, halves bool }
 func translate(d Dialect, collections []*spec.Collection, q *driver.Query, v variant) (*Statement, error) {
 	t := &translation{d: d, q: q, w: &SQL{d: d}, near: v.near, halves: v.halves}
 	t.c = &compiler{tables: map[string]*spec.Collection{}, vars: map[int]variable{}, named: map[string]string{row: q.From.Name, "k": q.From.Name},
-		scaled: d.ScaledDecimals(), endless: v.endless}
+		endless: v.endless}
 	for _, c := range collections {
 		t.c.tables[c.Name] = c
 	}
@@ -477,7 +477,7 @@ func (t *translation) perLegs() {
 func (t *translation) children(alias string, parent Piece) {
 	f := t.c.field(t.q.From, t.q.Per.Ord)
 	if f.Kind() == expr.List {
-		t.w.Name(SideTable(t.q.From.Name, f.Name))
+		t.w.Name(sideTable(t.q.From.Name, f.Name))
 		t.w.Write(" s CROSS JOIN ")
 	}
 	t.w.Name(t.q.From.Name)

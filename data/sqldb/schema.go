@@ -50,8 +50,8 @@ func (s *Schema) entry(table string) map[string]driver.Column {
 	return s.catalogued[table]
 }
 
-// Ours are the tables that are an engine's, not the app's.
-func Ours(table string) bool {
+// ours are the tables that are an engine's, not the app's.
+func ours(table string) bool {
 	switch table {
 	case "_columns", "_indexes", "_health", "_boot":
 		return true
@@ -61,7 +61,7 @@ func Ours(table string) bool {
 
 // Has says that a table has a column. The kind is a guess, for one that the catalogue does not know.
 func (s *Schema) Has(table, column string, guess expr.Kind) {
-	if Ours(table) {
+	if ours(table) {
 		return
 	}
 	t := s.Tables[table]

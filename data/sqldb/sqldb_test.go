@@ -33,7 +33,6 @@ func (plain) Overflows() bool          { return false }
 func (plain) Same() string             { return "<=>" }
 func (plain) RowValues() bool          { return false }
 func (plain) RowNumber() string        { return "" }
-func (plain) ScaledDecimals() bool     { return false }
 func (plain) Lock(l driver.Lock) string {
 	return []string{"", " FOR KEY SHARE", " FOR NO KEY UPDATE", " FOR UPDATE"}[l]
 }
@@ -214,7 +213,7 @@ func TestEndless(t *testing.T) {
 
 func TestChanges(t *testing.T) {
 	t.Parallel()
-	got := []string{Insert(plain{}, "a", []string{"id", "x"}), Update(plain{}, "a", []string{"x", "y"}, "id", "rev"), Delete(plain{}, "a", "id")}
+	got := []string{insertion(plain{}, "a", []string{"id", "x"}, 1), change(plain{}, "a", []string{"x", "y"}, "id", "rev"), Delete(plain{}, "a", "id")}
 	want := []string{"INSERT INTO `a` (`id`, `x`) VALUES (?, ?)", "UPDATE `a` SET `x` = ?, `y` = ? WHERE `id` = ? AND `rev` = ?", "DELETE FROM `a` WHERE `id` = ?"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -19,7 +19,6 @@ type compiler struct {
 	vars    map[int]variable
 	aliases int
 	named   map[string]string // tables by alias
-	scaled  bool              // the dialect stores decimals as integers
 	endless bool              // prefixes are not ranges
 	err     error
 }
@@ -170,7 +169,7 @@ func (c *compiler) truth(w *SQL, n *expr.Node) {
 }
 
 func (c *compiler) argument(b Bind, r round) Bind {
-	if r.to && c.scaled {
+	if r.to {
 		b.As, b.Scale = r.as, r.scale
 		if b.Kind == expr.List {
 			b.Elem = expr.Decimal
@@ -184,7 +183,7 @@ func (c *compiler) argument(b Bind, r round) Bind {
 // rescaled writes a number so that it can be compared at a larger scale than its own.
 func (c *compiler) rescaled(w *SQL, n *expr.Node, r round, plain Piece) {
 	own := scaleOf(n)
-	if !r.to || !c.scaled || own >= r.scale || n.Type.Kind == expr.Float {
+	if !r.to || own >= r.scale || n.Type.Kind == expr.Float {
 		plain(w)
 		return
 	}
@@ -287,7 +286,7 @@ func (c *compiler) inverse(w *SQL, n *expr.Node, a string, of *spec.Collection) 
 		return
 	}
 	side := c.alias()
-	w.Name(SideTable(of.Name, f.Name))
+	w.Name(sideTable(of.Name, f.Name))
 	w.Write(" ", side, " JOIN ")
 	w.Name(of.Name)
 	w.Write(" ", a, " ON ")

@@ -78,11 +78,11 @@ func newWrites(d Writer, c *spec.Collection) *Writes {
 	for i, f := range c.Fields {
 		names[i] = f.Name
 		if HasSide(c, f) {
-			side := SideTable(c.Name, f.Name)
+			side := sideTable(c.Name, f.Name)
 			w.Sides = append(w.Sides, Side{side, f.Ord, f.Elem.Kind(), d.Fill(side, f.Elem.Kind()), d.Delete(side, "id")})
 		}
 	}
-	w.Plain = Insert(d, c.Name, names)
+	w.Plain = insertion(d, c.Name, names, 1)
 	w.Insert = w.Plain + d.Tells()
 	return w
 }
@@ -101,7 +101,7 @@ func (w *Writes) Inserts(n int) string {
 		if number := w.d.RowNumber(); number != "" {
 			names = append(names, number)
 		}
-		text = InsertSome(w.d, w.c.Name, names, n) + w.d.Tells()
+		text = insertion(w.d, w.c.Name, names, n) + w.d.Tells()
 		w.mu.Lock()
 		w.inserts[n] = text
 		w.mu.Unlock()
@@ -187,10 +187,10 @@ func (w *Writes) update(ords []int) updates {
 	for i, ord := range ords {
 		names[i] = w.c.Fields[ord].Name
 	}
-	text.any = Update(w.d, w.c.Name, names, "id", "rev") + w.d.Tells()
-	text.alone = Update(w.d, w.c.Name, names, "id", "rev", "created")
+	text.any = change(w.d, w.c.Name, names, "id", "rev") + w.d.Tells()
+	text.alone = change(w.d, w.c.Name, names, "id", "rev", "created")
 	if n := w.d.RowNumber(); n != "" {
-		text.numbered = Update(w.d, w.c.Name, names, "id", "rev", n) + w.d.Tells()
+		text.numbered = change(w.d, w.c.Name, names, "id", "rev", n) + w.d.Tells()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -28,7 +28,6 @@ func (dialect) Direction(desc, _ bool) string {
 
 func (dialect) Same() string            { return "IS" }
 func (dialect) RowValues() bool         { return true }
-func (dialect) ScaledDecimals() bool    { return true }
 func (dialect) Lateral() bool           { return false }
 func (dialect) Parents() int            { return 0 }
 func (dialect) OrderedLegs() bool       { return false }

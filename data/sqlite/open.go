@@ -20,8 +20,7 @@ import (
 
 // Options of Open. Zero values are the defaults.
 type Options struct {
-	Readers int           // connections that read; default 2 for each processor, at least 4
-	Busy    time.Duration // how long to wait for another process's write; default 5 s
+	Readers int // connections that read; default 2 for each processor, at least 4
 }
 
 // Version is the SQLite that is built in.
@@ -46,9 +45,6 @@ var _ driver.Engine = (*Engine)(nil)
 
 // Open opens the database in the file path, which is made if it is not there.
 func Open(path string, o Options) (*Engine, error) {
-	if o.Busy <= 0 {
-		o.Busy = 5 * time.Second
-	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "open the database", err)
@@ -59,7 +55,7 @@ func Open(path string, o Options) (*Engine, error) {
 		return nil, fault.Wrap(fault.Unavailable, "open the database", err)
 	}
 	f.Close()
-	open := func() (*conn, error) { return openWriter(path, o.Busy) }
+	open := func() (*conn, error) { return openWriter(path) }
 	c, err := open()
 	if err != nil {
 		return nil, err
@@ -70,7 +66,10 @@ func Open(path string, o Options) (*Engine, error) {
 	return e, nil
 }
 
-func openWriter(path string, busy time.Duration) (*conn, error) {
+// busy is how long another process's write is waited for.
+const busy = 5 * time.Second
+
+func openWriter(path string) (*conn, error) {
 	c, err := connect(path, sqlite.OpenReadWrite|sqlite.OpenCreate, busy)
 	if err != nil {
 		return nil, err

@@ -4,8 +4,10 @@ import "time"
 
 // Idle waits until no connection is in use.
 func (e *Engine) Idle() {
-	for len(e.pool.slots) > 0 {
-		time.Sleep(time.Millisecond)
+	for until := time.Now().Add(20 * time.Second); len(e.pool.slots) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			panic("a connection is in use and stays so")
+		}
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 
 // Idle waits until no connection is in use.
 func (e *Engine) Idle() {
-	for e.pool.Stat().AcquiredConns() > 0 {
-		time.Sleep(time.Millisecond)
+	for until := time.Now().Add(20 * time.Second); e.pool.Stat().AcquiredConns() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			panic("a connection is in use and stays so")
+		}
 	}
 }
 

@@ -198,10 +198,17 @@ func (p *expandParser) words(depth int) ([]expandWord, error) {
 			}
 		}
 		all = append(all, w)
-		if !p.take(',') {
+		if depth > 1 && p.optionNext() || !p.take(',') {
 			return all, nil
 		}
 	}
+}
+
+// optionNext says that a comma and an option follow, which belong to what these words are an option of.
+func (p *expandParser) optionNext() bool {
+	at := p.at
+	defer func() { p.at = at }()
+	return p.take(',') && p.name() != "" && p.take('=')
 }
 
 func (p *expandParser) options(w *expandWord, depth int) error {

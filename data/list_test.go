@@ -167,6 +167,10 @@ func testListWhole(h *house) {
 	if strings.Contains(got, `"name":"d"`) || !strings.Contains(got, `"name":"e"`) {
 		t.Errorf("bob gets %s", got)
 	}
+	order := h.list(bob, data.ListQuery{Collection: "authors", Sort: "name", Fields: "name", Expand: "posts(sort=name,expand=author(fields=name),fields=name)"})
+	if order != got {
+		t.Errorf("options in another order give %s, want %s", order, got)
+	}
 	for _, q := range []data.ListQuery{{Expand: "nope"}, {Expand: "name"}, {Expand: "comments(limit=0)"}, {Expand: "comments(limit=101)"},
 		{Expand: "author("}, {Expand: "author,author"}, {Sort: "nope"}, {Sort: "tags"}, {Sort: "meta"}, {Sort: "name,name"}, {Fields: "nope"},
 		{Sort: "secret"}, {Limit: 501}, {Limit: -1}, {Filter: "name"}, {Filter: "name =="}, {Filter: `status == "gone"`}} {
@@ -300,6 +304,27 @@ func TestMoreGroupsThanAreAnswered(t *testing.T) {
 		h.create(staff, "authors", `{"name":"one more"}`)
 		if n, more := ask(); n != 500 || !more {
 			h.t.Errorf("%d groups, more: %t", n, more)
+		}
+	})
+}
+
+// TestLongPaths: what a database cannot be asked is refused as the caller's.
+func TestLongPaths(t *testing.T) {
+	const people = `
+  people:
+    fields: {name: {type: text, max: 9}, boss: {type: ref, to: people}}
+    access: {read: 'boss.boss.name != "x"', write: true}
+`
+	onEach(t, people, func(h *house) {
+		ask := func(steps int) error {
+			_, err := h.List(h.ctx, nobody, &data.ListQuery{Collection: "people", Filter: strings.Repeat("boss.", steps) + `name == "z"`}, nil)
+			return err
+		}
+		if err := ask(10); err != nil {
+			t.Errorf("10 references: %v", err)
+		}
+		if err := ask(11); fault.Of(err) != fault.BadRequest {
+			t.Errorf("11 references: %v", err)
 		}
 	})
 }

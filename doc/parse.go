@@ -180,10 +180,10 @@ func (p *parser) array() ([]Node, *Error) {
 		p.depth++
 		return nil, nil
 	}
-	for {
+	for n := 0; ; n++ {
 		item, err := p.value()
 		if err != nil {
-			return nil, err.inside(strconv.Itoa(len(p.nodes) - first))
+			return nil, err.inside(strconv.Itoa(n))
 		}
 		p.nodes = append(p.nodes, item)
 		p.space()

@@ -79,6 +79,8 @@ func TestParseRefuses(t *testing.T) {
 		{`{"a" 1}`, Error{At: 6, Line: 1, Column: 6, Pointer: "/a", Code: "syntax"}},
 		{`{"a":{"b/~":[0,x]}}`, Error{At: 16, Line: 1, Column: 16, Pointer: "/a/b~1~0/1", Code: "syntax"}},
 		{`{"a\u0000":1}`, Error{At: 2, Line: 1, Column: 2, Code: "syntax"}},
+		{`{"b":[{"k":1},{"k":1,"k":2}]}`, Error{At: 22, Line: 1, Column: 22, Pointer: "/b/1/k", Code: "duplicate"}},
+		{`[{"a":{}},{"a":1,"b":tru}]`, Error{At: 22, Line: 1, Column: 22, Pointer: "/1/b", Code: "syntax"}},
 		{`{"a":1,"a":2}`, Error{At: 8, Line: 1, Column: 8, Pointer: "/a", Code: "duplicate"}},
 		{`{"role":1,"Role":2}`, Error{At: 11, Line: 1, Column: 11, Pointer: "/Role", Code: "duplicate"}},
 		{`{"k":1,"\u212a":2}`, Error{At: 8, Line: 1, Column: 8, Pointer: "/\u212a", Code: "duplicate"}}, // the Kelvin sign

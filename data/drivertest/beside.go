@@ -140,4 +140,3 @@ func (p *pair) shown(text string) string {
 	}
 	return strings.Join(rows, " ")
 }
-

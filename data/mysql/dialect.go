@@ -35,13 +35,13 @@ func (dialect) Direction(desc, _ bool) string {
 	return ""
 }
 
-func (dialect) Same() string         { return "<=>" }
-func (dialect) RowValues() bool      { return false }
-func (dialect) RowNumber() string    { return "" }
-func (dialect) Lateral() bool        { return false }
-func (dialect) OrderedLegs() bool    { return true }
-func (dialect) OrdersNulls() bool    { return false }
-func (dialect) EndOfTexts() bool     { return false }
+func (dialect) Same() string      { return "<=>" }
+func (dialect) RowValues() bool   { return false }
+func (dialect) RowNumber() string { return "" }
+func (dialect) Lateral() bool     { return false }
+func (dialect) OrderedLegs() bool { return true }
+func (dialect) OrdersNulls() bool { return false }
+func (dialect) EndOfTexts() bool  { return false }
 
 // Parents: both servers send the rows of a union of all that has no order of its own as its members give them
 // (MySQL's manual, "UNION Clause", on when there is no temporary table; seen on MariaDB).

@@ -43,14 +43,14 @@ func (dialect) Direction(desc, nullable bool) string {
 	}
 }
 
-func (dialect) Same() string         { return "IS NOT DISTINCT FROM" }
-func (dialect) RowValues() bool      { return true }
-func (dialect) RowNumber() string    { return "" }
-func (dialect) Lateral() bool        { return true }
-func (dialect) Parents() int         { return 0 }
-func (dialect) OrderedLegs() bool    { return true }
-func (dialect) OrdersNulls() bool    { return true }
-func (dialect) EndOfTexts() bool     { return false }
+func (dialect) Same() string      { return "IS NOT DISTINCT FROM" }
+func (dialect) RowValues() bool   { return true }
+func (dialect) RowNumber() string { return "" }
+func (dialect) Lateral() bool     { return true }
+func (dialect) Parents() int      { return 0 }
+func (dialect) OrderedLegs() bool { return true }
+func (dialect) OrdersNulls() bool { return true }
+func (dialect) EndOfTexts() bool  { return false }
 
 // Lock: what refers to a row is no foreign key here, but the locks are PostgreSQL's own for one (manual, 13.3.2).
 func (dialect) Lock(l driver.Lock) string {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -20,6 +21,7 @@ type checkpoints struct {
 	wrote chan struct{} // a commit; one that finds it full is not counted
 	stop  chan struct{}
 	ended chan struct{}
+	holds atomic.Bool // a snapshot, for tests
 }
 
 const (
@@ -52,6 +54,7 @@ func (k *checkpoints) run() {
 	}()
 	still := time.NewTimer(quiet)
 	defer still.Stop()
+	var seen int64 // version of the database at the last look
 	for commits := 0; ; {
 		most := int64(backstop / 4)
 		wrote := false
@@ -66,7 +69,8 @@ func (k *checkpoints) run() {
 			still.Reset(hold)
 			most = 1
 		}
-		if c != nil && c.unlook() != nil {
+		k.holds.Store(false)
+		if c != nil && c.unhold() != nil {
 			c.close()
 			c = nil
 		}
@@ -82,13 +86,15 @@ func (k *checkpoints) run() {
 			c = opened
 		}
 		left, err := c.checkpoint(most)
-		if err == nil && left == 0 && !wrote {
-			err = c.look()
+		if err == nil && !wrote {
+			err = c.hold(left, &seen)
 		}
 		if err != nil {
 			c.close()
 			c = nil
+			continue
 		}
+		k.holds.Store(!c.c.AutocommitEnabled())
 	}
 }
 
@@ -114,16 +120,24 @@ func (c *conn) log(mode string) (left int64, err error) {
 	return left, err
 }
 
-// unlook ends the snapshot that look began, if there is one.
-func (c *conn) unlook() error {
+// unhold ends the snapshot that hold began, if there is one.
+func (c *conn) unhold() error {
 	if c.c.AutocommitEnabled() {
 		return nil
 	}
 	return c.run("COMMIT")
 }
 
-// look begins a snapshot.
-func (c *conn) look() error {
+// hold begins a snapshot where all of the log is worked in and nobody has written since it was called last. While
+// another process writes all the time a snapshot would be one of the log, which could not begin anew: it would grow.
+func (c *conn) hold(left int64, seen *int64) error {
+	before := *seen
+	if err := c.each("PRAGMA data_version", func(s *sqlite.Stmt) error { *seen = s.ColumnInt64(0); return nil }); err != nil {
+		return err
+	}
+	if left > 0 || *seen != before {
+		return nil
+	}
 	if err := c.run("BEGIN"); err != nil {
 		return err
 	}

@@ -37,6 +37,11 @@ func classify(op string, err error) error {
 		sqlite.ResultInterrupt, sqlite.ResultProtocol:
 		return &fault.Error{Kind: fault.Unavailable, Op: op, Msg: "the database is away", Err: err}
 	}
+	for _, limit := range []string{"Expression tree is too large", "parser stack overflow", "too many columns", "too many terms"} {
+		if strings.Contains(err.Error(), limit) { // SQLite has no code for it
+			return &fault.Error{Kind: fault.BadRequest, Op: op, Msg: "the question is too complex for this database", Err: err}
+		}
+	}
 	return fault.Wrap(fault.Internal, op, err)
 }
 

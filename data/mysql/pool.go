@@ -4,6 +4,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"sync"
+	"time"
 
 	"github.com/bluell/plinth/fault"
 )
@@ -59,6 +60,11 @@ func (p *pool) enter(ctx context.Context) error {
 	select {
 	case p.slots <- struct{}{}:
 		return nil
+	default: // to wait for ctx costs more
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return nil
 	case <-p.gone:
 		return errClosed()
 	case <-ctx.Done():
@@ -97,6 +103,7 @@ func (p *pool) get(ctx context.Context, m mode) (*conn, error) {
 func (p *pool) trade(ctx context.Context, c *conn, m mode) *conn {
 	for other := p.pop(m); other != nil; other = p.pop(m) {
 		if other.alive(ctx) {
+			c.rested = time.Now()
 			p.mu.Lock()
 			p.idle[c.mode] = append(p.idle[c.mode], c)
 			p.mu.Unlock()
@@ -165,6 +172,7 @@ func (p *pool) release(c *conn) {
 	if c.broken() {
 		p.forget(c)
 	} else {
+		c.rested = time.Now()
 		p.mu.Lock()
 		p.idle[c.mode] = append(p.idle[c.mode], c)
 		p.mu.Unlock()

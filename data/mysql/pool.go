@@ -49,6 +49,10 @@ func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
 	return c, err
 }
 
+// soon is how long one waits without looking whether ctx ends: to ask a request's for its end makes it watch for
+// that, which takes longer than most have to wait.
+const soon = 10 * time.Millisecond
+
 // enter waits for the right to one connection, which leave gives up.
 func (p *pool) enter(ctx context.Context) error {
 	if p.ended() {
@@ -60,7 +64,16 @@ func (p *pool) enter(ctx context.Context) error {
 	select {
 	case p.slots <- struct{}{}:
 		return nil
-	default: // to wait for ctx costs more
+	default:
+	}
+	timer := time.NewTimer(soon)
+	defer timer.Stop()
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-p.gone:
+		return errClosed()
+	case <-timer.C:
 	}
 	select {
 	case p.slots <- struct{}{}:

@@ -44,7 +44,7 @@ func Targets(all []driver.Insertion) (targets []*Target) {
 				}
 			}
 			if to == nil {
-				to = &Target{C: r.C, has: map[string]bool{}}
+				to = &Target{C: r.C, has: make(map[string]bool, len(all))}
 				targets = append(targets, to)
 			}
 			if !to.has[r.ID] {

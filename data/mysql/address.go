@@ -106,9 +106,10 @@ func (w *wideReads) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// SyscallConn is how the library looks at an idle connection.
+// SyscallConn is how the library looks at an idle connection; one that has said more than it was asked for is
+// of no use.
 func (w *wideReads) SyscallConn() (syscall.RawConn, error) {
-	if c, ok := w.Conn.(syscall.Conn); ok {
+	if c, ok := w.Conn.(syscall.Conn); ok && len(w.left) == 0 {
 		return c.SyscallConn()
 	}
 	return nil, errors.ErrUnsupported

@@ -126,7 +126,10 @@ func (c *conn) alive(ctx context.Context) bool {
 	return c.link.(sqldriver.SessionResetter).ResetSession(ctx) == nil
 }
 
-func (c *conn) broken() bool { return c.bad || !c.link.(sqldriver.Validator).IsValid() }
+func (c *conn) broken() bool {
+	w, ok := c.wire.(*wideReads)
+	return c.bad || ok && len(w.left) > 0 || !c.link.(sqldriver.Validator).IsValid()
+}
 
 func (c *conn) close() {
 	c.bad = true

@@ -76,7 +76,7 @@ func (db *DB) Batch(ctx context.Context, by Caller, ops []Operation, atomic bool
 		if o.Idempotency == nil {
 			return Reply{Status: 200}, nil
 		}
-		return Reply{Status: 200, Body: BatchBody(results)}, nil
+		return Reply{Status: 200, Body: AppendBatch(nil, results)}, nil
 	})
 	if err != nil {
 		return nil, nil, err
@@ -121,9 +121,9 @@ func failedAt(op int, err error) error {
 	return &BatchError{op, err}
 }
 
-// BatchBody prints the results of an atomic batch: {"results":[{"status":201,"body":{…}},…]}.
-func BatchBody(results []Result) []byte {
-	dst := []byte(`{"results":[`)
+// AppendBatch prints the results of an atomic batch: {"results":[{"status":201,"body":{…}},…]}.
+func AppendBatch(dst []byte, results []Result) []byte {
+	dst = append(dst, `{"results":[`...)
 	for i, r := range results {
 		if i > 0 {
 			dst = append(dst, ',')

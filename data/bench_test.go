@@ -162,7 +162,7 @@ func BenchmarkBatch(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		results, _, err := db.Batch(ctx, nobody, ops, true, data.WriteOptions{})
-		if err != nil || len(data.BatchBody(results)) == 0 {
+		if err != nil || len(data.AppendBatch(nil, results)) == 0 {
 			b.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/fault"
@@ -55,6 +56,9 @@ func (h *held) hold(k *kind, plain, stored Record) error {
 	})
 	if err != nil {
 		return err
+	}
+	if n := len(h.records); n == 8 { // more are probably coming
+		h.records, h.of = slices.Grow(h.records, mostHeld-n), slices.Grow(h.of, mostHeld-n)
 	}
 	h.records = append(h.records, driver.Insertion{C: k.Collection, R: stored, Refers: refers})
 	h.of = append(h.of, waiting{k, plain, h.w.op})

@@ -275,7 +275,7 @@ func testBatch(h *house) {
 		t.Fatal(err)
 	}
 	_, again, err := h.Batch(h.ctx, ann, ops[:2], true, o)
-	if err != nil || string(again) != string(data.BatchBody(results)) {
+	if err != nil || string(again) != string(data.AppendBatch(nil, results)) {
 		t.Errorf("replayed %s %v", again, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -72,8 +73,44 @@ type wireKey struct{}
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	wire, err := d.DialContext(ctx, network, address)
+	if err == nil {
+		wire = &wideReads{Conn: wire}
+	}
 	if c, ok := ctx.Value(wireKey{}).(*conn); ok {
 		c.wire = wire
 	}
 	return wire, err
+}
+
+// wideReads reads as much at once as the server sends at once (net_buffer_length): the library would take an
+// answer in pieces of 4 KB, each with a call of the system.
+type wideReads struct {
+	net.Conn
+	buf  [16 << 10]byte
+	left []byte // of buf: not taken yet
+}
+
+func (w *wideReads) Read(b []byte) (int, error) {
+	if len(w.left) == 0 {
+		if len(b) >= len(w.buf) {
+			return w.Conn.Read(b)
+		}
+		n, err := w.Conn.Read(w.buf[:])
+		if n == 0 {
+			return 0, err
+		}
+		w.left = w.buf[:n] // an error comes again with the next call
+	}
+	n := copy(b, w.left)
+	w.left = w.left[n:]
+	return n, nil
+}
+
+// SyscallConn is how the library looks at an idle connection; one that has said more than it was asked for is
+// of no use.
+func (w *wideReads) SyscallConn() (syscall.RawConn, error) {
+	if c, ok := w.Conn.(syscall.Conn); ok && len(w.left) == 0 {
+		return c.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
 }

@@ -39,7 +39,8 @@ type conn struct {
 	front  prepared // ring of kept statements, the latest used after it
 
 	limited bool      // it is given a time to answer
-	until   time.Time // and this is when
+	until   time.Time // the deadline of its wire, which stays when nobody is limited any more; zero: there is none
+	rested  time.Time // when it was given back
 
 	args []sqldriver.Value
 	rows cursor  // of the query whose rows are being read
@@ -109,12 +110,26 @@ func (c *conn) begun(ctx context.Context, settings string, m mode) error {
 	return nil
 }
 
+// fresh is how long a connection is taken for alive after its use: what happens to it meanwhile might as well
+// have happened a moment before, in that use.
+const fresh = 5 * time.Millisecond
+
 // alive looks at an idle connection without asking the server.
 func (c *conn) alive(ctx context.Context) bool {
+	now := time.Now()
+	if now.Sub(c.rested) < fresh {
+		return true
+	}
+	if !c.until.IsZero() && !now.Before(c.until) {
+		c.disarm() // or the look would fail
+	}
 	return c.link.(sqldriver.SessionResetter).ResetSession(ctx) == nil
 }
 
-func (c *conn) broken() bool { return c.bad || !c.link.(sqldriver.Validator).IsValid() }
+func (c *conn) broken() bool {
+	w, ok := c.wire.(*wideReads)
+	return c.bad || ok && len(w.left) > 0 || !c.link.(sqldriver.Validator).IsValid()
+}
 
 func (c *conn) close() {
 	c.bad = true
@@ -133,20 +148,26 @@ func (c *conn) failed(err error) error {
 	return err
 }
 
-// limit makes the connection one that fails after a time.
-func (c *conn) limit(until time.Time) {
-	c.limited, c.until = true, until
+// limit makes the connection one that fails after a time, or up to a thirty-second of it earlier: to set a deadline
+// takes longer than to see that one is near enough, and one statement comes after the other.
+func (c *conn) limit(now, until time.Time) {
+	c.limited = true
+	if early := until.Sub(c.until); early >= 0 && early <= until.Sub(now)/32 {
+		return
+	}
+	c.until = until
 	_ = c.wire.SetDeadline(until) // a closed connection says so when it is used
 }
 
 // late says that the time is over, which the library does not tell from another end of a connection.
 func (c *conn) late() bool { return c.limited && !time.Now().Before(c.until) }
 
-func (c *conn) unlimit() {
-	if c.limited {
-		c.limited = false
-		_ = c.wire.SetDeadline(time.Time{})
-	}
+// unlimit gives it all the time again: the next statement finds no deadline that was not set for it.
+func (c *conn) unlimit() { c.limited = false }
+
+func (c *conn) disarm() {
+	c.until = time.Time{}
+	_ = c.wire.SetDeadline(time.Time{})
 }
 
 // exec runs statements that are not prepared and have no arguments.
@@ -329,8 +350,11 @@ func (c *conn) finish(k *cursor) error {
 	return c.failed(err)
 }
 
-// settle makes the connection free for another statement while rows are being read.
+// settle makes the connection free for another statement, also while rows are being read.
 func (c *conn) settle() {
+	if !c.limited && !c.until.IsZero() {
+		c.disarm()
+	}
 	k := c.top
 	if k == nil || k.settled {
 		return

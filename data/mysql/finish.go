@@ -4,6 +4,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -135,8 +136,12 @@ func (e *Engine) whole(u *driver.Revision, all []driver.Insertion) (string, []sq
 	}
 	ids := targets[0].IDs()
 	if len(all) == 1 && len(ids) == 1 { // found and stored in one go: it costs the server less
-		args := make([]sqldriver.Value, 0, len(c.Fields)+1)
-		return w.Referring(targets[0].C.Name), append(appendRecords(args, all), ids[0].Text())
+		args := appendRecords(make([]sqldriver.Value, 0, len(c.Fields)+1), all)
+		by := reference(&all[0], targets[0].C, ids[0])
+		if by > 0 {
+			args = slices.Delete(args, by, by+1)
+		}
+		return w.Referring(targets[0].C.Name, by), append(args, ids[0].Text())
 	}
 	size := 1
 	for size < len(ids) {
@@ -160,6 +165,17 @@ func (e *Engine) whole(u *driver.Revision, all []driver.Insertion) (string, []sq
 		}
 	}
 	return sql, appendRecords(args, all[1:])
+}
+
+// reference is the ordinal of the field that is this id of another collection, if one is: what is found to be there
+// need not be sent twice.
+func reference(one *driver.Insertion, to *spec.Collection, id expr.Value) int {
+	for _, f := range one.C.Fields {
+		if f.Type == spec.Ref && f.To == to.Name && one.R[f.Ord].Kind() == expr.Text && one.R[f.Ord].Text() == id.Text() {
+			return f.Ord
+		}
+	}
+	return 0
 }
 
 // appendRecords appends the values of records. Most were made at the same time, which is written once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"sync"
+	"time"
 
 	"github.com/bluell/plinth/fault"
 )
@@ -48,6 +49,10 @@ func (p *pool) take(ctx context.Context, m mode) (*conn, error) {
 	return c, err
 }
 
+// soon is how long one waits without looking whether ctx ends: to ask a request's for its end makes it watch for
+// that, which takes longer than most have to wait.
+const soon = 10 * time.Millisecond
+
 // enter waits for the right to one connection, which leave gives up.
 func (p *pool) enter(ctx context.Context) error {
 	if p.ended() {
@@ -55,6 +60,20 @@ func (p *pool) enter(ctx context.Context) error {
 	}
 	if err := ctx.Err(); err != nil {
 		return fault.Wrap(fault.Unavailable, "connect", err)
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(soon)
+	defer timer.Stop()
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-p.gone:
+		return errClosed()
+	case <-timer.C:
 	}
 	select {
 	case p.slots <- struct{}{}:
@@ -97,6 +116,7 @@ func (p *pool) get(ctx context.Context, m mode) (*conn, error) {
 func (p *pool) trade(ctx context.Context, c *conn, m mode) *conn {
 	for other := p.pop(m); other != nil; other = p.pop(m) {
 		if other.alive(ctx) {
+			c.rested = time.Now()
 			p.mu.Lock()
 			p.idle[c.mode] = append(p.idle[c.mode], c)
 			p.mu.Unlock()
@@ -165,6 +185,7 @@ func (p *pool) release(c *conn) {
 	if c.broken() {
 		p.forget(c)
 	} else {
+		c.rested = time.Now()
 		p.mu.Lock()
 		p.idle[c.mode] = append(p.idle[c.mode], c)
 		p.mu.Unlock()

@@ -100,11 +100,12 @@ func (s *session) ask(ctx context.Context, before bool, st *sqldb.Statement, arg
 
 // bounded gives the server answerTime, or until ctx's deadline, without a watch over ctx.
 func (s *session) bounded(ctx context.Context) context.Context {
-	until := time.Now().Add(answerTime)
+	now := time.Now()
+	until := now.Add(answerTime)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
 		until = deadline
 	}
-	s.c.limit(until)
+	s.c.limit(now, until)
 	return context.Background()
 }
 
@@ -158,7 +159,7 @@ func (s *session) start(ctx context.Context) error {
 			limited, until := s.c.limited, s.c.until
 			s.c.unlimit()
 			if s.c = c; limited {
-				c.limit(until)
+				c.limit(time.Now(), until)
 			}
 		}
 	}
@@ -188,7 +189,8 @@ func (s *session) another(ctx context.Context) error {
 	}
 	s.c = c
 	if limited {
-		c.limit(time.Now().Add(answerTime))
+		now := time.Now()
+		c.limit(now, now.Add(answerTime))
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (f *finish) build() bool {
 			w := served.Writes(f.all[0].C)
 			if f.only = !fills(w, f.all[0].R); f.only {
 				f.firsts = append(f.firsts, 0)
-				b.call(w.Referring(to[0].C.Name))
+				b.call(w.Referring(to[0].C.Name, 0))
 				b.record(f.all[0])
 				b.add(expr.TextOf(to[0].ID), expr.Null)
 				return f.close(b)

@@ -1,6 +1,8 @@
 package sqldb
 
 import (
+	"slices"
+
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/spec"
@@ -29,10 +31,10 @@ func Targets(all []driver.Insertion) (targets []*Target) {
 		c  *spec.Collection
 		id string
 	}
-	made := map[key]bool{}
+	made, within := map[key]bool{}, within(all)
 	for _, one := range all {
 		for _, r := range one.Refers {
-			if made[key{r.C, r.ID}] {
+			if within && made[key{r.C, r.ID}] {
 				continue
 			}
 			var to *Target
@@ -42,7 +44,7 @@ func Targets(all []driver.Insertion) (targets []*Target) {
 				}
 			}
 			if to == nil {
-				to = &Target{C: r.C, has: map[string]bool{}}
+				to = &Target{C: r.C, has: make(map[string]bool, len(all))}
 				targets = append(targets, to)
 			}
 			if !to.has[r.ID] {
@@ -50,11 +52,26 @@ func Targets(all []driver.Insertion) (targets []*Target) {
 				to.ids = append(to.ids, r.ID)
 			}
 		}
-		if len(all) > 1 {
+		if within && len(all) > 1 {
 			made[key{one.C, one.R[spec.OrdID].Text()}] = true
 		}
 	}
 	return targets
+}
+
+// within says whether one of the records may refer to another.
+func within(all []driver.Insertion) bool {
+	var last *spec.Collection
+	for i := range all {
+		for j := range all[i].Refers {
+			c := all[i].Refers[j].C
+			if c != last && slices.ContainsFunc(all, func(o driver.Insertion) bool { return o.C == c }) {
+				return true
+			}
+			last = c
+		}
+	}
+	return false
 }
 
 // Missing marks what a record refers to in vain: it was asked for and is not there, by target.

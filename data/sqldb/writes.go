@@ -114,6 +114,7 @@ type Form struct {
 	Rows int
 	To   string
 	IDs  int
+	By   int // the reference that is the id, from spec.OrdFirst; 0: any
 }
 
 // keptForms bounds the statements that are kept by form.
@@ -138,19 +139,25 @@ func (w *Writes) Kept(f Form, make func() string) string {
 }
 
 // Referring is the statement that inserts a row if the record is there to whose collection it refers: that one is
-// locked to stay, and its id is bound last. It tells nothing of its transaction.
-func (w *Writes) Referring(to string) string {
-	return w.Kept(Form{Rows: 1, To: to, IDs: 1}, func() string {
-		columns, values := "", ""
+// locked to stay, and its id is bound last. The reference with the ordinal by is not bound, but that id; 0: all are
+// bound. It tells nothing of its transaction.
+func (w *Writes) Referring(to string, by int) string {
+	return w.Kept(Form{Rows: 1, To: to, IDs: 1, By: by}, func() string {
+		columns, values, bound := "", "", 0
 		for i, f := range w.c.Fields {
 			if i > 0 {
 				columns, values = columns+", ", values+", "
 			}
 			columns += w.d.Quote(f.Name)
-			values += w.d.Argument(i+1, f.Kind(), f.Elem.Kind())
+			if by > 0 && i == by {
+				values += "r." + w.d.Quote("id")
+				continue
+			}
+			bound++
+			values += w.d.Argument(bound, f.Kind(), f.Elem.Kind())
 		}
 		return "INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + " FROM " + w.d.Quote(to) + " r WHERE r." +
-			w.d.Quote("id") + " = " + w.d.Placeholder(len(w.c.Fields)+1) + w.d.Lock(driver.LockStay)
+			w.d.Quote("id") + " = " + w.d.Placeholder(bound+1) + w.d.Lock(driver.LockStay)
 	})
 }
 

@@ -50,13 +50,13 @@ func (d *door) batch(w http.ResponseWriter, r *http.Request) error {
 		web.JSON(w, r, http.StatusOK, replayed)
 		return nil
 	}
-	if atomic {
-		web.JSON(w, r, http.StatusOK, data.BatchBody(results))
-		return nil
-	}
 	buf := web.Borrow()
 	defer buf.Return()
-	buf.B = appendResults(buf.B, w, r, results)
+	if atomic {
+		buf.B = data.AppendBatch(buf.B, results)
+	} else {
+		buf.B = appendResults(buf.B, w, r, results)
+	}
 	web.JSON(w, r, http.StatusOK, buf.B)
 	return nil
 }

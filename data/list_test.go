@@ -311,6 +311,8 @@ func TestMoreGroupsThanAreAnswered(t *testing.T) {
 // TestLongPaths: what a database cannot be asked is refused as the caller's.
 func TestLongPaths(t *testing.T) {
 	const people = `
+name: test
+collections:
   people:
     fields: {name: {type: text, max: 9}, boss: {type: ref, to: people}}
     access: {read: 'boss.boss.name != "x"', write: true}

@@ -216,7 +216,7 @@ func (a *asker) filter(c *spec.Collection, src string) (*expr.Expr, *expr.Node, 
 		return nil, nil, fault.At("filter", 1, "syntax", "goes through at most %d lists of records, one in another", maxQuantifiers)
 	}
 	if steps(e.Root) > maxSteps {
-		return nil, nil, fault.At("filter", 1, "syntax", "a path goes through at most %d references", maxSteps-1)
+		return nil, nil, fault.At("filter", 1, "syntax", "a path goes through at most %d references", maxSteps)
 	}
 	if a.by.Operator {
 		return e, e.Root, nil
@@ -224,16 +224,16 @@ func (a *asker) filter(c *spec.Collection, src string) (*expr.Expr, *expr.Node, 
 	return e, a.guarded(e.Root), nil
 }
 
-// maxSteps bounds the fields of a path: each is a question inside the last, and a database takes so many only.
-const maxSteps = 11
+// maxSteps bounds the references of a path: each is a question inside the last, and a database takes so many only.
+const maxSteps = 10
 
-// steps counts the fields of the longest path.
+// steps counts the references of the longest path.
 func steps(n *expr.Node) int {
 	longest := 0
 	for _, arg := range n.Args {
 		longest = max(longest, steps(arg))
 	}
-	if n.Op == expr.OpField {
+	if n.Op == expr.OpDeref {
 		longest++
 	}
 	return longest

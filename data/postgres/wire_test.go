@@ -458,7 +458,7 @@ func TestFinishLost(t *testing.T) {
 		revise bool
 		make   int
 	}{{"a record", false, 1}, {"several", false, 3}, {"a change", true, 0}, {"a change and a record", true, 1}} {
-		do := func() (error, []int) {
+		do := func() ([]int, error) {
 			var u *driver.Revision
 			if kind.revise {
 				u = revise(1)
@@ -477,9 +477,9 @@ func TestFinishLost(t *testing.T) {
 					rev[1]++
 				}
 			}
-			return err, numbers
+			return numbers, err
 		}
-		if err, _ := do(); err != nil { // statements are prepared
+		if _, err := do(); err != nil { // statements are prepared
 			t.Fatal(err)
 		}
 		for _, c := range []struct {
@@ -492,11 +492,11 @@ func TestFinishLost(t *testing.T) {
 			{"cut before its end", 'S', cut, "nothing is stored"},
 			{"done", 'S', done, ""},
 		} {
-			if err, _ := do(); err != nil {
+			if _, err := do(); err != nil {
 				t.Fatal(err)
 			}
 			at(c.kind, c.v, nil)
-			err, _ := do()
+			_, err := do()
 			if c.told == "" && err != nil || c.told != "" && (!fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), c.told)) {
 				t.Errorf("%s, %s: %v", kind.name, c.name, err)
 			}

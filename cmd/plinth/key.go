@@ -1,11 +1,13 @@
 package main
 
 import (
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/spec"
 )
 
 func (c *cli) key() *cobra.Command {
@@ -43,12 +45,14 @@ A key acts with a role (--role), or passes every rule (--operator).`,
 			case cmd.Flags().Changed("expires") && o.Expires < time.Second:
 				return misused("--expires is a time from now, like 720h")
 			}
-			return c.opening(cmd.Context(), folder(args, 0), func(p *plinth.Plinth) error {
-				if err := roleOf(p.App(), o.Role); err != nil {
-					return err
-				}
-				return c.addKey(cmd, p, o)
-			})
+			app, err := spec.Load(folder(args, 0), os.LookupEnv)
+			if err == nil {
+				err = roleOf(app, o.Role) // before a database is made
+			}
+			if err != nil {
+				return err
+			}
+			return c.opening(cmd.Context(), folder(args, 0), func(p *plinth.Plinth) error { return c.addKey(cmd, p, o) })
 		},
 	}
 	c.dbFlag(cmd)

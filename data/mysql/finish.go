@@ -213,11 +213,8 @@ func touches(w *sqldb.Writes, ords []int) bool {
 // referring inserts n rows if all of size ids are there in a table, of which the last may stand in several places.
 func (e *Engine) referring(w *sqldb.Writes, c *spec.Collection, n int, to string, size int) string {
 	return w.Kept(sqldb.Form{Rows: n, To: to, IDs: size}, func() string {
-		sql := w.Inserts(n)
-		row := strings.Index(sql, "(?")
-		rev := row + 1 + len("?, ")*spec.OrdRev
-		return sql[:rev] + "? DIV ((SELECT COUNT(*) FROM " + q(to) + ` FORCE INDEX (PRIMARY) WHERE "id" IN (?` + strings.Repeat(", ?", size-1) + ")" +
-			e.d.Lock(driver.LockStay) + ") = ?)" + sql[rev+1:]
+		return w.Computed(n, spec.OrdRev, "? DIV ((SELECT COUNT(*) FROM "+q(to)+` FORCE INDEX (PRIMARY) WHERE "id" IN (?`+strings.Repeat(", ?", size-1)+")"+
+			e.d.Lock(driver.LockStay)+") = ?)")
 	})
 }
 

@@ -4,8 +4,8 @@ import (
 	"strings"
 )
 
-// insertion is the statement that inserts n rows with these columns, bound in order.
-func insertion(d Dialect, table string, columns []string, n int) string {
+// insertion is the statement that inserts n rows with these columns: value makes each, counted through all rows from 0.
+func insertion(d Dialect, table string, columns []string, n int, value func(i int) string) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + d.Quote(table) + " (")
 	for i, c := range columns {
@@ -24,11 +24,16 @@ func insertion(d Dialect, table string, columns []string, n int) string {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			b.WriteString(d.Placeholder(row*len(columns) + i + 1))
+			b.WriteString(value(row*len(columns) + i))
 		}
 		b.WriteString(")")
 	}
 	return b.String()
+}
+
+// bound are values that are bound in order.
+func bound(d Dialect) func(i int) string {
+	return func(i int) string { return d.Placeholder(i + 1) }
 }
 
 // change is the statement that sets these columns, bound in order, of the row with the values in the columns by,

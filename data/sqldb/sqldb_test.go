@@ -213,7 +213,7 @@ func TestEndless(t *testing.T) {
 
 func TestChanges(t *testing.T) {
 	t.Parallel()
-	got := []string{insertion(plain{}, "a", []string{"id", "x"}, 1), change(plain{}, "a", []string{"x", "y"}, "id", "rev"), Delete(plain{}, "a", "id")}
+	got := []string{insertion(plain{}, "a", []string{"id", "x"}, 1, bound(plain{})), change(plain{}, "a", []string{"x", "y"}, "id", "rev"), Delete(plain{}, "a", "id")}
 	want := []string{"INSERT INTO `a` (`id`, `x`) VALUES (?, ?)", "UPDATE `a` SET `x` = ?, `y` = ? WHERE `id` = ? AND `rev` = ?", "DELETE FROM `a` WHERE `id` = ?"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

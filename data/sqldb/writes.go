@@ -82,7 +82,7 @@ func newWrites(d Writer, c *spec.Collection) *Writes {
 			w.Sides = append(w.Sides, Side{side, f.Ord, f.Elem.Kind(), d.Fill(side, f.Elem.Kind()), d.Delete(side, "id")})
 		}
 	}
-	w.Plain = insertion(d, c.Name, names, 1)
+	w.Plain = insertion(d, c.Name, names, 1, bound(d))
 	w.Insert = w.Plain + d.Tells()
 	return w
 }
@@ -94,19 +94,34 @@ func (w *Writes) Inserts(n int) string {
 	text, ok := w.inserts[n]
 	w.mu.RUnlock()
 	if !ok {
-		names := make([]string, len(w.c.Fields))
-		for i, f := range w.c.Fields {
-			names[i] = f.Name
-		}
-		if number := w.d.RowNumber(); number != "" {
-			names = append(names, number)
-		}
-		text = insertion(w.d, w.c.Name, names, n) + w.d.Tells()
+		text = insertion(w.d, w.c.Name, w.columns(), n, bound(w.d)) + w.d.Tells()
 		w.mu.Lock()
 		w.inserts[n] = text
 		w.mu.Unlock()
 	}
 	return text
+}
+
+// Computed is Inserts(n) in which a field of the first row is an expression, for databases whose arguments have no numbers.
+func (w *Writes) Computed(n, ord int, expression string) string {
+	values := bound(w.d)
+	return insertion(w.d, w.c.Name, w.columns(), n, func(i int) string {
+		if i == ord {
+			return expression
+		}
+		return values(i)
+	}) + w.d.Tells()
+}
+
+func (w *Writes) columns() []string {
+	names := make([]string, len(w.c.Fields))
+	for i, f := range w.c.Fields {
+		names[i] = f.Name
+	}
+	if number := w.d.RowNumber(); number != "" {
+		names = append(names, number)
+	}
+	return names
 }
 
 // Form is how many rows a statement inserts that refer to how many ids in a collection.

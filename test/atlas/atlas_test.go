@@ -208,12 +208,9 @@ func TestChainOfChanges(t *testing.T) {
 	}
 }
 
-// TestEachFromEach goes from every version to every other, with PLINTH_TEST_LONG=1.
+// TestEachFromEach goes from every version to every other.
 func TestEachFromEach(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("PLINTH_TEST_LONG") == "" {
-		t.SkipNow()
-	}
 	for name, s := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

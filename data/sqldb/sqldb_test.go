@@ -59,6 +59,7 @@ func field(ord int) *expr.Node {
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	name := &expr.Node{Op: expr.OpContains, Args: []*expr.Node{field(4), {Op: expr.OpParam, Index: 0, Type: expr.Type{Kind: expr.Text}}}}
+	itself := []driver.Join{{To: things, Ord: 4, Cols: []driver.Col{{Ord: 4}}}}
 	for _, c := range []struct {
 		name string
 		q    driver.Query
@@ -74,6 +75,14 @@ func TestStatements(t *testing.T) {
 			"SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE r.`name` IS NULL UNION ALL " +
 				"SELECT r.`id`, r.`name`, r.`id` FROM `things` r WHERE (r.`name` <= ? AND (r.`name` < ? OR (r.`name` = ? AND r.`id` < ?))) ORDER BY 2 DESC, 3 DESC",
 			[]int{0, 0, 0, 1}},
+		{"what is joined is looked up as the rows come, where an index gives their order", driver.Query{Sort: []driver.Key{{Ord: 0}}, Limit: 0, Joins: itself},
+			"SELECT r.`id`, j0.`name` FROM `things` r LEFT JOIN `things` j0 ON j0.`id` = r.`name` ORDER BY r.`id` ASC LIMIT ?", []int{0}},
+		{"and for the page alone, where none does", driver.Query{Sort: []driver.Key{{Ord: 1}, {Ord: 0}}, Limit: 0, Joins: itself},
+			"SELECT r.`id`, j0.`name` FROM (SELECT r.* FROM `things` r ORDER BY r.`created` ASC, r.`id` ASC LIMIT ?) r " +
+				"LEFT JOIN `things` j0 ON j0.`id` = r.`name` ORDER BY r.`created` ASC, r.`id` ASC", []int{0}},
+		{"nor finds those that hold", driver.Query{Where: name, Sort: []driver.Key{{Ord: 0}}, Limit: 1, Joins: itself},
+			"SELECT r.`id`, j0.`name` FROM (SELECT r.* FROM `things` r WHERE locate(?, r.`name`) > 0 ORDER BY r.`id` ASC LIMIT ?) r " +
+				"LEFT JOIN `things` j0 ON j0.`id` = r.`name` ORDER BY r.`id` ASC", []int{0, 1}},
 		{"lock", driver.Query{Lock: driver.LockGone, Limit: -1}, "SELECT r.`id` FROM `things` r FOR UPDATE", nil},
 	} {
 		c.q.From, c.q.Cols = things, []driver.Col{{Ord: 0}}

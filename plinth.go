@@ -13,6 +13,7 @@ import (
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/files"
+	"github.com/bluell/plinth/internal/live"
 	"github.com/bluell/plinth/internal/rest"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
@@ -45,6 +46,7 @@ type served struct {
 	app  *spec.App
 	db   *data.DB
 	gate *auth.Gate
+	live *live.Hub
 	http http.Handler
 
 	tables []driver.Table // what the app uses of the database
@@ -142,13 +144,20 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	if err != nil {
 		return nil, err
 	}
-	door := rest.New(db, gate.Caller, rest.Options{Blobs: blobs, Public: filepath.Join(p.dir, "public"), Version: Version()})
+	hub := live.New(db, live.Options{Log: p.o.log, Caller: gate.Caller})
+	door := rest.New(db, gate.Caller, rest.Options{Live: hub, Blobs: blobs, Public: filepath.Join(p.dir, "public"), Version: Version()})
 	if tables == nil {
 		if tables, err = p.eng.Inspect(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return &served{app: app, db: db, gate: gate, http: web.Guard(p.whileFit(door), app.Server, p.o.log), tables: used(app, tables)}, nil
+	return &served{app: app, db: db, gate: gate, live: hub, http: web.Guard(p.whileFit(door), app.Server, p.o.log), tables: used(app, tables)}, nil
+}
+
+// close ends what goes on beside requests.
+func (s *served) close() {
+	s.live.Close()
+	s.gate.Close()
 }
 
 // App is the app as it is served at the moment.
@@ -174,7 +183,7 @@ func (p *Plinth) Handler() http.Handler {
 // Close ends the database after the writes under way. Requests should have ended.
 func (p *Plinth) Close() error {
 	p.closing.Do(func() {
-		p.now.Load().gate.Close()
+		p.now.Load().close()
 		p.closed = p.eng.Close()
 	})
 	return p.closed

@@ -45,6 +45,7 @@ var house = []room{
 	{"internal/files", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it stores bytes; doors never see driver"},
 	{"internal/seed", 5, []string{"data", "spec", "expr", "doc", "fault"}, "it loads records through data like everybody"},
 	{"internal/rest", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
+	{"internal/live", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"internal/serve", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"", 7, []string{"*"}, "plinth is the one place that wires"},
 	{"cmd/plinth", 8, []string{"", "spec", "fault", "data", "data/driver", "data/sqlite", "data/postgres", "data/mysql", "data/mongo", "data/memory", "expr", "doc"}, "the command line knows plinth and the engines it links"},

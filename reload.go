@@ -27,9 +27,10 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 			return nil, err
 		}
 	}
+	old := p.now.Load()
+	old.live.Cut()             // who listens comes back to what is served then
 	p.requests.close(patience) // the requests under way are answered by what they began with
 	defer p.requests.open()
-	old := p.now.Load()
 	old.gate.Close()
 	if err := m.Apply(ctx, p.eng, ApplyOptions{}); err != nil {
 		return nil, p.back(old, err)
@@ -39,6 +40,7 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 		return nil, p.back(old, err)
 	}
 	p.now.Store(next)
+	old.live.Close()
 	p.unfit.Store(false)
 	for _, s := range m.Steps {
 		steps = append(steps, s.Text)

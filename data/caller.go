@@ -94,6 +94,8 @@ func ruleOf(c *spec.Collection, op Op) *expr.Expr {
 
 var opWords = [...]string{"read", "create", "update", "delete"}
 
+func (op Op) String() string { return opWords[op] }
+
 // Allow decides what needs only the caller, so that it is decided before a body is read: nil, or
 // fault.Unauthenticated, fault.Denied, or fault.NotFound for a collection that is not there.
 func (db *DB) Allow(by Caller, collection string, op Op) error {

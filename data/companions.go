@@ -135,8 +135,13 @@ func sealedValue(f *spec.Field, text []byte) (Value, error) {
 	if err != nil {
 		return Value{}, fault.Wrap(fault.Internal, "open "+f.Name, err)
 	}
+	return printedValue(f, n)
+}
+
+// printedValue reads a value of a field as AppendJSON prints it.
+func printedValue(f *spec.Field, n *doc.Node) (v Value, err error) {
 	t := f.ExprType()
-	if t.Kind != expr.List {
+	if t.Kind != expr.List || n.Kind == doc.Null {
 		return storedValue(t, n)
 	}
 	items := make([]Value, len(n.Items))

@@ -27,6 +27,8 @@ type DB struct {
 	ids   ids
 	kinds map[string]*kind // by name of the collection
 
+	changes *changeLog // nil: the engine cannot keep one
+
 	heavy  chan struct{} // a place for each heavy question that may run
 	drafts cache[*draft] // by question
 }
@@ -54,7 +56,7 @@ type referrer struct {
 	from  *kind
 	field *spec.Field
 	stmt  driver.Stmt // every field of the records that refer to argument 0
-	ids   driver.Stmt // their ids alone, locked for what becomes of them when argument 0 is deleted
+	fate  driver.Stmt // the same, locked for what becomes of them when argument 0 is deleted; their ids alone, unless they are deleted too
 }
 
 // Open makes the database of an app on an engine whose schema is up to date (see Plan).
@@ -81,6 +83,9 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 		if err := db.prepareKind(k); err != nil {
 			return nil, err
 		}
+	}
+	if db.changes, err = newChangeLog(db); err != nil {
+		return nil, err
 	}
 	return db, nil
 }
@@ -126,10 +131,12 @@ func (db *DB) prepareKind(k *kind) error {
 			if err != nil {
 				return err
 			}
-			ids := equalTo(from, f.Ord, fateOf(f))
-			ids.Cols = ids.Cols[:1]
+			fate := equalTo(from, f.Ord, fateOf(f))
+			if f.OnDelete != spec.Cascade {
+				fate.Cols = fate.Cols[:1]
+			}
 			r := referrer{from: from, field: f, stmt: stmt}
-			if r.ids, err = db.eng.Prepare(ids); err != nil {
+			if r.fate, err = db.eng.Prepare(fate); err != nil {
 				return err
 			}
 			k.referrers = append(k.referrers, r)

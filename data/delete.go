@@ -57,6 +57,14 @@ type link struct {
 	id string
 }
 
+// going is a record that is removed: as it is stored.
+type going struct {
+	k   *kind
+	rec Record
+}
+
+func (g going) link() link { return link{g.k, g.rec[spec.OrdID].Text()} }
+
 // loose is a record that refers to one that goes, and stays.
 type loose struct {
 	link
@@ -72,22 +80,29 @@ const (
 // remove deletes a record, those that refer to it with onDelete: cascade, and those that refer to them;
 // it takes the references of onDelete: clear away. Rules are not asked: the reference is the rule.
 func (w *work) remove(k *kind, rec Record) error {
-	list := []link{{k, rec[spec.OrdID].Text()}}
-	gone := map[link]bool{list[0]: true}
+	if k.sealed {
+		rec = append(Record(nil), rec...)
+		if err := w.db.keys.seal(k.Collection, rec); err != nil {
+			return err
+		}
+	}
+	list := []going{{k, rec}}
+	gone := map[link]bool{list[0].link(): true}
 	var clear, kept []loose
 	for i := 0; i < len(list); i++ {
-		for _, r := range list[i].k.referrers {
-			err := w.tx.Rows(w.ctx, r.ids, []Value{expr.TextOf(list[i].id)}, func(cols driver.Columns) error {
-				from := link{r.from, string(cols.Text(0))}
+		to := list[i].link()
+		for _, r := range to.k.referrers {
+			err := w.tx.Rows(w.ctx, r.fate, []Value{expr.TextOf(to.id)}, func(cols driver.Columns) error {
+				from := link{r.from, string(cols.Text(spec.OrdID))}
 				switch {
 				case gone[from]:
 				case r.field.OnDelete == spec.Cascade:
 					gone[from] = true
-					list = append(list, from)
+					list = append(list, going{r.from, r.from.copy(cols)})
 				case r.field.OnDelete == spec.Clear:
-					clear = append(clear, loose{from, r.field, list[i].id})
+					clear = append(clear, loose{from, r.field, to.id})
 				default:
-					kept = append(kept, loose{from, r.field, list[i].id})
+					kept = append(kept, loose{from, r.field, to.id})
 				}
 				if len(list)+len(clear)+len(kept) > mostTaken {
 					return fault.New(fault.Conflict, "more than %d records refer to the record, or to one that would go with it: delete or change them first", mostTaken)
@@ -136,25 +151,26 @@ func (w *work) referenced(by loose) error {
 }
 
 // drop removes records of one collection, with their files.
-func (w *work) drop(links []link) error {
-	k := links[0].k
-	ids := make([]string, 0, len(links))
-	for _, l := range links {
-		ids = append(ids, l.id)
-		if !k.files {
-			continue
+func (w *work) drop(all []going) error {
+	k := all[0].k
+	ids := make([]string, 0, len(all))
+	for _, g := range all {
+		ids = append(ids, g.link().id)
+		if k.files {
+			plain := append(Record(nil), g.rec...)
+			if err := w.db.keys.open(k.Collection, plain); err != nil {
+				return err
+			}
+			w.dropBlobs(k, plain, nil)
 		}
-		rec, err := k.record(w.ctx, w.tx, k.gone, l.id)
-		if err != nil {
-			return err
-		}
-		if err := w.db.keys.open(k.Collection, rec); err != nil {
-			return err
-		}
-		w.dropBlobs(k, rec, nil)
 	}
-	_, err := w.tx.Delete(k.Collection, ids)
-	return err
+	if _, err := w.tx.Delete(k.Collection, ids); err != nil {
+		return err
+	}
+	for _, g := range all {
+		w.changed(k, Delete, g.rec, nil)
+	}
+	return nil
 }
 
 // clear takes a reference out of a record, which is a write like others: what is set on each is set. The

@@ -24,6 +24,18 @@ _answers:
     answer: {type: text, encrypted: true}
   indexes:
     - [created]
+_changes:
+  fields:
+    collection: {type: text, max: 40, required: true}
+    record: {type: text, max: 36, required: true}
+    op: {type: enum, values: [create, update, delete], required: true}
+    old: {type: text}
+    new: {type: text}
+_log:
+  fields:
+    epoch: {type: text, max: 36, required: true}
+    model: {type: text, max: 64, required: true}
+    floor: {type: int, required: true}
 `
 
 // keepAnswers is how long an Idempotency-Key is remembered.

@@ -28,8 +28,9 @@ type work struct {
 	bare  bool // nobody wants the record back, now or with a repeated key
 	alone bool // nothing else is written with it but a batch's operations, and it has met nobody in its way yet
 
-	guessed bool    // the record was read without a lock
-	finds   fetcher // of the records that a rule looks at
+	guessed bool     // the record was read without a lock
+	finds   fetcher  // of the records that a rule looks at
+	changes []Record // rows of the log
 }
 
 // commit runs do in a transaction, again after conflicts until ctx ends, and then what do has left to
@@ -41,8 +42,11 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		w := &work{db: db, ctx: inside, by: by, op: -1, again: try > 0, looks: looks}
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
 			w.tx, w.held = holding(w, tx)
-			w.now, w.after, w.finds, w.guessed = db.now(), nil, fetcher{db, inside, w.tx}, false
+			w.now, w.after, w.finds, w.guessed, w.changes = db.now(), nil, fetcher{db, inside, w.tx}, false, nil
 			err := do(w)
+			if err == nil {
+				err = w.record()
+			}
 			if w.held != nil && err == nil {
 				return w.held.finish()
 			} else if w.held != nil {
@@ -140,6 +144,7 @@ func (w *work) insert(k *kind, rec Record) error {
 	if err := w.look(k, nil, rec); err != nil {
 		return err
 	}
+	w.changed(k, Create, nil, rec)
 	if w.held != nil {
 		return w.held.hold(k, plain, rec)
 	}
@@ -173,6 +178,9 @@ func (w *work) replace(k *kind, old, rec Record) error {
 		}
 	}
 	if err := w.look(k, old, rec); err != nil {
+		return err
+	}
+	if err := w.revised(k, old, rec, stored); err != nil {
 		return err
 	}
 	if w.held != nil && w.held.finisher != nil {

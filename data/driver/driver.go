@@ -24,6 +24,7 @@ type Caps struct {
 	Transactions bool // several records in one transaction
 	Paths        bool // expressions through references and inverses
 	Joins        bool // Query.Joins
+	Ordered      bool // writes are done one after the other, in the order of their commits: each sees all that were done before it
 }
 
 // Engine is one database, opened for one app.
@@ -126,10 +127,14 @@ type Finisher interface {
 	// it stopped at u, where the record is not any more what u says it was, or at a record, as InsertAll does. An
 	// error with at as their number is one of the commit. Nothing is asked of the Tx after it.
 	Finish(u *Revision, all []Insertion) (at int, err error)
+	// UpdateAll does what Update does for many records of one collection, of which the same fields are set, and
+	// says how many were what they are said to be. Here Ords may name id, in a collection to which nothing refers
+	// and whose lists have no side tables: then R has another.
+	UpdateAll(all []Revision) (n int, err error)
 }
 
-// Revision changes a record that is there, as Update does. The record was perhaps read without a lock: it must have
-// been created, too, when R says so, for another may have its id and rev by now.
+// Revision changes a record that is there, as Update does. In a Finish the record was perhaps read without a lock: it must
+// have been created, too, when R says so, for another may have its id and rev by now.
 type Revision struct {
 	C    *spec.Collection
 	ID   string

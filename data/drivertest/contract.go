@@ -467,6 +467,24 @@ func (g *finisher) Finish(u *driver.Revision, all []driver.Insertion) (int, erro
 	return at, err
 }
 
+func (g *finisher) UpdateAll(all []driver.Revision) (int, error) {
+	if err := g.use("UpdateAll"); err != nil {
+		return 0, err
+	}
+	for _, u := range all {
+		g.record(u.C, u.R, u.Ords)
+		if u.C != all[0].C || len(u.Ords) == 0 || !slices.Equal(u.Ords, all[0].Ords) {
+			g.c.breach("updates of %s and %s set different fields, or none", all[0].C.Name, u.C.Name)
+		}
+	}
+	n, err := g.last.UpdateAll(all)
+	if n < 0 || n > len(all) {
+		g.c.breach("%d of %d records are updated", n, len(all))
+	}
+	g.c.kind(context.Background(), "UpdateAll", err)
+	return n, err
+}
+
 // whole checks a record that is inserted.
 func (g *guarded) whole(c *spec.Collection, r driver.Record) {
 	g.record(c, r, nil)

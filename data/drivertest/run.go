@@ -47,6 +47,8 @@ var topics = []topic{
 	{"names", names},
 	{"tx", transactions},
 	{"inserts", inserts},
+	{"updates", updates},
+	{"changes", changes},
 	{"concurrency", concurrency},
 	{"schema", schema},
 	{"lifecycle", lifecycle},

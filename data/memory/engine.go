@@ -35,7 +35,7 @@ func Open() *Engine {
 func (e *Engine) Name() string { return "memory" }
 
 func (e *Engine) Caps() driver.Caps {
-	return driver.Caps{Transactions: true, Paths: true, Joins: true}
+	return driver.Caps{Transactions: true, Paths: true, Joins: true, Ordered: true}
 }
 
 func (e *Engine) Use(app *spec.App) error {

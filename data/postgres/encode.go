@@ -91,6 +91,29 @@ func appendArray(dst []byte, items []expr.Value, elem expr.Kind) []byte {
 	return dst
 }
 
+// column appends an argument that is an array of the values of a column, nulls among them.
+func (a *arguments) column(kind expr.Kind, n int, value func(int) expr.Value) {
+	from := len(a.buf)
+	if kind == expr.JSON {
+		kind = expr.Text
+	}
+	dst := binary.BigEndian.AppendUint32(a.buf, 1)
+	dst = binary.BigEndian.AppendUint32(dst, 1)
+	dst = binary.BigEndian.AppendUint32(dst, oids[kind])
+	dst = binary.BigEndian.AppendUint32(dst, uint32(n))
+	dst = binary.BigEndian.AppendUint32(dst, 1)
+	for i := range n {
+		at := len(dst)
+		dst = append(dst, 0xff, 0xff, 0xff, 0xff) // null
+		if v := value(i); !v.IsNull() {
+			dst = appendBinary(dst, v, expr.Null)
+			binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+		}
+	}
+	a.buf = dst
+	a.vals = append(a.vals, dst[from:len(dst):len(dst)])
+}
+
 // items calls yield for each item of an array.
 func items(array []byte, yield func(item []byte)) {
 	if len(array) < 20 || binary.BigEndian.Uint32(array) == 0 {

@@ -122,7 +122,7 @@ func older(a, b string) bool {
 func (e *Engine) Name() string { return "sqlite" }
 
 func (e *Engine) Caps() driver.Caps {
-	return driver.Caps{Transactions: true, Paths: true, Joins: true}
+	return driver.Caps{Transactions: true, Paths: true, Joins: true, Ordered: true}
 }
 
 // Use makes the statements for an app's collections.

@@ -139,7 +139,9 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)
 	}
-	w.linger(r)
+	if !w.taken {
+		w.linger(r)
+	}
 }
 
 // tell logs a request.
@@ -187,6 +189,13 @@ func Asks(w http.ResponseWriter, by *data.Caller) {
 	}
 }
 
+// Taken notes that the connection was taken over (http.Hijacker) by who answers with this status himself.
+func Taken(w http.ResponseWriter, status int) {
+	if rec := recorderOf(w); rec != nil {
+		rec.status, rec.taken = status, true
+	}
+}
+
 // recorder remembers what became of a request.
 type recorder struct {
 	http.ResponseWriter
@@ -198,6 +207,7 @@ type recorder struct {
 	err      error  // ours
 	status   int    // 0: nothing is written yet
 	bytes    int64
+	taken    bool // the connection is another's
 	body     sent
 }
 

@@ -1,0 +1,212 @@
+package data
+
+import (
+	"encoding/base64"
+	"slices"
+	"time"
+
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// Change is one committed change of a record of the app.
+type Change struct {
+	Position   int64 // in the log: dense, from 1, in an order in which each record's changes follow one another
+	At         time.Time
+	Op         Op // Create, Update, Delete
+	Collection string
+	ID         string
+	Rev        int64  // of the record after it; of a deleted one before it
+	Old, New   Record // plain. Nil before a create, after a delete
+}
+
+// The row of a change. Its id is its position (see positionID); until it has one, a time. Its rev is the record's.
+//
+// old and new are images of the record: objects of its own fields that are not null. Of an update old has only what
+// is different, with null where there was nothing.
+type changeRow struct{ collection, record, op, old, new int }
+
+func changeRowOf(k *kind) (c changeRow) {
+	for name, ord := range map[string]*int{"collection": &c.collection, "record": &c.record, "op": &c.op, "old": &c.old, "new": &c.new} {
+		f, _ := k.Field(name)
+		*ord = f.Ord
+	}
+	return c
+}
+
+// changed notes a change of a record, which becomes a row of the log at the end of the transaction: old and rec as
+// they are stored, nil where there is none.
+func (w *work) changed(k *kind, op Op, old, rec Record) {
+	log := w.db.changes
+	if log == nil || k.System {
+		return
+	}
+	row := make(Record, len(log.k.Fields))
+	is := rec
+	if op == Delete {
+		is = old
+	}
+	ms := expr.TimeOf(w.now.UnixMilli())
+	row[spec.OrdCreated], row[spec.OrdUpdated], row[spec.OrdRev] = ms, ms, is[spec.OrdRev]
+	row[log.row.collection] = expr.TextOf(k.Name)
+	row[log.row.record] = is[spec.OrdID]
+	row[log.row.op] = expr.TextOf(opWords[op])
+	switch op {
+	case Create:
+		row[log.row.new] = expr.TextOf(image(k, rec, nil))
+	case Update:
+		row[log.row.old], row[log.row.new] = expr.TextOf(image(k, old, rec)), expr.TextOf(image(k, rec, nil))
+	case Delete:
+		row[log.row.old] = expr.TextOf(image(k, old, nil))
+	}
+	w.changes = append(w.changes, row)
+}
+
+// revised notes an update. Both states are plain; stored has what has changed as it is stored.
+func (w *work) revised(k *kind, old, rec, stored Record) error {
+	if !k.sealed || w.db.changes == nil || k.System {
+		w.changed(k, Update, old, rec)
+		return nil
+	}
+	was, is := append(Record(nil), old...), append(Record(nil), rec...)
+	for _, f := range k.Fields {
+		if f.Encrypted && !same(old[f.Ord], rec[f.Ord]) {
+			is[f.Ord] = stored[f.Ord]
+		}
+	}
+	if err := w.db.keys.seal(k.Collection, is); err != nil {
+		return err
+	}
+	for _, f := range k.Fields {
+		if f.Encrypted && same(old[f.Ord], rec[f.Ord]) {
+			was[f.Ord] = is[f.Ord] // sealed once, it is the same
+		}
+	}
+	if err := w.db.keys.seal(k.Collection, was); err != nil {
+		return err
+	}
+	w.changed(k, Update, was, is)
+	return nil
+}
+
+// record stores the rows of the transaction's changes, which are the last that it stores.
+func (w *work) record() error {
+	if len(w.changes) == 0 {
+		return nil
+	}
+	log := w.db.changes
+	next := int64(0)
+	if log.ordered {
+		last, err := log.last(w.ctx, w.tx)
+		if err != nil {
+			return err
+		}
+		next = last + 1
+	}
+	for i, row := range w.changes {
+		if log.ordered {
+			row[spec.OrdID] = expr.TextOf(positionID(next + int64(i)))
+		} else {
+			row[spec.OrdID] = expr.TextOf(w.db.ids.next(time.Now())) // not the clock of the app, which may be anything
+		}
+		if err := w.insert(log.k, row); err != nil {
+			return err
+		}
+	}
+	w.changes = nil
+	w.after = append(w.after, log.wake)
+	return nil
+}
+
+// image prints a record as it is stored; with other, only what is different there.
+func image(k *kind, rec, other Record) string {
+	dst := make([]byte, 0, room(rec))
+	for _, f := range k.Fields {
+		v := rec[f.Ord]
+		if f.Companion != spec.Own || other == nil && v.IsNull() || other != nil && same(v, other[f.Ord]) {
+			continue
+		}
+		if len(dst) == 0 {
+			dst = append(dst, '{')
+		} else {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, k.prefix[f.Ord]...)
+		if v.Kind() == expr.Bytes {
+			dst = append(dst, '"')
+			dst = base64.StdEncoding.AppendEncode(dst, []byte(v.Text()))
+			dst = append(dst, '"')
+		} else {
+			dst = AppendJSON(dst, v)
+		}
+	}
+	if len(dst) == 0 {
+		return "{}"
+	}
+	return string(append(dst, '}'))
+}
+
+// change reads a row of the log. It is nil where the model has its collection no more.
+func (l *changeLog) change(row Record) (*Change, error) {
+	c := &Change{Position: positionOf(row[spec.OrdID].Text()), At: time.UnixMilli(row[spec.OrdCreated].Int()).UTC(),
+		Collection: row[l.row.collection].Text(), ID: row[l.row.record].Text(), Rev: row[spec.OrdRev].Int()}
+	c.Op = Op(slices.Index(opWords[:], row[l.row.op].Text()))
+	k := l.db.kinds[c.Collection]
+	if k == nil {
+		return nil, nil
+	}
+	if text := row[l.row.new].Text(); text != "" {
+		c.New = make(Record, len(k.Fields))
+		if err := l.db.readImage(k, c.New, text); err != nil {
+			return nil, err
+		}
+	}
+	if text := row[l.row.old].Text(); text != "" {
+		c.Old = make(Record, len(k.Fields))
+		copy(c.Old, c.New)
+		if err := l.db.readImage(k, c.Old, text); err != nil {
+			return nil, err
+		}
+	}
+	for _, rec := range []Record{c.Old, c.New} {
+		if rec == nil {
+			continue
+		}
+		if err := l.db.keys.open(k.Collection, rec); err != nil {
+			return nil, err
+		}
+		if err := l.db.keys.companions(k.Collection, rec); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// readImage reads an image into rec. Fields that the model does not have any more are passed over.
+func (db *DB) readImage(k *kind, rec Record, text string) error {
+	n, err := doc.Parse([]byte(text), doc.Limits{Depth: 128})
+	if err != nil {
+		return fault.Wrap(fault.Internal, "read a change of "+k.Name, err)
+	}
+	for i, name := range n.Keys {
+		f, ok := k.Field(name)
+		if !ok {
+			continue
+		}
+		v := &n.Items[i]
+		if f.Encrypted && !v.IsNull() {
+			sealed, err := base64.StdEncoding.DecodeString(v.Text)
+			if err != nil {
+				return fault.Wrap(fault.Internal, "read a change of "+k.Name, err)
+			}
+			rec[f.Ord] = expr.BytesOf(string(sealed))
+			continue
+		}
+		if rec[f.Ord], err = printedValue(f, v); err != nil {
+			return fault.Wrap(fault.Internal, "read a change of "+k.Name+", field "+name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,450 @@
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/spec"
+)
+
+// changes: every write leaves its rows in the log, in the order of commits, and nobody who reads on from a position
+// misses one, whoever commits last.
+func changes(s *suite) {
+	p := s.pair(`
+  teams: {fields: {name: {type: text, max: 9, ci: true}}, access: {read: true}}
+  things:
+    fields:
+      name: {type: text, max: 20}
+      team: {type: ref, to: teams, onDelete: cascade}
+      other: {type: ref, to: teams, onDelete: clear}
+      all: {type: list, of: ref, to: teams}
+      big: {type: bigint}
+      f: {type: float}
+      yes: {type: bool}
+      cost: {type: decimal, precision: 9, scale: 2}
+      at: {type: time}
+      day: {type: date}
+      times: {type: list, of: float}
+      j: {type: json}
+      secret: {type: text, encrypted: true, searchable: true}
+    access: {read: true}
+`)
+	ctx := context.Background()
+	team := func(n int) string { return `"` + id(n) + `"` }
+	p.expect("what they are", func() error {
+		return logged(p, func(db *data.DB) error {
+			op := func(op, collection string, n int, body string) data.Operation {
+				o := data.Operation{Op: op, Collection: collection, ID: id(n)}
+				if op == "create" {
+					body, o.ID = `{"id":`+team(n)+`,`+strings.TrimPrefix(body, "{"), ""
+				}
+				if body != "" {
+					o.Body = parse(p, body)
+				}
+				return o
+			}
+			for _, ops := range [][]data.Operation{
+				{op("create", "teams", 1, `{"name":"Éa"}`), op("create", "teams", 2, `{"name":"b"}`)},
+				{op("create", "things", 3, `{"name":"t","team":`+team(1)+`,"other":`+team(2)+`,"all":[`+team(1)+`,`+team(2)+`],"big":"-9007199254740995","f":0.1,"yes":true,`+
+					`"cost":"12.50","at":"2026-01-02T03:04:05.678Z","day":"2026-02-28","times":[0.1,-2],"j":{"b":[1,null],"a":"x"},"secret":"s"}`)},
+				{op("create", "things", 4, `{"name":"u","other":`+team(1)+`}`)},
+				{op("update", "things", 3, `{"name":"v","f":null,"secret":"z"}`), op("update", "things", 3, `{"yes":false}`)},
+				{op("update", "things", 3, `{"yes":false,"all":[`+team(1)+`]}`)},
+				{op("update", "things", 3, `{"yes":false,"all":null}`)},
+				{op("update", "things", 3, `{"yes":false}`)}, // nothing
+				{op("delete", "teams", 2, "")},
+				{op("delete", "teams", 1, "")},
+				{op("delete", "things", 4, "")},
+			} {
+				if err := p.batch(db, ops); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, `create teams rev 1 id,created,updated,rev,name
+create teams rev 1 id,created,updated,rev,name
+create things rev 1 id,created,updated,rev,name,team,other,all,big,f,yes,cost,at,day,times,j,secret
+create things rev 1 id,created,updated,rev,name,other
+update things rev 2 name,f,secret
+update things rev 3 yes
+update things rev 4 all
+update things rev 5 all
+update things rev 6 other
+delete teams rev 1 id,created,updated,rev,name
+update things rev 2 other
+delete things rev 6 id,created,updated,rev,name,team,big,yes,cost,at,day,times,j,secret
+delete teams rev 1 id,created,updated,rev,name
+delete things rev 2 id,created,updated,rev,name
+`)
+	})
+	p.expect("what is undone leaves none", func() error {
+		return logged(p, func(db *data.DB) error {
+			_, _, err := db.Batch(ctx, operator, []data.Operation{
+				{Op: "create", Collection: "teams", Body: parse(p, `{"name":"x"}`)},
+				{Op: "create", Collection: "things", Body: parse(p, `{"team":"`+id(77)+`"}`)},
+			}, true, data.WriteOptions{})
+			if err == nil {
+				return errors.New("it is not refused")
+			}
+			return nil
+		}, "")
+	})
+	p.expect("a transaction that begins first and commits last", func() error { return lateCommit(p) })
+	p.expect("many writers and readers", func() error { return crowd(p) })
+	p.expect("clocks that are apart", func() error { return clocksApart(p) })
+	p.expect("what is swept is not passed over", func() error {
+		from, err := p.it.Head(ctx)
+		if err != nil {
+			return err
+		}
+		for n := range 5 {
+			if _, err := p.it.Create(ctx, operator, "teams", parse(p, fmt.Sprintf(`{"name":"s%d"}`, n)), data.WriteOptions{}); err != nil {
+				return err
+			}
+		}
+		if err := p.it.SweepChanges(ctx, time.Hour, 2); err != nil {
+			return err
+		}
+		var old *data.TooOld
+		if _, _, err := p.it.Changes(ctx, from); !errors.As(err, &old) {
+			return fmt.Errorf("%w, want too old", err)
+		}
+		from.Number += 3
+		all, next, err := p.it.Changes(ctx, from)
+		if err != nil || len(all) != 2 || next.Number != from.Number+2 {
+			return fmt.Errorf("%d changes, next %v: %w", len(all), next, err)
+		}
+		if err := p.it.SweepChanges(ctx, -time.Hour, 100); err != nil { // all are too old
+			return err
+		}
+		head, err := p.it.Head(ctx)
+		if err != nil || head != next {
+			return fmt.Errorf("the head is %v, want %v: %w", head, next, err)
+		}
+		return nil
+	})
+	p.expect("another log", func() error {
+		from, err := p.it.Head(ctx)
+		if err != nil {
+			return err
+		}
+		var old *data.TooOld
+		for _, at := range []data.Position{{Epoch: "another", Number: from.Number}, {Epoch: from.Epoch, Number: from.Number + 1}} {
+			if _, _, err := p.it.Changes(ctx, at); !errors.As(err, &old) {
+				return fmt.Errorf("%v: %w, want too old", at, err)
+			}
+		}
+		return nil
+	})
+}
+
+// logged compares what writes leave in the log with the oracle's, and with want: a line for each change, with the fields
+// that are different.
+func logged(p *pair, write func(*data.DB) error, want string) error {
+	got, err := p.both(func(db *data.DB) (string, error) {
+		from, err := db.Head(context.Background())
+		if err != nil {
+			return "", err
+		}
+		if err := write(db); err != nil {
+			return "", err
+		}
+		all, next, err := db.Changes(context.Background(), from)
+		if err != nil {
+			return "", err
+		}
+		var b strings.Builder
+		for i, c := range all {
+			if c.Position != from.Number+1+int64(i) {
+				return "", fmt.Errorf("change %d has the position %d behind %v", i, c.Position, from)
+			}
+			coll, _ := p.app.Collection(c.Collection)
+			fmt.Fprintf(&b, "%s %s rev %d ", c.Op, c.Collection, c.Rev)
+			var names []string
+			var values []byte
+			for _, f := range coll.Fields {
+				var was, is data.Value
+				if c.Old != nil {
+					was = c.Old[f.Ord]
+				}
+				if c.New != nil {
+					is = c.New[f.Ord]
+				}
+				if f.Companion == spec.Own && (was.Kind() != is.Kind() || !expr.Equal(was, is)) {
+					if c.Op != data.Update || f.Ord >= spec.OrdFirst {
+						names = append(names, f.Name)
+					}
+					values = data.AppendJSON(append(data.AppendJSON(append(values, ' '), was), '>'), is)
+				}
+			}
+			fmt.Fprintf(&b, "%s\n#%s %s\n", strings.Join(names, ","), c.ID, values)
+		}
+		if next.Number != from.Number+int64(len(all)) {
+			return "", fmt.Errorf("%d changes behind %v lead to %v", len(all), from, next)
+		}
+		return b.String(), nil
+	})
+	if err != nil {
+		return err
+	}
+	var lines strings.Builder
+	for line := range strings.Lines(got) {
+		if !strings.HasPrefix(line, "#") {
+			lines.WriteString(line)
+		}
+	}
+	if lines.String() != want {
+		return fmt.Errorf("the log has\n%swant\n%s", lines.String(), want)
+	}
+	return nil
+}
+
+// lateCommit: a row is stored by a transaction that is still under way while another commits. Where writes are done one
+// after the other, the other one waits instead.
+func lateCommit(p *pair) error {
+	ctx := context.Background()
+	from, err := p.it.Head(ctx)
+	if err != nil {
+		return err
+	}
+	log, _ := p.app.Collection("_changes")
+	stored, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	row := changeRow(log, "0190ffff-0000-7000-8000-000000000001", id(901), "create", 1)
+	ordered := p.caps.Ordered
+	if ordered {
+		row[spec.OrdID] = expr.TextOf(fmt.Sprintf("%08x-%04x-7%03x-8000-000000000000", (from.Number+1)>>28, (from.Number+1)>>12&0xffff, (from.Number+1)&0xfff))
+	}
+	go func() {
+		ended <- p.eng.Write(ctx, func(tx driver.Tx) error {
+			if err := tx.Insert(log, row); err != nil {
+				return err
+			}
+			close(stored)
+			<-release
+			return nil
+		})
+	}()
+	select {
+	case <-stored:
+	case err := <-ended:
+		return fmt.Errorf("the first: %w", err)
+	}
+	second := make(chan error, 1)
+	go func() {
+		_, err := p.it.Create(ctx, operator, "teams", parse(p, `{"id":"`+id(902)+`","name":"late"}`), data.WriteOptions{})
+		second <- err
+	}()
+	if !ordered {
+		if err := <-second; err != nil {
+			close(release)
+			return fmt.Errorf("the second: %w", err)
+		}
+	}
+	before, at, err := p.it.Changes(ctx, from) // nobody waits for the first
+	close(release)
+	if err = errors.Join(err, <-ended); err != nil {
+		return err
+	}
+	if ordered {
+		if err := <-second; err != nil {
+			return fmt.Errorf("the second: %w", err)
+		}
+	}
+	after, _, err := p.it.Changes(ctx, at)
+	if err != nil {
+		return err
+	}
+	var got []string
+	for i, c := range append(before, after...) {
+		got = append(got, c.ID[len(c.ID)-3:])
+		if c.Position != from.Number+1+int64(i) {
+			return fmt.Errorf("change %d has the position %d behind %v", i, c.Position, from)
+		}
+	}
+	want := []string{"902", "901"}
+	if ordered {
+		want = []string{"901", "902"}
+	}
+	if !slices.Equal(got, want) || !ordered && len(before) != 1 || ordered && len(before) != 0 {
+		return fmt.Errorf("the changes are of %q, %d of them seen early; want %q", got, len(before), want)
+	}
+	return nil
+}
+
+// changeRow is a row of the log, of a team.
+func changeRow(log *spec.Collection, own, record, op string, rev int64) driver.Record {
+	r := make(driver.Record, len(log.Fields))
+	set := func(name string, v expr.Value) {
+		f, _ := log.Field(name)
+		r[f.Ord] = v
+	}
+	set("id", expr.TextOf(own))
+	set("created", expr.TimeOf(0))
+	set("updated", expr.TimeOf(0))
+	set("rev", expr.IntOf(rev))
+	set("collection", expr.TextOf("teams"))
+	set("record", expr.TextOf(record))
+	set("op", expr.TextOf(op))
+	image := expr.TextOf(fmt.Sprintf(`{"id":"%s","created":"2026-01-02T03:04:05.678Z","updated":"2026-01-02T03:04:05.678Z","rev":%d}`, record, rev))
+	if op != "delete" {
+		set("new", image)
+	}
+	if op != "create" {
+		set("old", image)
+	}
+	return r
+}
+
+// clocksApart: a process whose clock is ahead makes a change, then one whose clock is behind changes the same record. Their
+// rows get positions together.
+func clocksApart(p *pair) error {
+	if p.caps.Ordered {
+		return nil // positions are given by the writes
+	}
+	ctx := context.Background()
+	from, err := p.it.Head(ctx)
+	if err != nil {
+		return err
+	}
+	log, _ := p.app.Collection("_changes")
+	err = p.eng.Write(ctx, func(tx driver.Tx) error {
+		for n, row := range []driver.Record{
+			changeRow(log, "0190ffff-0000-7000-8000-000000000005", id(950), "create", 1),
+			changeRow(log, "0190ffff-0000-7000-8000-000000000004", id(950), "update", 2),
+			changeRow(log, "0190ffff-0000-7000-8000-000000000003", id(951), "create", 1),
+			changeRow(log, "0190ffff-0000-7000-8000-000000000002", id(950), "update", 3),
+			changeRow(log, "0190ffff-0000-7000-8000-000000000001", id(950), "delete", 3),
+		} {
+			if err := tx.Insert(log, row); err != nil {
+				return fmt.Errorf("row %d: %w", n, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	all, _, err := p.it.Changes(ctx, from)
+	if err != nil {
+		return err
+	}
+	var got []string
+	for _, c := range all {
+		if c.ID == id(950) {
+			got = append(got, fmt.Sprintf("%s %d", c.Op, c.Rev))
+		}
+	}
+	if want := []string{"create 1", "update 2", "update 3", "delete 3"}; !slices.Equal(got, want) || len(all) != 5 {
+		return fmt.Errorf("the changes are %q of %d, want %q", got, len(all), want)
+	}
+	return nil
+}
+
+// crowd: writers change records beside each other while readers follow. Each reader sees every change once, those of a
+// record in the order of its revisions.
+func crowd(p *pair) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	const writers, each, readers = 8, 30, 3
+	from, err := p.it.Head(ctx)
+	if err != nil {
+		return err
+	}
+	for n := range 4 {
+		if _, err := p.it.Create(ctx, operator, "teams", parse(p, fmt.Sprintf(`{"id":"%s","name":"c%d"}`, id(800+n), n)), data.WriteOptions{}); err != nil {
+			return err
+		}
+	}
+	var mu sync.Mutex
+	made := map[string]bool{} // by collection, record and revision
+	for n := range 4 {
+		made[fmt.Sprintf("%s %d", id(800+n), 1)] = true
+	}
+	seen := make([][]string, readers)
+	done := make(chan struct{})
+	var reading, writing sync.WaitGroup
+	errs := make(chan error, readers+writers)
+	total := func() int { mu.Lock(); defer mu.Unlock(); return len(made) }
+	for i := range readers {
+		reading.Go(func() {
+			revs := map[string]int64{}
+			at := from.Number
+			err := p.it.Follow(ctx, from, func(all []*data.Change, to data.Position) error {
+				for _, c := range all {
+					if at++; c.Position != at {
+						return fmt.Errorf("position %d follows %d", c.Position, at-1)
+					}
+					if c.Rev != revs[c.ID]+1 && c.Op != data.Delete {
+						return fmt.Errorf("revision %d of %s follows %d", c.Rev, c.ID, revs[c.ID])
+					}
+					revs[c.ID] = c.Rev
+					seen[i] = append(seen[i], fmt.Sprintf("%s %d", c.ID, c.Rev))
+				}
+				select {
+				case <-done:
+					if len(seen[i]) == total() {
+						return errGivenUp
+					}
+				default:
+				}
+				return nil
+			})
+			if err != errGivenUp {
+				errs <- err
+			}
+		})
+	}
+	for n := range writers {
+		writing.Go(func() {
+			for i := range each {
+				to := id(800 + (n+i)%4)
+				ops := []data.Operation{{Op: "create", Collection: "teams", Body: parse(p, `{"name":"n"}`)}}
+				if i%2 == 0 {
+					ops = append(ops, data.Operation{Op: "update", Collection: "teams", ID: to, Body: parse(p, fmt.Sprintf(`{"name":"w%d.%d"}`, n, i))})
+				}
+				results, _, err := p.it.Batch(ctx, operator, ops, true, data.WriteOptions{})
+				if err != nil {
+					errs <- err
+					return
+				}
+				mu.Lock()
+				for _, r := range results {
+					made[fmt.Sprintf("%s %d", r.ID, r.Rev)] = true
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	writing.Wait()
+	mu.Lock()
+	made[id(899)+" 1"] = true // one more, which nobody has seen yet
+	mu.Unlock()
+	close(done)
+	if _, err := p.it.Create(ctx, operator, "teams", parse(p, `{"id":"`+id(899)+`","name":"end"}`), data.WriteOptions{}); err != nil {
+		return err
+	}
+	reading.Wait()
+	close(errs)
+	for err := range errs {
+		return err
+	}
+	for i := range seen {
+		for _, c := range seen[i] {
+			if !made[c] {
+				return fmt.Errorf("reader %d sees %s, which nobody has made", i, c)
+			}
+		}
+		if len(seen[i]) != len(made) {
+			return fmt.Errorf("reader %d has seen %d changes of %d", i, len(seen[i]), len(made))
+		}
+	}
+	return nil
+}

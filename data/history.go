@@ -1,0 +1,183 @@
+package data
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// History is the database as it was at the positions of some changes, and as it is now: one snapshot of it, from which
+// what was committed since is taken back. It is used by one goroutine.
+type History struct {
+	db  *DB
+	ctx context.Context
+	rd  driver.Reader // nil: only the changes themselves are looked at
+
+	all     []*Change                       // since it begins, in order
+	newest  int64                           // the last position among them
+	later   map[string]map[string][]*Change // the same, by collection and record, with those that have no position yet
+	records map[string]map[string]Record    // as they are in the snapshot
+	links   map[way][][]Value
+}
+
+// way leads from a record to those that refer to it.
+type way struct {
+	collection string
+	ord        int
+	id         string
+}
+
+// mostLater bounds what is taken back for one look at the past.
+const mostLater = 100_000
+
+// Changes are those behind the position where the history begins, if other records are looked at, and the position to
+// which they lead.
+func (h *History) Changes() ([]*Change, int64) { return h.all, h.newest }
+
+// WithHistory runs fn with the history behind a position, which ends with fn. walks says that other records than the
+// changed ones are looked at.
+func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn func(*History) error) error {
+	h := &History{db: db, ctx: ctx}
+	if !walks {
+		return fn(h)
+	}
+	l, err := db.logged()
+	if err != nil {
+		return err
+	}
+	h.later, h.records, h.links = map[string]map[string][]*Change{}, map[string]map[string]Record{}, map[way][][]Value{}
+	return db.eng.Read(ctx, func(rd driver.Reader) error {
+		h.rd = rd
+		newest, err := l.last(ctx, rd)
+		if err != nil {
+			return err
+		}
+		if newest-after.Number > mostLater {
+			return &TooOld{after.Number}
+		}
+		h.newest = newest
+		note := func(row Record) error {
+			c, err := l.change(row)
+			if c == nil || err != nil {
+				return err
+			}
+			if c.Position <= newest {
+				h.all = append(h.all, c)
+			}
+			records := h.later[c.Collection]
+			if records == nil {
+				records = map[string][]*Change{}
+				h.later[c.Collection] = records
+			}
+			records[c.ID] = append(records[c.ID], c)
+			return nil
+		}
+		err = rd.Rows(ctx, l.between, []Value{expr.TextOf(positionID(after.Number)), expr.TextOf(positionID(newest))}, func(cols driver.Columns) error {
+			return note(l.k.copy(cols))
+		})
+		if err != nil {
+			return err
+		}
+		if !l.ordered { // what the snapshot has and nobody has given a position
+			rows, err := l.pending(ctx, rd)
+			if err != nil {
+				return err
+			}
+			for i, row := range rows {
+				row[spec.OrdID] = expr.TextOf(positionID(newest + 1 + int64(i)))
+				if err := note(row); err != nil {
+					return err
+				}
+			}
+		}
+		return fn(h)
+	})
+}
+
+// instant is the database at a position. It is an expr.Fetcher.
+type instant struct {
+	h  *History
+	at int64
+}
+
+var _ expr.Fetcher = instant{}
+
+func (h *History) at(position int64) instant { return instant{h, position} }
+func (h *History) now() instant              { return instant{h, math.MaxInt64} }
+
+var errNoSnapshot = fault.New(fault.Internal, "a history without a snapshot is asked for a record")
+
+// past is what a record was, if it has changed since.
+func (i instant) past(collection, id string) (rec Record, changed bool) {
+	for _, c := range i.h.later[collection][id] {
+		if c.Position > i.at {
+			return c.Old, true
+		}
+	}
+	return nil, false
+}
+
+func (i instant) Fetch(collection, id string) ([]Value, error) {
+	if i.h.rd == nil {
+		return nil, errNoSnapshot
+	}
+	if rec, changed := i.past(collection, id); changed {
+		return rec, nil
+	}
+	k := i.h.db.kinds[collection]
+	all := i.h.records[collection]
+	if rec, ok := all[id]; ok {
+		return rec, nil
+	}
+	rec, err := k.record(i.h.ctx, i.h.rd, k.whole, id)
+	if err != nil {
+		return nil, err
+	}
+	if all == nil {
+		all = map[string]Record{}
+		i.h.records[collection] = all
+	}
+	all[id] = rec
+	return rec, nil
+}
+
+func (i instant) Referring(collection string, ord int, id string) ([][]Value, error) {
+	if i.h.rd == nil {
+		return nil, errNoSnapshot
+	}
+	key := way{collection, ord, id}
+	found, ok := i.h.links[key]
+	if !ok {
+		var err error
+		if found, err = (fetcher{i.h.db, i.h.ctx, i.h.rd}).Referring(collection, ord, id); err != nil {
+			return nil, err
+		}
+		i.h.links[key] = found
+	}
+	changed := i.h.later[collection]
+	if len(changed) == 0 {
+		return found, nil
+	}
+	out := make([][]Value, 0, len(found))
+	for _, r := range found {
+		if _, was := i.past(collection, r[spec.OrdID].Text()); !was {
+			out = append(out, r)
+		}
+	}
+	for own := range changed {
+		rec, was := i.past(collection, own)
+		if !was || rec == nil {
+			continue
+		}
+		if v := rec[ord]; v.Text() == id || slices.ContainsFunc(v.List(), func(item Value) bool { return item.Text() == id }) {
+			out = append(out, rec)
+		}
+	}
+	slices.SortFunc(out, func(a, b []Value) int { return expr.Compare(a[spec.OrdID], b[spec.OrdID]) })
+	return out, nil
+}

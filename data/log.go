@@ -1,0 +1,557 @@
+package data
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// The log of changes. A write leaves a row for each record that it changes, in its own transaction. A reader at a
+// position never misses anything below it, so positions are given in the order of commits: by the write itself where
+// the engine does one after the other (driver.Caps.Ordered). Elsewhere a transaction that began first may commit last:
+// there rows get their positions when they are committed, in batches, by whichever process wants to read them
+// (sequence). One at a time does so, for it locks the one row of _log.
+//
+// A position is the id of its row, as the time of a UUIDv7, which no clock has said since 1970 plus a few minutes: rows
+// without one have ids of their own time, and come behind all that have.
+type changeLog struct {
+	db      *DB
+	k       *kind
+	row     changeRow
+	state   *kind
+	ordered bool
+
+	newest  driver.Stmt // the id of the last row that has a position
+	oldest  driver.Stmt
+	between driver.Stmt // rows behind argument 0, up to argument 1
+	waiting driver.Stmt // rows without a position, at most argument 0, as far as is needed to order them
+	unseen  driver.Stmt // the same, whole
+
+	mu      sync.Mutex
+	woken   chan struct{} // closed by the next wake; nil: nobody waits
+	settled *logState
+}
+
+// logState is the one row of _log: which log this is, and from which position on its rows are of this model.
+type logState struct {
+	epoch string
+	floor int64
+}
+
+const (
+	logRow     = "00000000-0000-7000-8000-000000000001"
+	positioned = "01000000-0000-7000-8000-000000000000" // the ids of rows that have a position are below: 2^52 of them, up to 2004
+)
+
+// positionID is the id of the row at a position.
+func positionID(p int64) string {
+	return fmt.Sprintf("%08x-%04x-7%03x-8000-000000000000", p>>28, p>>12&0xffff, p&0xfff)
+}
+
+// positionOf is the position that an id says.
+func positionOf(id string) int64 {
+	p, err := strconv.ParseInt(id[:8]+id[9:13]+id[15:18], 16, 64)
+	if err != nil {
+		return 0
+	}
+	return p
+}
+
+func newChangeLog(db *DB) (*changeLog, error) {
+	k, state := db.kinds["_changes"], db.kinds["_log"]
+	if k == nil || state == nil || !db.eng.Caps().Transactions {
+		return nil, nil
+	}
+	l := &changeLog{db: db, k: k, row: changeRowOf(k), state: state, ordered: db.eng.Caps().Ordered}
+	id := fieldNode(k.Fields[spec.OrdID])
+	compare := func(op expr.Op, with *expr.Node) *expr.Node {
+		return &expr.Node{Op: op, Type: expr.Type{Kind: expr.Bool}, Args: []*expr.Node{id, with}}
+	}
+	arg := func(i int) *expr.Node {
+		return &expr.Node{Op: expr.OpParam, Index: i, Type: expr.Type{Kind: expr.Text}}
+	}
+	bound := &expr.Node{Op: expr.OpLit, Val: expr.TextOf(positioned), Type: expr.Type{Kind: expr.Text}}
+	for _, q := range []struct {
+		stmt  *driver.Stmt
+		where *expr.Node
+		limit int
+		desc  bool
+		cols  []driver.Col
+	}{
+		{&l.newest, compare(expr.OpLt, bound), 0, true, k.wholeAll[:1]},
+		{&l.oldest, compare(expr.OpLt, bound), 0, false, k.wholeAll},
+		{&l.between, expr.And(compare(expr.OpGt, arg(0)), compare(expr.OpLe, arg(1))), -1, false, k.wholeAll},
+		{&l.waiting, compare(expr.OpGe, bound), 0, false, k.wholeAll[:l.row.op+1]},
+		{&l.unseen, compare(expr.OpGe, bound), 0, false, k.wholeAll},
+	} {
+		var err error
+		*q.stmt, err = db.eng.Prepare(&driver.Query{From: k.Collection, Cols: q.cols, Where: q.where, Limit: q.limit, Sort: []driver.Key{{Ord: spec.OrdID, Desc: q.desc}}})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// last is the newest position; 0: there is none.
+func (l *changeLog) last(ctx context.Context, rd driver.Reader) (p int64, err error) {
+	err = rd.Rows(ctx, l.newest, []Value{expr.IntOf(1)}, func(cols driver.Columns) error {
+		p = positionOf(string(cols.Text(0)))
+		return nil
+	})
+	return p, err
+}
+
+// first is the row with the oldest position; nil: there is none.
+func (l *changeLog) first(ctx context.Context, rd driver.Reader) (rec Record, err error) {
+	err = rd.Rows(ctx, l.oldest, []Value{expr.IntOf(1)}, func(cols driver.Columns) error {
+		rec = l.k.copy(cols)
+		return nil
+	})
+	return rec, err
+}
+
+// read reads the changes behind a position, at most some hundreds, up to the newest. to is how far it has read: rows of
+// collections that are there no more are passed over.
+func (l *changeLog) read(ctx context.Context, after, newest int64) (all []*Change, to int64, err error) {
+	to = min(after+readAtOnce, newest)
+	next := after + 1
+	err = l.db.eng.Rows(ctx, l.between, []Value{expr.TextOf(positionID(after)), expr.TextOf(positionID(to))}, func(cols driver.Columns) error {
+		row := l.k.copy(cols)
+		if at := positionOf(row[spec.OrdID].Text()); at != next {
+			return &TooOld{Position: after}
+		}
+		next++
+		c, err := l.change(row)
+		if c != nil && err == nil {
+			all = append(all, c)
+		}
+		return err
+	})
+	if err == nil && next <= to {
+		err = &TooOld{Position: after}
+	}
+	return all, to, err
+}
+
+// readAtOnce is how many changes are read together.
+const readAtOnce = 500
+
+// TooOld is the error of reading on from a position whose successors are not there any more, or never were: of another
+// log, or of records that had another form.
+type TooOld struct{ Position int64 }
+
+func (e *TooOld) Error() string {
+	return fmt.Sprintf("the log does not go on from position %d: start again with what is there", e.Position)
+}
+
+// sequence gives committed rows that have no position the next ones, some hundreds, and says how many.
+func (l *changeLog) sequence(ctx context.Context) (n int, err error) {
+	if l.ordered {
+		return 0, nil
+	}
+	if any, err := l.unsequenced(ctx, l.db.eng, 1); err != nil || len(any) == 0 {
+		return 0, err
+	}
+	if _, err := l.settle(ctx); err != nil {
+		return 0, err
+	}
+	err = l.db.commit(ctx, &System, func(w *work) error {
+		state, err := l.state.record(w.ctx, w.tx, l.state.lock, logRow)
+		if err != nil {
+			return err
+		}
+		if state == nil {
+			return fault.New(fault.Internal, "the row of _log is gone")
+		}
+		last, err := l.last(w.ctx, w.tx)
+		if err != nil {
+			return err
+		}
+		n, err = l.give(w, last)
+		return err
+	})
+	return n, err
+}
+
+// give gives rows the positions behind last.
+func (l *changeLog) give(w *work, last int64) (int, error) {
+	far := w.held != nil && w.held.finisher != nil
+	read := l.unsequenced
+	if !far {
+		read = l.whole
+	}
+	rows, err := read(w.ctx, w.tx, readAtOnce)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	l.order(rows)
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row[spec.OrdID].Text()
+		row[spec.OrdID] = expr.TextOf(positionID(last + 1 + int64(i)))
+	}
+	n := 0
+	if far {
+		all := make([]driver.Revision, len(rows))
+		for i, row := range rows {
+			all[i] = driver.Revision{C: l.k.Collection, ID: ids[i], Rev: row[spec.OrdRev].Int(), R: row, Ords: []int{spec.OrdID}}
+		}
+		n, err = w.held.finisher.UpdateAll(all)
+	} else {
+		n, err = w.tx.Delete(l.k.Collection, ids)
+		for _, row := range rows {
+			if err == nil {
+				err = w.tx.Insert(l.k.Collection, row)
+			}
+		}
+	}
+	if err == nil && n != len(rows) {
+		err = fault.New(fault.Internal, "%d of %d rows of the log were changed by another", len(rows)-n, len(rows))
+	}
+	return len(rows), err
+}
+
+// unsequenced reads rows without a position: as far as is needed to order them.
+func (l *changeLog) unsequenced(ctx context.Context, rd driver.Reader, limit int64) (rows []Record, err error) {
+	err = rd.Rows(ctx, l.waiting, []Value{expr.IntOf(limit)}, func(cols driver.Columns) error {
+		row := make(Record, len(l.k.Fields))
+		cols.Record(row[:l.row.op+1])
+		rows = append(rows, row)
+		return nil
+	})
+	return rows, err
+}
+
+// pending reads all rows without a position, in the order that they will have.
+func (l *changeLog) pending(ctx context.Context, rd driver.Reader) ([]Record, error) {
+	rows, err := l.whole(ctx, rd, mostLater+1)
+	if len(rows) > mostLater {
+		return nil, &TooOld{}
+	}
+	l.order(rows)
+	return rows, err
+}
+
+func (l *changeLog) whole(ctx context.Context, rd driver.Reader, limit int64) (rows []Record, err error) {
+	err = rd.Rows(ctx, l.unseen, []Value{expr.IntOf(limit)}, func(cols driver.Columns) error {
+		rows = append(rows, l.k.copy(cols))
+		return nil
+	})
+	return rows, err
+}
+
+// order puts rows that were committed at about the same time in order. They come in the order of their ids, which is
+// that of the clocks of those who made them; but whatever clocks say, changes of one record follow its revisions.
+func (l *changeLog) order(rows []Record) {
+	type record struct{ collection, id string }
+	places := map[record][]int{}
+	for i, row := range rows {
+		r := record{row[l.row.collection].Text(), row[l.row.record].Text()}
+		places[r] = append(places[r], i)
+	}
+	for _, at := range places {
+		if len(at) == 1 {
+			continue
+		}
+		own := make([]Record, len(at))
+		for i, n := range at {
+			own[i] = rows[n]
+		}
+		if l.follows(own) {
+			continue
+		}
+		slices.SortStableFunc(own, func(a, b Record) int {
+			gone := func(r Record) int { return strings.Count(r[l.row.op].Text(), opWords[Delete]) }
+			return cmp.Or(cmp.Compare(a[spec.OrdRev].Int(), b[spec.OrdRev].Int()), gone(a)-gone(b))
+		})
+		for i, n := range at {
+			rows[n] = own[i]
+		}
+	}
+}
+
+// follows says whether changes of a record can have come in this order. Its id may be given again after it was deleted.
+func (l *changeLog) follows(own []Record) bool {
+	for i, row := range own[1:] {
+		before, was := own[i], own[i][l.row.op].Text() == opWords[Delete]
+		grown := row[spec.OrdRev].Int() - before[spec.OrdRev].Int()
+		switch op := row[l.row.op].Text(); {
+		case was != (op == opWords[Create]), op == opWords[Update] && grown != 1, op == opWords[Delete] && grown != 0:
+			return false
+		}
+	}
+	return true
+}
+
+// settle reads the row of _log, or makes it. Where the records of the app have another form than they had, the log
+// begins anew behind what it has: older images are of fields that may have other names by now.
+func (l *changeLog) settle(ctx context.Context) (logState, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.settled != nil {
+		return *l.settled, nil
+	}
+	epoch, _ := l.state.Field("epoch")
+	model, _ := l.state.Field("model")
+	floor, _ := l.state.Field("floor")
+	form := l.form()
+	var s logState
+	err := l.db.commit(ctx, &System, func(w *work) error {
+		rec, err := l.state.record(w.ctx, w.tx, l.state.lock, logRow)
+		if err != nil {
+			return err
+		}
+		last, err := l.last(w.ctx, w.tx)
+		if err != nil {
+			return err
+		}
+		if !l.ordered {
+			rows, err := l.unsequenced(w.ctx, w.tx, 1<<20)
+			if err != nil {
+				return err
+			}
+			last += int64(len(rows))
+		}
+		switch {
+		case rec == nil:
+			s = logState{epoch: strings.ToLower(rand.Text()[:12]), floor: last}
+			rec = l.state.fresh(w)
+			rec[spec.OrdID] = expr.TextOf(logRow)
+			rec[epoch.Ord], rec[model.Ord], rec[floor.Ord] = expr.TextOf(s.epoch), expr.TextOf(form), expr.IntOf(s.floor)
+			return w.insert(l.state, rec)
+		case rec[model.Ord].Text() != form:
+			s = logState{epoch: rec[epoch.Ord].Text(), floor: last}
+			old := append(Record(nil), rec...)
+			rec[model.Ord], rec[floor.Ord] = expr.TextOf(form), expr.IntOf(last)
+			return w.replace(l.state, old, rec)
+		}
+		s = logState{epoch: rec[epoch.Ord].Text(), floor: rec[floor.Ord].Int()}
+		return nil
+	})
+	if fault.Is(err, fault.Conflict) { // another process has made the row
+		l.mu.Unlock()
+		s, err = l.settle(ctx)
+		l.mu.Lock()
+	}
+	if err == nil {
+		l.settled = &s
+	}
+	return s, err
+}
+
+// form tells models apart in which records are written down differently.
+func (l *changeLog) form() string {
+	h := sha256.New()
+	for _, c := range l.db.app.Collections {
+		if c.System {
+			continue
+		}
+		fmt.Fprintf(h, "%s\n", c.Name)
+		for _, f := range c.Fields {
+			if f.Companion == spec.Own {
+				fmt.Fprintf(h, "\t%s %d %d %d %t %s\n", f.Name, f.Type, f.Elem, f.Scale, f.Encrypted, f.To)
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// wake tells those who wait that there may be more.
+func (l *changeLog) wake(context.Context) {
+	l.mu.Lock()
+	if l.woken != nil {
+		close(l.woken)
+		l.woken = nil
+	}
+	l.mu.Unlock()
+}
+
+// signal is closed by the next wake.
+func (l *changeLog) signal() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.woken == nil {
+		l.woken = make(chan struct{})
+	}
+	return l.woken
+}
+
+// Position is a place in the log of one database, as text for clients: EPOCH.NUMBER.
+type Position struct {
+	Epoch  string
+	Number int64
+}
+
+func (p Position) String() string { return p.Epoch + "." + strconv.FormatInt(p.Number, 10) }
+
+// ParsePosition is the reverse of String.
+func ParsePosition(text string) (Position, error) {
+	epoch, number, ok := strings.Cut(text, ".")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil || n < 0 || epoch == "" || len(epoch) > 36 {
+		return Position{}, fault.New(fault.BadRequest, "%q is no position in the log", text)
+	}
+	return Position{epoch, n}, nil
+}
+
+// Head is the newest position. What is committed before Head is called lies at or before it.
+func (db *DB) Head(ctx context.Context) (Position, error) {
+	l, err := db.logged()
+	if err != nil {
+		return Position{}, err
+	}
+	s, err := l.settle(ctx)
+	if err != nil {
+		return Position{}, err
+	}
+	for {
+		n, err := l.sequence(ctx)
+		if err != nil {
+			return Position{}, err
+		}
+		if n < readAtOnce {
+			break
+		}
+	}
+	last, err := l.last(ctx, db.eng)
+	return Position{s.epoch, last}, err
+}
+
+// Changes are the changes behind a position, in order, at most some hundreds; next is the position of the last, or what
+// lies behind it of no interest. Its error is *TooOld where the log does not go on from there.
+func (db *DB) Changes(ctx context.Context, after Position) (all []*Change, next Position, err error) {
+	l, err := db.logged()
+	if err != nil {
+		return nil, after, err
+	}
+	head, err := db.Head(ctx)
+	if err != nil {
+		return nil, after, err
+	}
+	s, err := l.settle(ctx)
+	if err != nil {
+		return nil, after, err
+	}
+	if after.Epoch != head.Epoch || after.Number > head.Number || after.Number < s.floor {
+		return nil, after, &TooOld{after.Number}
+	}
+	if after.Number == head.Number {
+		return nil, after, nil
+	}
+	all, next.Number, err = l.read(ctx, after.Number, head.Number)
+	next.Epoch = head.Epoch
+	return all, next, err
+}
+
+// logged is the log, where the engine can keep one.
+func (db *DB) logged() (*changeLog, error) {
+	if db.changes == nil {
+		return nil, &fault.Error{Kind: fault.Capability, Op: "changes", Msg: "this database keeps no log of changes: that needs transactions"}
+	}
+	return db.changes, nil
+}
+
+// How often those who follow the log look for what other processes have committed: soon after there was something,
+// later less often.
+const (
+	soon  = 20 * time.Millisecond
+	later = 500 * time.Millisecond
+)
+
+// Follow gives the changes behind a position to yield as they are committed, in order, some at a time, until ctx ends or
+// yield fails. to is the position of the last. Its error is *TooOld where the log does not go on.
+func (db *DB) Follow(ctx context.Context, after Position, yield func(all []*Change, to Position) error) error {
+	l, err := db.logged()
+	if err != nil {
+		return err
+	}
+	pause := soon
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		signal := l.signal()
+		all, next, err := db.Changes(ctx, after)
+		if err != nil {
+			return err
+		}
+		if next != after {
+			after, pause = next, soon
+			if err := yield(all, next); err != nil {
+				return err
+			}
+			continue
+		}
+		timer.Reset(pause)
+		select {
+		case <-signal:
+			pause = soon
+		case <-timer.C:
+			pause = min(2*pause, later)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// SweepChanges removes changes that are older than keep, and the oldest where there are more than most. The last one
+// stays: its position is not given again. It is called from time to time while the server runs.
+func (db *DB) SweepChanges(ctx context.Context, keep time.Duration, most int64) error {
+	l, err := db.logged()
+	if err != nil {
+		return nil
+	}
+	head, err := db.Head(ctx)
+	if err != nil {
+		return err
+	}
+	before := db.now().Add(-keep)
+	for {
+		first, err := l.first(ctx, db.eng)
+		if err != nil || first == nil {
+			return err
+		}
+		from := positionOf(first[spec.OrdID].Text())
+		to := min(from+readAtOnce, head.Number) - 1
+		if over := head.Number - most; to > over {
+			err := db.eng.Rows(ctx, l.between, []Value{expr.TextOf(positionID(max(from-1, over))), expr.TextOf(positionID(to))}, func(cols driver.Columns) error {
+				if at := cols.Int(spec.OrdCreated); at >= before.UnixMilli() {
+					to = positionOf(string(cols.Text(spec.OrdID))) - 1
+					return errEnough
+				}
+				return nil
+			})
+			if err != nil && !errors.Is(err, errEnough) {
+				return err
+			}
+		}
+		if to < from {
+			return nil
+		}
+		ids := make([]string, 0, to-from+1)
+		for p := from; p <= to; p++ {
+			ids = append(ids, positionID(p))
+		}
+		err = db.commit(ctx, &System, func(w *work) error {
+			_, err := w.tx.Delete(l.k.Collection, ids)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+}

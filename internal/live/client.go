@@ -1,0 +1,224 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/bluell/plinth/data"
+)
+
+const (
+	mostPending = 1 << 20          // bytes that wait for a client
+	patience    = 10 * time.Second // for a client to take some of them
+)
+
+// client is who listens to a stream.
+type client struct {
+	view  *view
+	by    data.Caller
+	again func() (data.Caller, error) // who asks now; nil: he has shown nothing that could be taken from him
+	out   sink
+
+	sent atomic.Int64 // when something was sent last, ms
+
+	mu      sync.Mutex
+	pending []byte        // what waits while busy
+	busy    bool          // somebody writes
+	free    chan struct{} // closed when nobody does any more; nil while nobody does
+	last    bool          // it ends when what waits is sent
+	over    bool
+	ended   chan struct{} // closed when it is over
+}
+
+// sink is the way to a client. One at a time uses it.
+type sink interface {
+	// try writes what can be written without waiting.
+	try(b []byte) (n int, err error)
+	// write writes all, or fails when the client does not take it in time.
+	write(b []byte) error
+	close()
+}
+
+func newClient(v *view, by data.Caller, out sink) *client {
+	c := &client{view: v, by: by, out: out, ended: make(chan struct{})}
+	c.sent.Store(time.Now().UnixMilli())
+	return c
+}
+
+// send sends, now or when what was sent before is taken. It does not wait, and does not keep b.
+func (c *client) send(b []byte) {
+	c.sent.Store(time.Now().UnixMilli())
+	c.mu.Lock()
+	switch {
+	case c.over || c.last:
+	case c.busy:
+		if len(c.pending)+len(b) > mostPending {
+			c.end()
+			break
+		}
+		c.pending = append(c.pending, b...)
+	default:
+		n, err := c.out.try(b)
+		if err != nil {
+			c.end()
+		} else if n < len(b) {
+			c.pending, c.busy, c.free = append(c.pending, b[n:]...), true, make(chan struct{})
+			go c.drain()
+		}
+	}
+	c.mu.Unlock()
+}
+
+// wait sends what may be long, and waits until it is taken.
+func (c *client) wait(ctx context.Context, b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), mostPending)
+		c.send(b[:n])
+		b = b[n:]
+		c.mu.Lock()
+		busy, free := c.busy, c.free
+		c.mu.Unlock()
+		if busy {
+			select {
+			case <-free:
+			case <-c.ended:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if c.gone() {
+			return errGone
+		}
+	}
+	return nil
+}
+
+var errGone = errors.New("the client is gone")
+
+// finish sends something last.
+func (c *client) finish(b []byte) {
+	c.send(b)
+	c.mu.Lock()
+	c.last = true
+	if !c.busy {
+		c.end()
+	}
+	c.mu.Unlock()
+}
+
+// drain writes what waits.
+func (c *client) drain() {
+	for {
+		c.mu.Lock()
+		b := c.pending
+		c.pending = nil
+		if len(b) == 0 || c.over {
+			c.busy = false
+			close(c.free)
+			if c.last {
+				c.end()
+			}
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+		if err := c.out.write(b); err != nil {
+			c.cut()
+			return
+		}
+	}
+}
+
+// cut ends a client at once.
+func (c *client) cut() {
+	c.mu.Lock()
+	c.end()
+	c.mu.Unlock()
+}
+
+func (c *client) end() {
+	if !c.over {
+		c.over = true
+		close(c.ended)
+		c.out.close()
+	}
+}
+
+func (c *client) gone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
+
+// wire is a connection that is the stream's own: no goroutine waits on it, and net/http keeps nothing for it.
+type wire struct {
+	conn net.Conn
+	raw  syscall.RawConn // nil: there is something between, TLS, and a write may wait
+}
+
+func newWire(conn net.Conn) *wire {
+	w := &wire{conn: conn}
+	if s, ok := conn.(syscall.Conn); ok {
+		w.raw, _ = s.SyscallConn()
+	}
+	return w
+}
+
+func (w *wire) try(b []byte) (n int, err error) {
+	if w.raw == nil {
+		return 0, nil
+	}
+	var failed error
+	err = w.raw.Write(func(fd uintptr) bool {
+		for {
+			n, failed = syscall.Write(int(fd), b)
+			if failed != syscall.EINTR {
+				return true
+			}
+		}
+	})
+	n = max(n, 0)
+	if failed == syscall.EAGAIN {
+		failed = nil
+	}
+	return n, errors.Join(err, failed)
+}
+
+func (w *wire) write(b []byte) error {
+	for len(b) > 0 {
+		_ = w.conn.SetWriteDeadline(time.Now().Add(patience))
+		n, err := w.conn.Write(b)
+		b = b[n:]
+		if err != nil && (n == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *wire) close() { _ = w.conn.Close() }
+
+// answer is a stream of a connection that others share (HTTP/2), or that cannot be taken over.
+type answer struct {
+	w   http.ResponseWriter
+	ctl *http.ResponseController
+}
+
+func (a *answer) try([]byte) (int, error) { return 0, nil }
+
+func (a *answer) write(b []byte) error {
+	_ = a.ctl.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := a.w.Write(b); err != nil {
+		return err
+	}
+	return a.ctl.Flush()
+}
+
+func (a *answer) close() {} // its handler sees that the client has ended

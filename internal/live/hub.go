@@ -1,0 +1,417 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
+)
+
+// Store is what the door needs of the database. *data.DB satisfies it.
+type Store interface {
+	Watch(by data.Caller, q *data.WatchQuery) (*data.Watch, error)
+	Present(ctx context.Context, by data.Caller, q *data.WatchQuery, cursor string) (records [][]byte, next string, at data.Position, err error)
+	Head(ctx context.Context) (data.Position, error)
+	Changes(ctx context.Context, after data.Position) (all []*data.Change, next data.Position, err error)
+	Follow(ctx context.Context, after data.Position, yield func(all []*data.Change, to data.Position) error) error
+	WithHistory(ctx context.Context, after data.Position, walks bool, fn func(*data.History) error) error
+}
+
+// Options of New.
+type Options struct {
+	Log    *slog.Logger
+	Caller func(*http.Request) (data.Caller, error) // who asks, again
+}
+
+const (
+	beat    = 15 * time.Second // a client to which nothing was sent for so long gets a comment
+	look    = time.Second      // how often clients are looked at
+	recheck = 2 * time.Second  // how often it is asked whether they are still who they were
+	idle    = time.Minute      // how long the log is followed for nobody
+)
+
+// Hub follows the log of changes for all clients of this process.
+type Hub struct {
+	db      Store
+	log     *slog.Logger
+	caller  func(*http.Request) (data.Caller, error)
+	ctx     context.Context
+	stop    context.CancelFunc
+	back    chan struct{} // a place for each that looks back
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	groups  map[string]*group
+	users   map[string]map[*client]struct{} // by their ids
+	count   int
+	opening int // clients that are not among the groups yet
+	at      data.Position
+	moved   chan struct{}      // closed when at has changed
+	follow  context.CancelFunc // nil: nobody follows
+	closed  bool
+}
+
+// New makes a hub, which does nothing until there is a client.
+func New(db Store, o Options) *Hub {
+	h := &Hub{db: db, log: o.Log, caller: o.Caller, groups: map[string]*group{}, users: map[string]map[*client]struct{}{}, moved: make(chan struct{}),
+		back: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	h.ctx, h.stop = context.WithCancel(context.Background())
+	return h
+}
+
+// Close ends all streams and takes no more: clients come back to another server, or to this one when it is there again.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.stop()
+	h.Cut()
+	h.running.Wait()
+}
+
+// Cut ends all streams. Their clients come back to where they were.
+func (h *Hub) Cut() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, g := range h.groups {
+		for c := range g.clients {
+			c.cut()
+			h.leave(c)
+		}
+	}
+}
+
+// Count is how many clients there are.
+func (h *Hub) Count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count
+}
+
+// start follows the log, if nobody does.
+func (h *Hub) start(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return errClosing
+	case h.follow != nil:
+		h.opening++
+		return nil
+	}
+	at, err := h.db.Head(ctx)
+	if err != nil {
+		return err
+	}
+	h.at = at
+	following, end := context.WithCancel(h.ctx)
+	h.follow = end
+	h.opening++
+	h.running.Add(2)
+	go h.run(following)
+	go h.attend(following)
+	return nil
+}
+
+// opened says that a client which start was called for is with the others, or gone.
+func (h *Hub) opened() {
+	h.mu.Lock()
+	h.opening--
+	h.mu.Unlock()
+}
+
+var errClosing = &fault.Error{Kind: fault.Unavailable, Msg: "the server is stopping: try again", After: time.Second}
+
+// run follows the log until ctx ends.
+func (h *Hub) run(ctx context.Context) {
+	defer h.running.Done()
+	pause := 50 * time.Millisecond
+	for {
+		from := h.position()
+		err := h.db.Follow(ctx, from, h.deliver)
+		if ctx.Err() != nil {
+			return
+		}
+		if h.position() != from {
+			pause = 50 * time.Millisecond
+		}
+		var old *data.TooOld
+		if errors.As(err, &old) {
+			h.restart(ctx)
+		} else {
+			h.log.Error("the log of changes cannot be followed: trying again", "error", err)
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, 2*time.Second)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// restart tells everybody to begin anew: the log does not go on from where they are.
+func (h *Hub) restart(ctx context.Context) {
+	at, err := h.db.Head(ctx)
+	if err != nil {
+		return // it is tried again
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.move(at)
+	for _, g := range h.groups {
+		for c := range g.clients {
+			c.finish(resync("the log of changes does not go on from here"))
+			h.leave(c)
+		}
+	}
+}
+
+func (h *Hub) position() data.Position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at
+}
+
+func (h *Hub) move(to data.Position) {
+	h.at = to
+	close(h.moved)
+	h.moved = make(chan struct{})
+}
+
+// deliver tells all groups of changes.
+func (h *Hub) deliver(all []*data.Change, to data.Position) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	changed := map[string]bool{}
+	for _, c := range all {
+		changed[c.Collection] = true
+	}
+	var concerned []*group
+	walks := false
+	for _, g := range h.groups {
+		if g.depends(changed) {
+			concerned = append(concerned, g)
+			walks = walks || g.walks(changed)
+		}
+	}
+	frames := make([][]byte, len(concerned))
+	failed := make([]error, len(concerned))
+	if len(concerned) > 0 {
+		err := h.db.WithHistory(h.ctx, h.at, walks, func(past *data.History) error {
+			for i, g := range concerned {
+				frames[i], failed[i] = nil, nil
+				for _, c := range all {
+					if frames[i], failed[i] = g.tell(frames[i], past, to.Epoch, c, 0); failed[i] != nil {
+						break
+					}
+				}
+				if failed[i] != nil && fault.Of(failed[i]) == fault.Unavailable {
+					return failed[i]
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for i, g := range concerned {
+		switch {
+		case failed[i] != nil:
+			h.log.Error("changes could not be told to a live list", "error", failed[i])
+			for c := range g.clients {
+				c.finish(resync("a change could not be told"))
+				h.leave(c)
+			}
+		case len(frames[i]) > 0:
+			g.send(frames[i])
+		}
+	}
+	for _, c := range all {
+		for cl := range h.users[c.ID] {
+			for _, w := range cl.view.watches {
+				if w.Ended(&cl.by, c) {
+					cl.finish(resync("your rights have changed"))
+					h.leave(cl)
+					break
+				}
+			}
+		}
+	}
+	h.move(to)
+	return nil
+}
+
+// send sends to all clients, several at a time where there are many.
+func (g *group) send(b []byte) {
+	workers := min(runtime.GOMAXPROCS(0), len(g.clients)/256)
+	if workers <= 1 {
+		for c := range g.clients {
+			c.send(b)
+		}
+		return
+	}
+	all := make([]*client, 0, len(g.clients))
+	for c := range g.clients {
+		all = append(all, c)
+	}
+	size := (len(all) + workers - 1) / workers
+	var wg sync.WaitGroup
+	for len(all) > 0 {
+		some := all[:min(size, len(all))]
+		all = all[len(some):]
+		wg.Go(func() {
+			for _, c := range some {
+				c.send(b)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// reached waits until the hub is at a position of its log or behind it.
+func (h *Hub) reached(ctx context.Context, at data.Position) error {
+	for {
+		h.mu.Lock()
+		is, moved := h.at, h.moved
+		h.mu.Unlock()
+		if is.Epoch != at.Epoch || is.Number >= at.Number {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-h.ctx.Done():
+			return errClosing
+		}
+	}
+}
+
+// join makes a client one of the hub's if it is where the hub is. at is where that is.
+func (h *Hub) join(c *client, from place) (joined bool, at data.Position, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false, h.at, errClosing
+	}
+	if from.Position != h.at || from.events > 0 {
+		return false, h.at, nil
+	}
+	g := h.groups[c.view.key]
+	if g == nil {
+		g = &group{view: c.view, clients: map[*client]struct{}{}}
+		h.groups[c.view.key] = g
+	}
+	c.view = g.view // one view for all
+	g.clients[c] = struct{}{}
+	h.count++
+	if id := c.by.ID; id != "" {
+		if h.users[id] == nil {
+			h.users[id] = map[*client]struct{}{}
+		}
+		h.users[id][c] = struct{}{}
+	}
+	return true, h.at, nil
+}
+
+// leave takes a client out, which is told nothing any more.
+func (h *Hub) leave(c *client) {
+	g := h.groups[c.view.key]
+	if g == nil {
+		return
+	}
+	if _, there := g.clients[c]; !there {
+		return
+	}
+	delete(g.clients, c)
+	h.count--
+	if len(g.clients) == 0 {
+		delete(h.groups, c.view.key)
+	}
+	if id := c.by.ID; id != "" {
+		delete(h.users[id], c)
+		if len(h.users[id]) == 0 {
+			delete(h.users, id)
+		}
+	}
+}
+
+// attend looks after the clients: heartbeats, those that are gone, and those who are not any more who they were. When there
+// is nobody for a while the log is not followed any more.
+func (h *Hub) attend(ctx context.Context) {
+	defer h.running.Done()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	asked, alone := time.Now(), time.Now()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		now := time.Now()
+		ask := now.Sub(asked) >= recheck
+		if ask {
+			asked = now
+		}
+		var silent, known []*client
+		h.mu.Lock()
+		for _, g := range h.groups {
+			for c := range g.clients {
+				switch {
+				case c.gone():
+					h.leave(c)
+				case now.UnixMilli()-c.sent.Load() >= beat.Milliseconds():
+					silent = append(silent, c)
+				}
+				if ask && c.again != nil {
+					known = append(known, c)
+				}
+			}
+		}
+		if h.count+h.opening > 0 {
+			alone = now
+		} else if now.Sub(alone) > idle {
+			h.follow()
+			h.follow = nil
+			h.mu.Unlock()
+			return
+		}
+		h.mu.Unlock()
+		for _, c := range silent {
+			c.send(heartbeat)
+		}
+		h.still(known)
+	}
+}
+
+// still ends the streams of those who are not any more who they were.
+func (h *Hub) still(known []*client) {
+	for _, c := range known {
+		by, err := c.again()
+		switch {
+		case fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Denied):
+			c.finish(resync("the credential is not valid any more"))
+		case err != nil: // the database is away, perhaps
+			continue
+		case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn:
+			c.finish(resync("your rights have changed"))
+		default:
+			continue
+		}
+		h.mu.Lock()
+		h.leave(c)
+		h.mu.Unlock()
+	}
+}

@@ -1,0 +1,359 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/web"
+)
+
+// mostSubscriptions is how many lists one stream may carry.
+const mostSubscriptions = 100
+
+// question is what a stream asks for.
+type question struct {
+	lists    []*data.WatchQuery
+	several  bool
+	snapshot bool
+	from     string // Last-Event-ID; "": none
+}
+
+// Stream is the live form of a list or, when id is not empty, of one record.
+func (h *Hub) Stream(w http.ResponseWriter, r *http.Request, by data.Caller, collection, id string) {
+	q := &data.WatchQuery{Collection: collection, ID: id}
+	names := []string{"fields", "start"}
+	if id == "" {
+		names = append(names, "filter", "param.*")
+	}
+	var p web.Params
+	wrong := p.Query(r, names...)
+	listOf(q, &p)
+	all := &question{lists: []*data.WatchQuery{q}, from: r.Header.Get("Last-Event-ID")}
+	all.start(&p, &wrong)
+	h.answer(w, r, by, all, wrong.Err())
+}
+
+// Multiplex is GET /api/live: several lists over one connection.
+func (h *Hub) Multiplex(w http.ResponseWriter, r *http.Request, by data.Caller) {
+	var p web.Params
+	wrong := p.Query(r, "subscribe+", "start")
+	all := &question{several: true, from: r.Header.Get("Last-Event-ID")}
+	all.start(&p, &wrong)
+	texts := p.All("subscribe")
+	switch {
+	case len(texts) == 0:
+		wrong.Param("subscribe", 0, "required", "names what is listened to, like posts?filter=… in percent-encoding")
+	case len(texts) > mostSubscriptions:
+		wrong.Param("subscribe", 0, "max", fmt.Sprintf("is there %d times: at most %d", len(texts), mostSubscriptions))
+	}
+	for _, text := range texts {
+		q, bad := subscribed(r, text)
+		wrong = append(wrong, bad...)
+		all.lists = append(all.lists, q)
+	}
+	h.answer(w, r, by, all, wrong.Err())
+}
+
+// subscribed reads one subscription: COLLECTION, COLLECTION/ID or COLLECTION?filter=…, as in an address.
+func subscribed(r *http.Request, text string) (*data.WatchQuery, web.Mistakes) {
+	path, query, _ := strings.Cut(text, "?")
+	collection, id, single := strings.Cut(path, "/")
+	q := &data.WatchQuery{Collection: collection, ID: id}
+	names := []string{"fields"}
+	if !single {
+		names = append(names, "filter", "param.*")
+	}
+	var p web.Params
+	wrong := p.Query(&http.Request{URL: &url.URL{RawQuery: query}}, names...)
+	if single && id == "" || collection == "" || strings.Contains(id, "/") {
+		wrong.Param("subscribe", 0, "syntax", fmt.Sprintf("%q is no list or record: it is like posts, posts?filter=… or posts/ID", path))
+	}
+	listOf(q, &p)
+	return q, wrong
+}
+
+func listOf(q *data.WatchQuery, p *web.Params) {
+	q.Filter, _ = p.Get("filter")
+	q.Fields, _ = p.Get("fields")
+	p.Each("param.", func(name, value string) {
+		if q.Params == nil {
+			q.Params = map[string]*doc.Node{}
+		}
+		q.Params[name] = doc.NewString(value)
+	})
+}
+
+func (q *question) start(p *web.Params, wrong *web.Mistakes) {
+	switch text, there := p.Get("start"); {
+	case !there || text == "now":
+	case text == "snapshot":
+		q.snapshot = true
+	default:
+		wrong.Param("start", 1, "type", `is "now" or "snapshot"`)
+	}
+}
+
+// answer gives a stream, or says why there is none.
+func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *question, wrong error) {
+	c, err := h.open(r, by, q, wrong)
+	if err != nil {
+		web.Problem(w, r, err)
+		return
+	}
+	if r.Method == http.MethodHead {
+		stream(w.Header())
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if err := h.start(r.Context()); err != nil {
+		web.Problem(w, r, err)
+		return
+	}
+	defer h.opened()
+	if err := h.connect(w, c); err != nil {
+		web.Problem(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	if taken(c) { // the request's context may end when its handler does; until then only we can tell
+		ctx = h.ctx
+	}
+	err = h.begin(ctx, c, q)
+	if err != nil {
+		var old *data.TooOld
+		switch {
+		case errors.As(err, &old):
+			c.finish(resync("the position is too old, or of another log"))
+		case errors.Is(err, errClosing), errors.Is(err, errGone), ctx.Err() != nil:
+			c.cut()
+		default:
+			h.log.Error("a stream could not begin", "error", err)
+			c.cut()
+		}
+		return
+	}
+	if !taken(c) {
+		select {
+		case <-c.ended:
+		case <-r.Context().Done():
+			c.cut()
+		}
+		h.mu.Lock()
+		h.leave(c)
+		h.mu.Unlock()
+	}
+}
+
+// open compiles what is asked for.
+func (h *Hub) open(r *http.Request, by data.Caller, q *question, wrong error) (*client, error) {
+	errs := []error{wrong}
+	var watches []*data.Watch
+	for _, list := range q.lists {
+		watch, err := h.db.Watch(by, list)
+		errs = append(errs, err)
+		watches = append(watches, watch)
+	}
+	if err := fault.Join(errs...); err != nil {
+		return nil, err
+	}
+	c := newClient(newView(watches, q.several), by, nil)
+	if cred := r.Header["Authorization"]; len(cred) > 0 && h.caller != nil {
+		same := &http.Request{Header: http.Header{"Authorization": cred}, RemoteAddr: r.RemoteAddr, URL: &url.URL{}}
+		c.again = func() (data.Caller, error) {
+			ctx, cancel := context.WithTimeout(h.ctx, recheck)
+			defer cancel()
+			return h.caller(same.WithContext(ctx))
+		}
+	}
+	return c, nil
+}
+
+func stream(h http.Header) {
+	h["Content-Type"] = []string{"text/event-stream; charset=utf-8"}
+	h["Cache-Control"] = []string{"no-store"}
+	h["X-Accel-Buffering"] = []string{"no"} // nginx
+}
+
+// connect sends the head of the answer. A connection of HTTP/1.1 is taken over from net/http: then it costs neither a
+// goroutine nor buffers. What it carries ends with it (RFC 9112, 6.3).
+func (h *Hub) connect(w http.ResponseWriter, c *client) error {
+	stream(w.Header())
+	ctl := http.NewResponseController(w)
+	conn, _, err := ctl.Hijack()
+	if errors.Is(err, http.ErrNotSupported) {
+		w.WriteHeader(http.StatusOK)
+		c.out = &answer{w: w, ctl: ctl}
+		return nil
+	}
+	if err != nil {
+		return fault.Wrap(fault.Internal, "take a connection", err)
+	}
+	web.Taken(w, http.StatusOK)
+	head := []byte("HTTP/1.1 200 OK\r\nDate: " + time.Now().UTC().Format(http.TimeFormat) + "\r\nConnection: close\r\n")
+	var names []string
+	for name := range w.Header() {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	clean := strings.NewReplacer("\r", " ", "\n", " ")
+	for _, name := range names {
+		if name == "Connection" || name == "Content-Length" || name == "Transfer-Encoding" {
+			continue
+		}
+		for _, v := range w.Header()[name] {
+			head = append(head, name+": "+clean.Replace(v)+"\r\n"...)
+		}
+	}
+	c.out = newWire(conn)
+	c.send(append(head, "\r\n"...))
+	return nil
+}
+
+func taken(c *client) bool { _, ok := c.out.(*wire); return ok }
+
+// begin tells a client what there is already and makes it one of the hub's.
+func (h *Hub) begin(ctx context.Context, c *client, q *question) error {
+	// Those who lost their connection together do not come back at the same moment.
+	c.send(fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(2000)))
+	var from place
+	var err error
+	switch {
+	case q.from != "":
+		if from, err = readPlace(q.from); err != nil {
+			return &data.TooOld{}
+		}
+	case q.snapshot:
+		if from.Position, err = h.present(ctx, c, q); err != nil {
+			return err
+		}
+		c.send(ready(from))
+	default:
+		if from.Position, err = h.db.Head(ctx); err != nil {
+			return err
+		}
+		if err := h.reached(ctx, from.Position); err != nil {
+			return err
+		}
+		from.Position = h.position()
+		c.send(ready(from))
+	}
+	return h.catchUp(ctx, c, from)
+}
+
+func ready(at place) []byte {
+	dst := append(eventOf(nil, "ready", at), `{"position":"`...)
+	return append(at.append(dst), "\"}\n\n"...)
+}
+
+// present sends what is in the lists now. at is the position from which on changes are told.
+func (h *Hub) present(ctx context.Context, c *client, q *question) (at data.Position, err error) {
+	for i, list := range q.lists {
+		sub := alone
+		if q.several {
+			sub = subscription(i)
+		}
+		for cursor, first := "", true; first || cursor != ""; first = false {
+			records, next, is, err := h.db.Present(ctx, c.by, list, cursor)
+			if err != nil {
+				return at, err
+			}
+			if i == 0 && first {
+				at = is
+			}
+			var b []byte
+			for _, record := range records {
+				b = sub.close(append(sub.open(plainEvent(b, "snapshot")), record...))
+			}
+			if err := c.wait(ctx, b); err != nil {
+				return at, err
+			}
+			cursor = next
+		}
+	}
+	return at, nil
+}
+
+// catchUp tells a client what has changed behind a place until it is where the hub is.
+func (h *Hub) catchUp(ctx context.Context, c *client, from place) error {
+	for {
+		joined, at, err := h.join(c, from)
+		if joined || err != nil {
+			return err
+		}
+		if from.Epoch == at.Epoch && from.Number > at.Number { // this process has not read so far yet
+			if head, err := h.db.Head(ctx); err != nil {
+				return err
+			} else if head.Epoch != from.Epoch || head.Number < from.Number {
+				return &data.TooOld{Position: from.Number}
+			}
+			if err := h.reached(ctx, from.Position); err != nil {
+				return err
+			}
+			if from.events == 0 {
+				continue
+			}
+		}
+		b, next, err := h.missed(ctx, c.view, from)
+		if err != nil {
+			return err
+		}
+		if err := c.wait(ctx, b); err != nil {
+			return err
+		}
+		if next.Number == from.Number && from.events > 0 { // the change whose events were told in part is not there yet
+			return &data.TooOld{Position: from.Number}
+		}
+		from = place{Position: next}
+	}
+}
+
+// mostMissed is about how many bytes are printed at once for a client that has missed something.
+const mostMissed = 1 << 20
+
+// missed prints what a client has missed behind a place, or the first part of it: up to next.
+func (h *Hub) missed(ctx context.Context, v *view, from place) (b []byte, next data.Position, err error) {
+	all, next, err := h.db.Changes(ctx, from.Position)
+	if err != nil || len(all) == 0 {
+		return nil, next, err
+	}
+	if v.looks() {
+		select { // whoever looks back far holds much in memory
+		case h.back <- struct{}{}:
+			defer func() { <-h.back }()
+		case <-ctx.Done():
+			return nil, next, ctx.Err()
+		}
+	}
+	err = h.db.WithHistory(ctx, from.Position, v.looks(), func(past *data.History) error {
+		if v.looks() { // it has them all
+			all, next.Number = past.Changes()
+		}
+		for _, change := range all {
+			skip := 0
+			if change.Position == from.Number+1 {
+				skip = from.events
+			}
+			if b, err = v.tell(b, past, next.Epoch, change, skip); err != nil {
+				return err
+			}
+			if len(b) > mostMissed {
+				next.Number = change.Position
+				return nil
+			}
+		}
+		return nil
+	})
+	return b, next, err
+}

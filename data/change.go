@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
@@ -99,7 +100,7 @@ func (w *work) record() error {
 	log := w.db.changes
 	next := int64(0)
 	if log.ordered {
-		last, err := log.last(w.ctx, w.tx)
+		last, err := log.ends(w)
 		if err != nil {
 			return err
 		}
@@ -115,8 +116,31 @@ func (w *work) record() error {
 			return err
 		}
 	}
+	if note := w.note(); note != nil {
+		*note = next + int64(len(w.changes)) - 1
+	}
 	w.changes = nil
 	w.after = append(w.after, log.wake)
+	return nil
+}
+
+// ends is the last position, which writes before this one in the same transaction have left.
+func (l *changeLog) ends(w *work) (int64, error) {
+	if note := w.note(); note != nil && *note > 0 {
+		return *note, nil
+	}
+	return l.last(w.ctx, w.tx)
+}
+
+// note is where the last position is left for the next write in the same transaction; nil: nowhere.
+func (w *work) note() *int64 {
+	tx := w.tx
+	if w.held != nil {
+		tx = w.held.Tx
+	}
+	if n, ok := tx.(driver.Noter); ok && w.db.changes.ordered {
+		return n.Note()
+	}
 	return nil
 }
 

@@ -118,6 +118,13 @@ type Inserter interface {
 	InsertAll(all []Insertion) (at int, err error)
 }
 
+// Noter is a Tx of an engine that is Ordered and does many writes in one transaction.
+type Noter interface {
+	// Note is a number that stays from one write to the next, as long as all are in one transaction and none of
+	// them is undone; else it is 0.
+	Note() *int64
+}
+
 // Finisher is an Inserter that can do what is left of a write together with its commit, in fewer round trips than
 // one after the other.
 type Finisher interface {

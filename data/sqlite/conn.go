@@ -20,6 +20,7 @@ const (
 
 // conn is one connection with its prepared statements. It belongs to one goroutine at a time.
 type conn struct {
+	note      int64 // see driver.Noter
 	c         *sqlite.Conn
 	kept      map[string]*prepared
 	front     prepared // ring of kept statements, the latest used after it

@@ -18,6 +18,11 @@ type tx struct {
 
 var errOver = fault.New(fault.Internal, "a transaction was used after its end")
 
+var _ driver.Noter = (*tx)(nil)
+
+// Note is begun anew by the writer.
+func (t *tx) Note() *int64 { return &t.c.note }
+
 // Rows reads in the transaction. ctx does not interrupt it: others share the connection.
 func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
 	if t.c == nil {

@@ -245,6 +245,7 @@ func (w *writer) begin() error {
 		}
 		w.c = c
 	}
+	w.c.note = 0
 	return classify("begin", w.c.run("BEGIN IMMEDIATE"))
 }
 
@@ -259,6 +260,7 @@ func (w *writer) inCompany(r *request) error {
 		return lost(r.err)
 	}
 	if r.err != nil {
+		w.c.note = 0
 		if err := w.c.run(`ROLLBACK TO "one"`); err != nil {
 			return classify("write", err)
 		}

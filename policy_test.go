@@ -103,7 +103,7 @@ func TestEngineLibraries(t *testing.T) {
 		"go.yaml.in/yaml":          {[]string{"spec"}, "one room reads YAML"},
 		"cel.dev/cel-go":           {[]string{"expr"}, "one room reads CEL"},
 		"github.com/spf13/cobra":   {[]string{"cmd/plinth"}, "the command line is not a library"},
-		"net/http":                 {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/serve", "internal/files", "cmd/plinth", "test", "test/conform"}, "the web is at the doors"},
+		"net/http":                 {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/live", "internal/serve", "internal/files", "cmd/plinth", "test", "test/conform"}, "the web is at the doors"},
 		"go.mongodb.org":           {[]string{"data/mongo", "data/mongo/mongotest"}, "nothing above data/driver knows MongoDB"},
 	}
 	for dir, files := range packages(t) {

@@ -26,7 +26,10 @@ const sweepEvery = 15 * time.Minute
 func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { every(ctx, sweepEvery, p.sweep) })
+	beside.Go(func() {
+		p.sweep(ctx)
+		every(ctx, sweepEvery, p.sweep)
+	})
 	beside.Go(func() { every(ctx, fitEvery, p.look) })
 	if p.at.file != "" {
 		beside.Go(func() {
@@ -61,6 +64,10 @@ func every(ctx context.Context, d time.Duration, fn func(context.Context)) {
 func (p *Plinth) sweep(ctx context.Context) {
 	if err := p.DB().Sweep(ctx); err != nil && ctx.Err() == nil {
 		p.o.log.Warn("what has expired could not be removed", "error", err)
+	}
+	keep := p.App().Changes
+	if err := p.DB().SweepChanges(ctx, keep.Keep, keep.Most); err != nil && ctx.Err() == nil {
+		p.o.log.Warn("old changes could not be removed", "error", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package data
 import (
 	"encoding/base64"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/bluell/plinth/data/driver"
@@ -233,4 +234,29 @@ func (db *DB) readImage(k *kind, rec Record, text string) error {
 		}
 	}
 	return nil
+}
+
+// AppendChange prints a change for operators: what it is, and the record before and after it, as an operator reads it.
+func (db *DB) AppendChange(dst []byte, epoch string, c *Change) ([]byte, error) {
+	k := db.kinds[c.Collection]
+	dst = doc.AppendString(append(dst, `{"position":`...), Position{epoch, c.Position}.String())
+	dst = append(appendTime(append(dst, `,"at":"`...), c.At.UnixMilli()), '"')
+	dst = doc.AppendString(append(dst, `,"op":`...), c.Op.String())
+	dst = doc.AppendString(append(dst, `,"collection":`...), c.Collection)
+	dst = doc.AppendString(append(dst, `,"id":`...), c.ID)
+	dst = strconv.AppendInt(append(dst, `,"rev":`...), c.Rev, 10)
+	by := Caller{Operator: true}
+	var err error
+	for _, side := range []struct {
+		name string
+		rec  Record
+	}{{`,"old":`, c.Old}, {`,"new":`, c.New}} {
+		if side.rec == nil {
+			continue
+		}
+		if dst, err = db.appendRecord(append(dst, side.name...), &by, k, side.rec, nil); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, '}'), nil
 }

@@ -432,6 +432,23 @@ func (db *DB) Head(ctx context.Context) (Position, error) {
 	return Position{s.epoch, last}, err
 }
 
+// Oldest is the position behind which the changes that are kept begin.
+func (db *DB) Oldest(ctx context.Context) (Position, error) {
+	head, err := db.Head(ctx)
+	if err != nil {
+		return head, err
+	}
+	s, err := db.changes.settle(ctx)
+	if err != nil {
+		return head, err
+	}
+	first, err := db.changes.first(ctx, db.eng)
+	if first != nil {
+		head.Number = max(positionOf(first[spec.OrdID].Text())-1, s.floor)
+	}
+	return head, err
+}
+
 // Changes are the changes behind a position, in order, at most some hundreds; next is the position of the last, or what
 // lies behind it of no interest. Its error is *TooOld where the log does not go on from there.
 func (db *DB) Changes(ctx context.Context, after Position) (all []*Change, next Position, err error) {

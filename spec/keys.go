@@ -68,6 +68,7 @@ var appShape = &shape{"the app file", "A Plinth app: its collections, who may do
 	{name: "server", form: asObject, shape: serverShape, doc: "Addresses, certificates and limits."},
 	{name: "mail", idle: true, form: asObject, shape: mailShape, doc: "How mail is sent."},
 	{name: "files", idle: true, form: asObject, shape: filesShape, doc: "Where uploaded files are kept."},
+	{name: "changes", form: asObject, shape: changesShape, doc: "How long the log of changes goes back."},
 	{name: "spa", form: asBool, doc: "A page that is not there is public/index.html."},
 }}
 
@@ -213,6 +214,11 @@ var filesShape = &shape{"files", "Where uploaded files are kept.", []key{
 	{name: "s3", form: asObject, shape: s3Shape, doc: "A bucket."},
 }}
 
+var changesShape = &shape{"changes", "How long the log of changes goes back: for so long a live list can be resumed.", []key{
+	{name: "keep", form: asDuration, doc: "The age from which a change is removed: 24h when absent."},
+	{name: "most", form: asInt, doc: "The most changes that are kept: 1000000 when absent."},
+}}
+
 var s3Shape = &shape{"s3", "A bucket of an S3 service.", []key{
 	{name: "endpoint", form: asText, required: true, doc: "The service's address."},
 	{name: "bucket", form: asText, required: true, doc: "The bucket."},
@@ -223,7 +229,7 @@ var s3Shape = &shape{"s3", "A bucket of an S3 service.", []key{
 // shapes are all maps with fixed keys.
 var shapes = []*shape{
 	appShape, collectionShape, accessShape, indexShape, validateShape, fieldShape, authShape, passwordShape,
-	providerShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, s3Shape,
+	providerShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
 }
 
 var onDeleteNames = [...]string{"restrict", "cascade", "clear"}

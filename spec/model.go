@@ -18,9 +18,16 @@ type App struct {
 	Server      Server
 	Mail        Mail
 	Files       Files
+	Changes     Changes
 	Notes       []Problem // what is right and worth knowing: keys that have no effect yet, fields that let nobody create a record
 
 	byName map[string]*Collection
+}
+
+// Changes says how long the log of changes goes back.
+type Changes struct {
+	Keep time.Duration // at least a minute
+	Most int64         // at least 1000
 }
 
 // Auth is the auth section (docs/app-file.md). Collection is "" where there are no users.

@@ -42,6 +42,7 @@ func (l *loader) sections(parts []part) {
 	l.server(sub("server", serverShape), all)
 	l.mail(sub("mail", mailShape))
 	l.storage(sub("files", filesShape))
+	l.changes(sub("changes", changesShape))
 }
 
 func (l *loader) server(s section, all section) {
@@ -186,6 +187,23 @@ func (l *loader) storage(s section) {
 		if e := b.values[name]; e != nil && e.text == "" {
 			l.report(e, "value", "%s is empty", name)
 		}
+	}
+}
+
+// changes reads how long the log goes back.
+func (l *loader) changes(s section) {
+	v := &l.app.Changes
+	*v = Changes{Keep: 24 * time.Hour, Most: 1_000_000}
+	if n := s.values["keep"]; n != nil {
+		if d, ok := durationOf(n.text); ok && d >= time.Minute {
+			v.Keep = d
+		} else if ok {
+			l.report(n, "value", "keep is at least 1m: a live list that was cut off would always begin anew")
+		}
+	}
+	v.Most = int64(s.int("most", int(v.Most)))
+	if v.Most < 1000 {
+		l.report(s.values["most"], "value", "most is at least 1000")
 	}
 }
 

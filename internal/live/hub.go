@@ -20,6 +20,8 @@ type Store interface {
 	Head(ctx context.Context) (data.Position, error)
 	Changes(ctx context.Context, after data.Position) (all []*data.Change, next data.Position, err error)
 	Follow(ctx context.Context, after data.Position, yield func(all []*data.Change, to data.Position) error) error
+	Oldest(ctx context.Context) (data.Position, error)
+	AppendChange(dst []byte, epoch string, c *data.Change) ([]byte, error)
 	WithHistory(ctx context.Context, after data.Position, walks bool, fn func(*data.History) error) error
 }
 
@@ -399,19 +401,49 @@ func (h *Hub) attend(ctx context.Context) {
 // still ends the streams of those who are not any more who they were.
 func (h *Hub) still(known []*client) {
 	for _, c := range known {
-		by, err := c.again()
-		switch {
-		case fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Denied):
-			c.finish(resync("the credential is not valid any more"))
-		case err != nil: // the database is away, perhaps
-			continue
-		case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn:
-			c.finish(resync("your rights have changed"))
-		default:
+		if h.same(c) {
 			continue
 		}
 		h.mu.Lock()
 		h.leave(c)
 		h.mu.Unlock()
+	}
+}
+
+// same says whether a client is who he was; else his stream has ended.
+func (h *Hub) same(c *client) bool {
+	by, err := c.again()
+	switch {
+	case fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Denied):
+		c.finish(resync("the credential is not valid any more"))
+	case err != nil: // the database is away, perhaps
+		return true
+	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn:
+		c.finish(resync("your rights have changed"))
+	default:
+		return true
+	}
+	return false
+}
+
+// watch looks after one client that is in no group, until it ends.
+func (h *Hub) watch(c *client) {
+	tick := time.NewTicker(recheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.ended:
+			return
+		case <-h.ctx.Done():
+			c.cut()
+			return
+		case <-tick.C:
+		}
+		if c.again != nil && !h.same(c) {
+			return
+		}
+		if time.Now().UnixMilli()-c.sent.Load() >= beat.Milliseconds() {
+			c.send(heartbeat)
+		}
 	}
 }

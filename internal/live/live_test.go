@@ -622,3 +622,84 @@ func TestSlowReader(t *testing.T) {
 		}
 	})
 }
+
+func TestLogForOperators(t *testing.T) {
+	onEach(t, shop, func(h *house) {
+		h.callers["staff"] = data.Caller{SignedIn: true, Role: "staff"}
+		for who, want := range map[string]int{"": 401, "staff": 403, "stranger": 401} {
+			for _, accept := range []string{"application/json", "text/event-stream"} {
+				if status, _ := h.get(who, "/api/changes", accept); status != want {
+					h.t.Errorf("%q, %s: %d, want %d", who, accept, status, want)
+				}
+			}
+		}
+		l := h.listen("root", "/api/changes", "")
+		l.want("ready")
+		h.create("posts", with(1, `{"name":"a","notes":"N"}`))
+		h.update("posts", id(1), `{"name":"b"}`)
+		h.delete("posts", id(1))
+		for _, want := range []string{"create", "update", "delete"} {
+			e, err := l.next()
+			if err != nil || e.kind != "change" {
+				h.t.Fatal(e, err)
+			}
+			n := h.node(e.data)
+			op, _ := n.Get("op")
+			old, isOld := n.Get("old")
+			is, isNew := n.Get("new")
+			if op.Text != want || isOld != (want != "create") || isNew != (want != "delete") {
+				h.t.Fatal(e.data)
+			}
+			if want == "update" {
+				was, _ := old.Get("name")
+				now, _ := is.Get("name")
+				notes, _ := is.Get("notes")
+				if was.Text != "a" || now.Text != "b" || notes.Text != "N" {
+					h.t.Fatal(e.data)
+				}
+			}
+		}
+		status, page := h.get("root", "/api/changes", "application/json")
+		n := h.node(page)
+		changes, _ := n.Get("changes")
+		next, _ := n.Get("next")
+		if status != 200 || len(changes.Items) != 3 || next.Text != l.last {
+			h.t.Fatalf("%d %s, want three changes up to %s", status, page, l.last)
+		}
+		second, _ := changes.Items[1].Get("position")
+		if _, page = h.get("root", "/api/changes?after="+second.Text, "application/json"); strings.Count(page, `"op"`) != 1 {
+			h.t.Errorf("behind the second: %s", page)
+		}
+		for after, want := range map[string]int{"nonsense": 400, "other.1": 400, next.Text + "9": 400} {
+			if status, page := h.get("root", "/api/changes?after="+after, "application/json"); status != want {
+				h.t.Errorf("after %s: %d %s", after, status, page)
+			}
+		}
+		h.listen("root", "/api/changes", second.Text).want("change")
+		delete(h.callers, "root")
+		l.want("resync")
+		l.ended()
+	})
+}
+
+func (h *house) get(who, path, accept string) (int, string) {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r.Header.Set("Accept", accept)
+	if who != "" {
+		r.Header.Set("Authorization", "Bearer "+who)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}

@@ -169,15 +169,22 @@ func (h *Hub) open(r *http.Request, by data.Caller, q *question, wrong error) (*
 		return nil, err
 	}
 	c := newClient(newView(watches, q.several), by, nil)
-	if cred := r.Header["Authorization"]; len(cred) > 0 && h.caller != nil {
-		same := &http.Request{Header: http.Header{"Authorization": cred}, RemoteAddr: r.RemoteAddr, URL: &url.URL{}}
-		c.again = func() (data.Caller, error) {
-			ctx, cancel := context.WithTimeout(h.ctx, recheck)
-			defer cancel()
-			return h.caller(same.WithContext(ctx))
-		}
-	}
+	c.again = h.recognise(r)
 	return c, nil
+}
+
+// recognise gives what asks again who makes a request; nil where nobody has shown who he is.
+func (h *Hub) recognise(r *http.Request) func() (data.Caller, error) {
+	shown := r.Header["Authorization"]
+	if len(shown) == 0 || h.caller == nil {
+		return nil
+	}
+	same := &http.Request{Header: http.Header{"Authorization": shown}, RemoteAddr: r.RemoteAddr, URL: &url.URL{}}
+	return func() (data.Caller, error) {
+		ctx, cancel := context.WithTimeout(h.ctx, recheck)
+		defer cancel()
+		return h.caller(same.WithContext(ctx))
+	}
 }
 
 func stream(h http.Header) {

@@ -179,6 +179,28 @@ func (d *door) multiplex(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// changes answers GET /api/changes.
+func (d *door) changes(w http.ResponseWriter, r *http.Request) error {
+	by, err := d.who(w, r)
+	switch {
+	case err != nil:
+		return err
+	case !by.SignedIn:
+		return fault.New(fault.Unauthenticated, "sign in to read the log of changes")
+	case !by.Operator:
+		return fault.New(fault.Denied, "the log of changes is for operators")
+	case d.live == nil:
+		return noLive()
+	}
+	if web.Names(r, stream) {
+		r = web.Endless(w, r)
+	} else if err := acceptsJSON(r); err != nil {
+		return err
+	}
+	d.live.Log(w, r, by)
+	return nil
+}
+
 func noLive() error {
 	return &fault.Error{Kind: fault.Lacking, Op: "live", Msg: "this server sends no live updates"}
 }

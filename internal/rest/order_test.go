@@ -72,7 +72,7 @@ func TestReservedNames(t *testing.T) {
 	t.Parallel()
 	s := open(t, agency, "")
 	for _, line := range []string{"POST /api/auth/login", "GET /api/auth", "DELETE /api/auth", "GET /api/auth/me", "POST /api/auth/a/increment", "GET /api/auth/by/id/x", "POST /api/auth/query",
-		"PATCH /api/live/x", "GET /api/docs/nope.js", "PUT /api/docs/x", "GET /api/changes", "POST /api/changes", "GET /api/files", "GET /api/files/posts", "POST /api/batch/query", "GET /api/batch/x",
+		"PATCH /api/live/x", "GET /api/docs/nope.js", "PUT /api/docs/x", "GET /api/changes/x", "GET /api/files", "GET /api/files/posts", "POST /api/batch/query", "GET /api/batch/x",
 		"OPTIONS /api/nope", "PUT /api/nope", "DELETE /api/_answers", "GET /api/openapi", "OPTIONS /api/auth/login", "GET /api/openapi.json/x"} {
 		if a := s.ask(line, "", ""); a.status != 404 || a.header.Get("Allow") != "" {
 			t.Errorf("%s: %d %s", line, a.status, a.body)
@@ -98,6 +98,10 @@ func (l *live) Stream(w http.ResponseWriter, r *http.Request, _ data.Caller, col
 
 func (l *live) Multiplex(w http.ResponseWriter, r *http.Request, _ data.Caller) {
 	l.answer(w, r, "multiplex")
+}
+
+func (l *live) Log(w http.ResponseWriter, r *http.Request, _ data.Caller) {
+	l.answer(w, r, "log")
 }
 
 // TestStreams: a stream has no deadline, and is reached by those who may read only.

@@ -40,6 +40,8 @@ type Live interface {
 	Stream(w http.ResponseWriter, r *http.Request, by data.Caller, collection, id string)
 	// Multiplex is GET /api/live.
 	Multiplex(w http.ResponseWriter, r *http.Request, by data.Caller)
+	// Log is GET /api/changes: the log, for operators.
+	Log(w http.ResponseWriter, r *http.Request, by data.Caller)
 }
 
 // Options of New.
@@ -70,6 +72,7 @@ func New(store Store, caller func(*http.Request) (data.Caller, error), o Options
 	route("/api/batch", methods{http.MethodPost: d.batch})
 	route("/api/files/{collection}/{id}/{field}/{name}", methods{http.MethodGet: d.file})
 	route("/api/live", methods{http.MethodGet: d.multiplex})
+	route("/api/changes", methods{http.MethodGet: d.changes})
 	route("/api/openapi.json", methods{http.MethodGet: d.openapi})
 	route("/api/docs", methods{http.MethodGet: docsPage})
 	route("/api/docs/docs.js", methods{http.MethodGet: docsScript})

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
+)
+
+func (c *cli) changes() *cobra.Command {
+	var follow bool
+	var after, collection string
+	cmd := &cobra.Command{
+		Use:   "changes [DIR]",
+		Short: "Show the log of changes",
+		Long: `Show what was changed, in the order of commits: the position in the log, when, what, and which record. With
+--json each change is an object of one line, with the record before and after it.
+
+The log goes back as far as the app file says (changes: {keep: 24h, most: 1000000}). It is read beside a running server.`,
+		Example: "  plinth changes examples/agency\n  plinth changes --follow --json",
+		Args:    arguments(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.opening(cmd.Context(), folder(args, 0), func(p *plinth.Plinth) error {
+				if collection != "" {
+					if err := collectionOf(p.App(), collection); err != nil {
+						return err
+					}
+				}
+				return c.showChanges(cmd, p.DB(), after, collection, follow)
+			})
+		},
+	}
+	c.dbFlag(cmd)
+	c.jsonFlag(cmd)
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with those that come (from now on, unless --after is given)")
+	cmd.Flags().StringVar(&after, "after", "", "a position: only what was changed behind it")
+	cmd.Flags().StringVar(&collection, "collection", "", "only changes in this collection")
+	return cmd
+}
+
+func (c *cli) showChanges(cmd *cobra.Command, db *data.DB, after, collection string, follow bool) error {
+	ctx := cmd.Context()
+	var at data.Position
+	var err error
+	switch {
+	case after != "":
+		if at, err = data.ParsePosition(after); err != nil {
+			return misused("--after: %v", err)
+		}
+	case follow:
+		at, err = db.Head(ctx)
+	default:
+		at, err = db.Oldest(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	show := func(all []*data.Change, to data.Position) error {
+		for _, change := range all {
+			if collection != "" && change.Collection != collection {
+				continue
+			}
+			if c.json {
+				b, err := db.AppendChange(nil, to.Epoch, change)
+				if err != nil {
+					return err
+				}
+				c.say("%s", b)
+				continue
+			}
+			c.say("%s  %s  %-6s  %s/%s  rev %d", data.Position{Epoch: to.Epoch, Number: change.Position}, change.At.Format(time.RFC3339), change.Op, change.Collection, change.ID, change.Rev)
+		}
+		return nil
+	}
+	if follow {
+		err = db.Follow(ctx, at, show)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return older(err)
+	}
+	for {
+		all, next, err := db.Changes(ctx, at)
+		if err != nil {
+			return older(err)
+		}
+		if err := show(all, next); err != nil || next == at {
+			return err
+		}
+		at = next
+	}
+}
+
+// older says what to do where the log does not go so far back.
+func older(err error) error {
+	var old *data.TooOld
+	if errors.As(err, &old) {
+		return fault.New(fault.Invalid, "the log of changes does not go back to --after: leave it out for the oldest that are kept")
+	}
+	return err
+}

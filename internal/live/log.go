@@ -1,0 +1,124 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/web"
+)
+
+// Log is GET /api/changes, for operators: a page of the log of changes behind ?after=POSITION (absent: the oldest that are
+// kept), {"changes":[…],"next":"POSITION"}; or, as a stream, those that come, behind Last-Event-ID, after, or from now on.
+func (h *Hub) Log(w http.ResponseWriter, r *http.Request, by data.Caller) {
+	var p web.Params
+	wrong := p.Query(r, "after")
+	after, named := p.Get("after")
+	following := web.Names(r, "text/event-stream")
+	if last := r.Header.Get("Last-Event-ID"); following && last != "" {
+		after, named = last, true
+	}
+	var at data.Position
+	err := wrong.Err()
+	switch {
+	case err != nil:
+	case named:
+		if at, err = data.ParsePosition(after); err != nil {
+			err = fault.At("after", 1, "syntax", "%q is no position in the log", after)
+		}
+	case following:
+		at, err = h.db.Head(r.Context())
+	default:
+		at, err = h.db.Oldest(r.Context())
+	}
+	if err != nil {
+		web.Problem(w, r, err)
+		return
+	}
+	if following {
+		h.tail(w, r, by, at, !named)
+		return
+	}
+	all, next, err := h.db.Changes(r.Context(), at)
+	var old *data.TooOld
+	if errors.As(err, &old) {
+		err = fault.At("after", 1, "range", "%s", old.Error())
+	}
+	body := []byte(`{"changes":[`)
+	for i, c := range all {
+		if err != nil {
+			break
+		}
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body, err = h.db.AppendChange(body, at.Epoch, c)
+	}
+	if err != nil {
+		web.Problem(w, r, err)
+		return
+	}
+	body = append(doc.AppendString(append(body, `],"next":`...), next.String()), '}')
+	w.Header()["Cache-Control"] = []string{"no-store"}
+	web.JSON(w, r, http.StatusOK, body)
+}
+
+// tail sends changes as they come. Few ask for it: each follows the log for itself.
+func (h *Hub) tail(w http.ResponseWriter, r *http.Request, by data.Caller, at data.Position, fresh bool) {
+	c := newClient(&view{}, by, nil)
+	c.again = h.recognise(r)
+	if err := h.connect(w, c); err != nil {
+		web.Problem(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithCancel(h.ctx)
+	follow := func() {
+		defer cancel()
+		c.send(fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(2000)))
+		if fresh {
+			c.send(ready(place{Position: at}))
+		}
+		err := h.db.Follow(ctx, at, func(all []*data.Change, to data.Position) error {
+			for _, change := range all {
+				b := eventOf(nil, "change", place{Position: data.Position{Epoch: to.Epoch, Number: change.Position}})
+				b, err := h.db.AppendChange(b, to.Epoch, change)
+				if err != nil {
+					return err
+				}
+				if err := c.wait(ctx, append(b, "\n\n"...)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		var old *data.TooOld
+		if errors.As(err, &old) {
+			c.finish(resync("the log of changes does not go on from here"))
+		} else {
+			if ctx.Err() == nil && !errors.Is(err, errGone) {
+				h.log.Error("the log of changes cannot be followed", "error", err)
+			}
+			c.cut()
+		}
+	}
+	h.tails(c, cancel)
+	if taken(c) {
+		h.running.Go(follow)
+		return
+	}
+	defer context.AfterFunc(r.Context(), cancel)()
+	follow()
+}
+
+// tails looks after a client that follows the log for itself, until it ends.
+func (h *Hub) tails(c *client, end func()) {
+	h.running.Go(func() {
+		defer end()
+		h.watch(c)
+	})
+}

@@ -513,6 +513,11 @@ func (db *DB) Present(ctx context.Context, by Caller, q *WatchQuery, cursor stri
 	if err != nil {
 		return nil, "", at, err
 	}
+	ctx, done, err := db.patience(ctx, &by, p.draft)
+	if err != nil {
+		return nil, "", at, err
+	}
+	defer done()
 	err = db.eng.Read(ctx, func(rd driver.Reader) error {
 		if l.ordered {
 			if at.Number, err = l.last(ctx, rd); err != nil {

@@ -16,8 +16,11 @@ import (
 
 const (
 	mostPending = 1 << 20          // bytes that wait for a client
+	mostInAll   = 256 << 20        // bytes that wait for all of them
 	patience    = 10 * time.Second // for a client to take some of them
 )
+
+var inAll atomic.Int64 // bytes that wait
 
 // client is who listens to a stream.
 type client struct {
@@ -59,17 +62,19 @@ func (c *client) send(b []byte) {
 	switch {
 	case c.over || c.last:
 	case c.busy:
-		if len(c.pending)+len(b) > mostPending {
+		if len(c.pending)+len(b) > mostPending || inAll.Load() > mostInAll {
 			c.end()
 			break
 		}
 		c.pending = append(c.pending, b...)
+		inAll.Add(int64(len(b)))
 	default:
 		n, err := c.out.try(b)
 		if err != nil {
 			c.end()
 		} else if n < len(b) {
 			c.pending, c.busy, c.free = append(c.pending, b[n:]...), true, make(chan struct{})
+			inAll.Add(int64(len(b) - n))
 			go c.drain()
 		}
 	}
@@ -120,6 +125,7 @@ func (c *client) drain() {
 		b := c.pending
 		c.pending = nil
 		if len(b) == 0 || c.over {
+			inAll.Add(-int64(len(b)))
 			c.busy = false
 			close(c.free)
 			if c.last {
@@ -129,7 +135,9 @@ func (c *client) drain() {
 			return
 		}
 		c.mu.Unlock()
-		if err := c.out.write(b); err != nil {
+		err := c.out.write(b)
+		inAll.Add(-int64(len(b)))
+		if err != nil {
 			c.cut()
 			return
 		}
@@ -143,6 +151,7 @@ func (c *client) cut() {
 	c.mu.Unlock()
 }
 
+// end is called with mu held. Who writes takes what waits out of the count.
 func (c *client) end() {
 	if !c.over {
 		c.over = true

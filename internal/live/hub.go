@@ -212,12 +212,17 @@ func (h *Hub) deliver(all []*data.Change, to data.Position) error {
 		err := h.db.WithHistory(h.ctx, h.at, walks, func(past *data.History) error {
 			for i, g := range concerned {
 				frames[i], failed[i] = nil, nil
+				begun := time.Now()
 				for _, c := range all {
+					if g.looks() && time.Since(begun) > costly {
+						failed[i] = errCostly
+						break
+					}
 					if frames[i], failed[i] = g.tell(frames[i], past, to.Epoch, c, 0); failed[i] != nil {
 						break
 					}
 				}
-				if failed[i] != nil && fault.Of(failed[i]) == fault.Unavailable {
+				if failed[i] != nil && failed[i] != errCostly && fault.Of(failed[i]) == fault.Unavailable {
 					return failed[i]
 				}
 			}
@@ -253,6 +258,11 @@ func (h *Hub) deliver(all []*data.Change, to data.Position) error {
 	h.move(to)
 	return nil
 }
+
+// costly is how long a view that looks at other records may be judged for some changes: all others wait meanwhile.
+const costly = 5 * time.Second
+
+var errCostly = fault.New(fault.Unavailable, "a live list costs too much")
 
 // send sends to all clients, several at a time where there are many.
 func (g *group) send(b []byte) {

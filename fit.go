@@ -51,6 +51,7 @@ func (p *Plinth) compare(ctx context.Context) error {
 	changed := difference(p.now.Load().tables, used(p.App(), tables))
 	if was := p.unfit.Swap(changed != ""); !was && changed != "" {
 		p.o.log.Warn("another process changed the schema of the database", "changed", changed)
+		p.now.Load().live.Cut()
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/files"
@@ -64,7 +65,9 @@ func sound(ctx context.Context, about About, open func() (driver.Engine, error))
 	if name := eng.Name(); name != about.Engine {
 		err = fault.New(fault.Capability, "the backup was made on %s: it cannot be restored to %s", about.Engine, name)
 	} else {
-		err = eng.Verify(ctx)
+		if err = eng.Verify(ctx); err == nil {
+			err = data.AnotherLog(ctx, eng)
+		}
 	}
 	return errors.Join(err, eng.Close())
 }

@@ -455,3 +455,39 @@ func TestPlace(t *testing.T) {
 		}
 	}
 }
+
+// What was committed after a backup had positions in the log that other changes have when the backup is restored: whoever
+// listened then is told to begin anew.
+func TestRestoredLogIsAnother(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "")
+	head := func(writes int) data.Position {
+		t.Helper()
+		p := d.open()
+		for range writes {
+			upload(t, p, "x")
+		}
+		at, err := p.DB().Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	head(1)
+	file := d.backup()
+	before := head(1)
+	if _, err := d.restore(file, RestoreOptions{AllowLoss: true}); err != nil {
+		t.Fatal(err)
+	}
+	if after := head(1); after.Number != before.Number || after.Epoch == before.Epoch {
+		t.Fatalf("the log is at %v, and was at %v", after, before)
+	}
+	p := d.open()
+	var old *data.TooOld
+	if _, _, err := p.DB().Changes(t.Context(), before); !errors.As(err, &old) {
+		t.Errorf("behind a position of the log that is gone: %v", err)
+	}
+}

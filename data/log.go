@@ -572,3 +572,20 @@ func (db *DB) SweepChanges(ctx context.Context, keep time.Duration, most int64) 
 		}
 	}
 }
+
+// AnotherLog makes the log of a database that was restored another one: what was committed after the backup has had
+// positions that others will have now.
+func AnotherLog(ctx context.Context, eng driver.Engine) error {
+	tables, err := eng.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(tables, func(t driver.Table) bool { return t.Name == "_log" }) {
+		return nil // the backup is older than logs
+	}
+	state := collectionOf(&tableShape{Name: "_log"})
+	return eng.Write(ctx, func(tx driver.Tx) error {
+		_, err := tx.Delete(state, []string{logRow})
+		return err
+	})
+}

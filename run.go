@@ -17,7 +17,10 @@ type Listening struct {
 	Ready  func(url string) // called once, when requests are answered
 }
 
-const sweepEvery = 15 * time.Minute
+const (
+	sweepEvery   = 15 * time.Minute
+	changesEvery = time.Minute
+)
 
 // Serve serves an open app until ctx ends or the process is told to end. With Dev it follows the app file: a
 // good one replaces what is served, a wrong one is told and changes nothing. When another process changes the
@@ -26,9 +29,10 @@ const sweepEvery = 15 * time.Minute
 func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
+	beside.Go(func() { every(ctx, sweepEvery, p.sweep) })
 	beside.Go(func() {
-		p.sweep(ctx)
-		every(ctx, sweepEvery, p.sweep)
+		p.sweepChanges(ctx)
+		every(ctx, changesEvery, p.sweepChanges)
 	})
 	beside.Go(func() { every(ctx, fitEvery, p.look) })
 	if p.at.file != "" {
@@ -65,6 +69,10 @@ func (p *Plinth) sweep(ctx context.Context) {
 	if err := p.DB().Sweep(ctx); err != nil && ctx.Err() == nil {
 		p.o.log.Warn("what has expired could not be removed", "error", err)
 	}
+}
+
+// sweepChanges removes changes that are older than the app keeps them, or too many.
+func (p *Plinth) sweepChanges(ctx context.Context) {
 	keep := p.App().Changes
 	if err := p.DB().SweepChanges(ctx, keep.Keep, keep.Most); err != nil && ctx.Err() == nil {
 		p.o.log.Warn("old changes could not be removed", "error", err)

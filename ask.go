@@ -3,6 +3,7 @@ package plinth
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/bluell/plinth/data"
@@ -42,13 +43,15 @@ func (p *Plinth) Why(ctx context.Context, role, operation, collection, id string
 	return p.DB().Why(ctx, by, op, collection, id)
 }
 
-// Check says what the database cannot do of what the app needs. The database is only looked at.
-func Check(ctx context.Context, dir string, opts ...Option) error {
+// Check says what the database cannot do of what the app needs; and, in warnings, with which of its settings a
+// database server can lose what was acknowledged. The database is only looked at.
+func Check(ctx context.Context, dir string, opts ...Option) (warnings []string, err error) {
 	p, err := unserved(ctx, dir, opts)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return p.eng.Close()
+	warnings, err = p.warnings(ctx)
+	return warnings, errors.Join(err, p.eng.Close())
 }
 
 // OpenAPI is the description of the API as somebody with a role may see it ("" nobody, "operator").

@@ -25,8 +25,10 @@ const (
 // Serve serves an open app until ctx ends or the process is told to end. With Dev it follows the app file: a
 // good one replaces what is served, a wrong one is told and changes nothing. When another process changes the
 // schema so that the app does not fit any more, all but /healthz is answered with 503 until it fits again; with
-// Dev the app file is read again then.
+// Dev the app file is read again then. Settings of a database server with which it can lose what was acknowledged
+// are logged at the start.
 func (p *Plinth) Serve(ctx context.Context, l Listening) error {
+	p.warn(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { every(ctx, sweepEvery, p.sweep) })

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,7 @@ type peer struct {
 	prepare func(dir string) error // what must be in the folder before the first start
 	command func(dir, addr string) *exec.Cmd
 	at      func(plinth, hand string) func(dir, addr string) *exec.Cmd // command for a database with these addresses
+	model   func(ctx context.Context, s *site) error                   // makes the collections of a server that has started, where they are not there already
 	engine  *engine                                                    // the server of its database, where it has one
 	file    string                                                     // the SQLite file in the data folder, where it is laid out as Plinth's
 }
@@ -34,15 +36,19 @@ func build(ctx context.Context, o options) ([]peer, error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return nil, err
 	}
-	makers := []struct {
+	type maker struct {
 		name string
 		make func(ctx context.Context, bin string) (peer, error)
-	}{
+	}
+	makers := []maker{
 		{"plinth", makePlinth}, {"handwritten", makeHandwritten},
 		{"pocketbase", makePocketbase}, {"fastify", makeFastify},
 	}
 	if o.db != "sqlite" {
-		makers = makers[:2] // the others are SQLite's
+		makers = makers[:2]                      // the others are SQLite's
+		if slices.Contains(o.only, "directus") { // heavy: only for who asks for it
+			makers = append(makers, maker{"directus", makeDirectus})
+		}
 	}
 	for _, name := range o.only {
 		known := false
@@ -50,7 +56,7 @@ func build(ctx context.Context, o options) ([]peer, error) {
 			known = known || m.name == name
 		}
 		if !known {
-			return nil, fmt.Errorf("there is no server %q", name)
+			return nil, fmt.Errorf("there is no server %q on %s", name, o.db)
 		}
 	}
 	var peers []peer

@@ -17,10 +17,14 @@ type dialect struct {
 	pages   bool // lists carry a cursor to the next page
 
 	list func(status string, limit int, expand bool, cursor string) string
-	// batch wraps the creation of records in one request; results finds their bodies.
+	// batch wraps the creation of records in one request, to the path batched; results finds their bodies.
+	batched func(collection string) string
 	batch   func(collection string, bodies [][]byte) []byte
 	results func(answer []byte) ([]json.RawMessage, error)
+	plain   func(answer []byte) ([]byte, error) // gives a record or a list the form of Plinth's, to be checked; nil: it has it
 }
+
+func oneBatch(string) string { return "/api/batch" }
 
 var plinthDialect = dialect{
 	ready: "/readyz", authors: "/api/authors", posts: "/api/posts", created: http.StatusCreated, pages: true,
@@ -28,7 +32,7 @@ var plinthDialect = dialect{
 		q := url.Values{"filter": {fmt.Sprintf("status == %q", status)}}
 		return "/api/posts?" + page(q, limit, expand, cursor).Encode()
 	},
-	batch: plainBatch, results: plainResults,
+	batched: oneBatch, batch: plainBatch, results: plainResults,
 }
 
 // A server written by hand has no filter language; it knows the one question it is asked.
@@ -37,7 +41,7 @@ var handDialect = dialect{
 	list: func(status string, limit int, expand bool, cursor string) string {
 		return "/api/posts?" + page(url.Values{"status": {status}}, limit, expand, cursor).Encode()
 	},
-	batch: plainBatch, results: plainResults,
+	batched: oneBatch, batch: plainBatch, results: plainResults,
 }
 
 var pocketbaseDialect = dialect{
@@ -55,6 +59,7 @@ var pocketbaseDialect = dialect{
 		}
 		return "/api/collections/posts/records?" + q.Encode()
 	},
+	batched: oneBatch,
 	batch: func(collection string, bodies [][]byte) []byte {
 		return join(`{"requests":[`, bodies, func(b, body []byte) []byte {
 			return fmt.Appendf(b, `{"method":"POST","url":"/api/collections/%s/records","body":%s}`, collection, body)

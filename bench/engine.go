@@ -74,13 +74,13 @@ func (e *engine) makeMySQL(ctx context.Context) error {
 	if err := e.find([]string{"/usr/sbin", "/usr/bin", "/usr/local/bin"}, "mariadb-install-db", "mariadbd", "mariadb"); err != nil {
 		return err
 	}
-	data := "--datadir=" + filepath.Join(e.dir, "data")
-	err := e.run(ctx, "", "mariadb-install-db", "--no-defaults", data, "--auth-root-authentication-method=normal",
+	data, temporary := "--datadir="+filepath.Join(e.dir, "data"), "--tmpdir="+e.dir // in another's folder a server removes what is not its own
+	err := e.run(ctx, "", "mariadb-install-db", "--no-defaults", data, temporary, "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--skip-name-resolve")
 	if err != nil {
 		return err
 	}
-	return e.start(ctx, func() error { return e.execute(ctx, e.name, "SELECT 1") }, "mariadbd", "--no-defaults", data,
+	return e.start(ctx, func() error { return e.execute(ctx, e.name, "SELECT 1") }, "mariadbd", "--no-defaults", data, temporary,
 		"--socket="+filepath.Join(e.dir, "socket"), "--pid-file="+filepath.Join(e.dir, "pid"), "--skip-networking", "--skip-name-resolve",
 		"--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=256M")
 }

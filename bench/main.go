@@ -1,5 +1,5 @@
 // Command bench measures Plinth beside hand-written Go, PocketBase and Fastify: the same
-// schema, data and requests, the servers alternating in one run; or the first two on one
+// schema, data and requests, the servers alternating in one run; or the first two, and Directus, on one
 // PostgreSQL or MariaDB. README.md says what is measured and how fair it is.
 package main
 
@@ -43,7 +43,7 @@ func main() {
 	flag.IntVar(&o.posts, "posts", 20000, "posts in the database at the start")
 	flag.IntVar(&o.starts, "starts", 10, "starts of each server, for time and memory; 0 leaves them out")
 	flag.IntVar(&o.retries, "retries", 3, "how often a measurement is repeated while others use the machine")
-	flag.StringVar(&only, "only", "", "servers to measure: plinth,handwritten,pocketbase,fastify")
+	flag.StringVar(&only, "only", "", "servers to measure: plinth,handwritten,pocketbase,fastify; and directus, with -db postgres or mysql")
 	flag.StringVar(&lines, "lines", "", "work to measure: read,list,expand,patch,create,batch (growth: read,list,deep,create)")
 	flag.BoolVar(&short, "short", false, "a quick look: little data, one short round")
 	flag.StringVar(&o.json, "json", "", "also write the results to this file")

@@ -42,7 +42,15 @@ func openSite(ctx context.Context, p peer, dir string) (*site, error) {
 		}
 	}
 	s := &site{peer: p, name: p.name, dir: dir}
-	return s, s.start(ctx)
+	err := s.start(ctx)
+	if err == nil && p.model != nil {
+		err = p.model(ctx, s)
+	}
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *site) start(ctx context.Context) error {
@@ -53,6 +61,9 @@ func (s *site) start(ctx context.Context) error {
 	s.client, err = dial(s.addr)
 	return err
 }
+
+// patience is how long a server may take to start; Directus makes its own tables then.
+const patience = 2 * time.Minute
 
 // launch starts the process and returns the time from there to its first good answer.
 func (s *site) launch(ctx context.Context) (time.Duration, error) {
@@ -87,7 +98,7 @@ func (s *site) launch(ctx context.Context) (time.Duration, error) {
 			return 0, ctx.Err()
 		case <-time.After(200 * time.Microsecond):
 		}
-		if time.Since(began) > 30*time.Second {
+		if time.Since(began) > patience {
 			return 0, fmt.Errorf("%s does not answer\n%s", s.name, s.lastLog())
 		}
 	}
@@ -171,7 +182,7 @@ func (s *site) createAll(collection string, count int, body func(n int) []byte) 
 		for len(bodies) < 500 && len(ids)+len(bodies) < count {
 			bodies = append(bodies, body(len(ids)+len(bodies)))
 		}
-		answer, err := s.send(http.MethodPost, "/api/batch", s.api.batch(collection, bodies), http.StatusOK)
+		answer, err := s.send(http.MethodPost, s.api.batched(collection), s.api.batch(collection, bodies), http.StatusOK)
 		if err != nil {
 			return nil, err
 		}

@@ -122,7 +122,8 @@ func (db *DB) prepareKind(k *kind) error {
 		k.files = k.files || f.Type == spec.File
 		k.others = k.others || leaves(f.Read)
 	}
-	for _, from := range db.kinds {
+	for _, c := range db.app.Collections { // in the order of the app file: it says who is told of, and locked, first
+		from := db.kinds[c.Name]
 		for _, f := range from.Fields {
 			if f.To != k.Name {
 				continue

@@ -3,6 +3,8 @@ package test
 import (
 	"context"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +15,6 @@ import (
 
 	root "github.com/bluell/plinth"
 	"github.com/bluell/plinth/data/driver"
-	"github.com/bluell/plinth/data/mysql"
-	"github.com/bluell/plinth/data/postgres"
 	"github.com/bluell/plinth/data/sqlite"
 )
 
@@ -36,13 +36,7 @@ func applyAndDie() {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
-	}}, root.On(func(ctx context.Context) (driver.Engine, error) {
-		switch db := os.Getenv("PLINTH_DB"); {
-		case strings.HasPrefix(db, "postgres:"):
-			return postgres.Open(ctx, db, postgres.Options{})
-		case strings.HasPrefix(db, "mysql:"):
-			return mysql.Open(ctx, db, mysql.Options{})
-		}
+	}}, root.On(func(context.Context) (driver.Engine, error) {
 		return sqlite.Open(filepath.Join(dir, "data", "plinth.db"), sqlite.Options{})
 	}))
 	if err != nil {
@@ -76,49 +70,91 @@ collections:
     access: {read: true}
 `
 
-const rowsApplied = 1200
+// How many rows there are to be copied: more than one batch of them, or few where each of them is a statement to be
+// killed at.
+const (
+	rowsApplied = 1200
+	rowsCut     = 30
+)
 
 // An apply that is killed at any of its moments is finished by the next one, and nothing is lost or
 // done twice.
 func TestApplyKilled(t *testing.T) {
 	t.Parallel()
 	kept := folder(t, beforeApply)
-	fillNotes(t, "", kept)
-	for n := 1; applyKilledAt(t, "", copied(t, kept, afterApply), n); n++ {
+	fillNotes(t, "", kept, rowsApplied)
+	for n := 1; ; n++ {
+		dir := copied(t, kept, afterApply)
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = environ(applyHelper + "=" + dir + ":" + strconv.Itoa(n))
+		if !endsKilled(t, n, cmd) {
+			if n < 8 {
+				t.Fatalf("apply was over after %d moments: the test proves little", n)
+			}
+			return // all moments were tried
+		}
+		appliedAgain(t, "", dir, n, rowsApplied)
 	}
 }
 
-// The same on database servers, at every third of the moments unless PLINTH_TEST_KILLS asks for more.
-func TestApplyKilledOnServers(t *testing.T) {
-	every := 3
-	if os.Getenv("PLINTH_TEST_KILLS") != "" {
-		every = 1
+// cuts are the statements before which an apply is killed on a server: a sample, or what PLINTH_TEST_CUTS says, "all"
+// or "FROM-TO".
+func cuts(t *testing.T) (from, to, every int) {
+	text := os.Getenv("PLINTH_TEST_CUTS")
+	if text == "" {
+		return 1 + rand.IntN(sample), math.MaxInt, sample
 	}
+	if text == "all" {
+		return 1, math.MaxInt, 1
+	}
+	if n, err := fmt.Sscanf(text, "%d-%d", &from, &to); n != 2 || err != nil || from < 1 {
+		t.Fatalf("PLINTH_TEST_CUTS=%q is neither all nor FROM-TO", text)
+	}
+	return from, to, 1
+}
+
+// sample is how many statements are between those that are tried where not all are.
+const sample = 60
+
+// The same on database servers: the apply is killed before one of its statements, which does not reach the server.
+func TestApplyKilledOnServers(t *testing.T) {
+	from, to, every := cuts(t)
 	for _, e := range engines[1:] {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
-			for n := 1; ; n += every {
+			tried := 0
+			for n := from; n <= to; n += every {
 				db, dir := e.db(t), folder(t, beforeApply)
-				fillNotes(t, db, dir)
+				fillNotes(t, db, dir, rowsCut)
 				if err := os.WriteFile(filepath.Join(dir, "plinth.yaml"), []byte(afterApply), 0o644); err != nil {
 					t.Fatal(err)
 				}
-				if !applyKilledAt(t, db, dir, n) {
-					return
+				cmd := exec.Command(plinth, "apply", "--allow-loss", dir)
+				d, through := cut(t, db, int64(n), func() { _ = cmd.Process.Kill() })
+				cmd.Env = environ("PLINTH_DB=" + through)
+				if !endsKilled(t, n, cmd) {
+					if n < 2*sample {
+						t.Fatalf("apply was over after %d statements: the test proves little", d.seen.Load())
+					}
+					t.Logf("apply has %d statements", d.seen.Load())
+					break
 				}
+				tried++
+				appliedAgain(t, db, dir, n, rowsCut)
 			}
+			t.Logf("killed before %d of them", tried)
 		})
 	}
 }
 
-// fillNotes sets up an app as it is before the apply.
-func fillNotes(t *testing.T, db, dir string) {
+// fillNotes sets up an app as it is before the apply, with so many rows.
+func fillNotes(t *testing.T, db, dir string, rows int) {
 	t.Helper()
 	runOn(t, db, "apply", dir)
 	s := servingOn(t, db, dir)
-	for start := 0; start < rowsApplied; start += 400 {
+	for start := 0; start < rows; start += 400 {
 		var ops []string
-		for i := start; i < start+400; i++ {
+		for i := start; i < min(start+400, rows); i++ {
 			ops = append(ops, fmt.Sprintf(`{"op":"create","collection":"notes","body":{"title":"T%d","amount":"%d","gone":"x"}}`, i, i))
 		}
 		status, b, err := ask(described(t), "POST", s.url+"/api/batch", "", `{"operations":[`+strings.Join(ops, ",")+`]}`)
@@ -131,22 +167,22 @@ func fillNotes(t *testing.T, db, dir string) {
 	}
 }
 
-// applyKilledAt kills an apply at its n-th moment, applies again and looks at what is there. It is false when the
-// apply was over before.
-func applyKilledAt(t *testing.T, db, dir string, n int) bool {
+// endsKilled runs an apply that is to be killed at its n-th moment. It is false when the apply was over before.
+func endsKilled(t *testing.T, n int, cmd *exec.Cmd) bool {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = environ(applyHelper+"="+dir+":"+strconv.Itoa(n), "PLINTH_DB="+db)
 	out, err := cmd.CombinedOutput()
 	if err == nil {
-		if n < 8 {
-			t.Fatalf("apply was over after %d moments: the test proves little", n)
-		}
-		return false // all moments were tried
+		return false
 	}
 	if state, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !state.Signaled() {
 		t.Fatalf("moment %d: %v\n%s", n, err, out)
 	}
+	return true
+}
+
+// appliedAgain applies an app whose first apply was killed at its n-th moment, and looks at what is there.
+func appliedAgain(t *testing.T, db, dir string, n, rows int) {
+	t.Helper()
 	t.Run(strconv.Itoa(n), func(t *testing.T) {
 		t.Parallel()
 		runOn(t, db, "apply", "--allow-loss", dir)
@@ -155,7 +191,7 @@ func applyKilledAt(t *testing.T, db, dir string, n int) bool {
 		}
 		s := servingOn(t, db, dir)
 		_, b, err := ask(described(t), "GET", s.url+`/api/memos?group=state&aggregate=count,sum(amount),min(amount),max(amount)`, "", "")
-		want := fmt.Sprintf(`{"groups":[{"state":"open","count":%d,"sum(amount)":%d,"min(amount)":0,"max(amount)":%d}]}`, rowsApplied, rowsApplied*(rowsApplied-1)/2, rowsApplied-1)
+		want := fmt.Sprintf(`{"groups":[{"state":"open","count":%d,"sum(amount)":%d,"min(amount)":0,"max(amount)":%d}]}`, rows, rows*(rows-1)/2, rows-1)
 		if err != nil || string(b) != want {
 			t.Errorf("got %s %v, want %s", b, err, want)
 		}
@@ -164,7 +200,6 @@ func applyKilledAt(t *testing.T, db, dir string, n int) bool {
 			t.Errorf("the ci field does not find by its fold: %s", b)
 		}
 	})
-	return true
 }
 
 // copied copies an app's folder and gives it another app file.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -274,4 +275,27 @@ func TestBatchesCross(t *testing.T) {
 			t.Errorf("it took %s", took)
 		}
 	})
+}
+
+// Settings with which a server can lose what it has acknowledged, as those of the tests' servers are, are told by
+// check, and at the start of serve.
+func TestWarnings(t *testing.T) {
+	for name, remedy := range map[string]string{"postgres": "set fsync = on", "mysql": "set innodb_flush_log_at_trx_commit = 1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := slices.IndexFunc(engines, func(e engine) bool { return e.name == name })
+			db, dir := engines[at].db(t), folder(t, countersApp)
+			var checked struct{ Warnings []string }
+			if err := json.Unmarshal([]byte(runOn(t, db, "check", "--json", dir)), &checked); err != nil || !strings.Contains(strings.Join(checked.Warnings, "\n"), remedy) {
+				t.Errorf("check warns of %q (%v), want %q", checked.Warnings, err, remedy)
+			}
+			s := servingOn(t, db, dir)
+			if err := s.stop(); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(s.stderr.text(), remedy) {
+				t.Errorf("serve says %s, want %q", s.stderr.text(), remedy)
+			}
+		})
+	}
 }

@@ -15,7 +15,8 @@ func (c *cli) check() *cobra.Command {
 		Use:   "check [DIR]",
 		Short: "Check an app file",
 		Long: `Check an app file and list all that is wrong with it, each with its place. Then list what is open
-to people who are not signed in. With --db, also say what that database cannot do.`,
+to people who are not signed in. With --db, also say what that database cannot do, and with which of
+its settings it can lose what was acknowledged.`,
 		Example: "  plinth check examples/agency\n  plinth check --json . | jq .problems",
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,10 +41,13 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
+	warnings := []string{}
 	if c.db != "" {
-		if err := plinth.Check(cmd.Context(), dir, c.looking(dir)); err != nil {
+		found, err := plinth.Check(cmd.Context(), dir, c.looking(dir))
+		if err != nil {
 			return err
 		}
+		warnings = append(warnings, found...)
 	}
 	found := spec.Open(app)
 	if c.json {
@@ -52,8 +56,11 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 			open = append(open, map[string]any{"file": f.Pos.File, "line": f.Pos.Line, "column": f.Pos.Column,
 				"collection": f.Collection, "operation": f.Operation, "message": f.Message})
 		}
-		c.print(map[string]any{"ok": true, "problems": []spec.Problem{}, "open": open, "notes": append([]spec.Problem{}, app.Notes...)})
+		c.print(map[string]any{"ok": true, "problems": []spec.Problem{}, "open": open, "notes": append([]spec.Problem{}, app.Notes...), "warnings": warnings})
 		return nil
+	}
+	for _, w := range warnings {
+		c.note("%s", w)
 	}
 	for _, n := range app.Notes {
 		c.note("%s", n)

@@ -84,6 +84,13 @@ type Engine interface {
 	Close() error
 }
 
+// Warner is an Engine on a server whose settings may be such that a commit is told of before it is safe. An Engine need
+// not be one.
+type Warner interface {
+	// Warnings names those settings, a sentence for each: what can be lost, and what to set.
+	Warnings(ctx context.Context) ([]string, error)
+}
+
 // Damage is the error of a Check that could write, but found what is stored to be damaged.
 type Damage struct{ Err error }
 

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,7 @@ import (
 	"testing"
 )
 
-// Counts are written into the folder that PLINTH_TEST_COUNTS names, a file for each engine: a line for each
+// Counts are added to the folder that PLINTH_TEST_COUNTS names, in a file for each engine: a line for each
 // topic, with how many cases passed and how many were refused, and one for each case that is known to fail.
 // TestTable makes docs/conformance.md of them.
 type counts struct {
@@ -17,7 +18,7 @@ type counts struct {
 	lines strings.Builder
 }
 
-// counting writes the file when the suite has ended without a failure. An engine is named for the folder of
+// counting adds to the file when the suite has ended without a failure. An engine is named for the folder of
 // its package and for what TestSuite has behind its name.
 func counting(t *testing.T) *counts {
 	c := &counts{}
@@ -34,7 +35,12 @@ func counting(t *testing.T) *counts {
 		if t.Failed() {
 			return
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(c.lines.String()), 0o644); err != nil {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err == nil {
+			_, err = f.WriteString(c.lines.String())
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
 			t.Error(err)
 		}
 	})

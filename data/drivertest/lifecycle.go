@@ -53,6 +53,21 @@ func lifecycle(s *suite) {
 		}
 		return err
 	})
+	s.expect("a statement of another engine", func() error {
+		eng := s.open(s, app(s, library)) // without its contract, which would refuse it first
+		defer closing(s, eng)
+		none := func(driver.Columns) error { return nil }
+		for what, err := range map[string]error{
+			"rows":  eng.Rows(ctx, strange{}, nil, none),
+			"read":  eng.Read(ctx, func(r driver.Reader) error { return r.Rows(ctx, strange{}, nil, none) }),
+			"write": eng.Write(ctx, func(tx driver.Tx) error { return tx.Rows(ctx, strange{}, nil, none) }),
+		} {
+			if !fault.Is(err, fault.Internal) {
+				return fmt.Errorf("%s: %v, want internal", what, err)
+			}
+		}
+		return nil
+	})
 	s.expect("closed", func() error {
 		if err := b.eng.Close(); err != nil {
 			return err
@@ -70,3 +85,6 @@ func lifecycle(s *suite) {
 		return b.eng.Close()
 	})
 }
+
+// strange is a statement that no engine has prepared.
+type strange struct{ driver.Stmt }

@@ -2,7 +2,10 @@ package drivertest
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
+	"testing"
 
 	"pgregory.net/rapid"
 
@@ -12,14 +15,38 @@ import (
 )
 
 // random: models, records, filters, sorts and pages that nobody thought of. What it finds becomes a
-// fixed case.
+// fixed case. As many apps are asked as rapid says, 2,000 questions in all; a night has as many questions as
+// PLINTH_TEST_RANDOM says, and more of them for an app, since making one is what takes a server longest.
 func random(s *suite) {
-	rapid.Check(s, func(t *rapid.T) {
-		m := drawModel(t)
-		a := app(s, m.yaml())
-		p := s.pairOf(a)
-		defer closing(s, p.eng, p.oracle)
-		m.fill(t, p)
+	least, rounds := night(s), 1
+	if least > 0 {
+		rounds = 10
+	}
+	for once := true; once || s.passed.Load()+s.refused.Load() < least; once = false {
+		rapid.Check(s, func(t *rapid.T) { s.strangers(t, rounds) })
+	}
+}
+
+// night is how many random questions are asked at least; 0 where nobody says so.
+func night(t testing.TB) int64 {
+	text := os.Getenv("PLINTH_TEST_RANDOM")
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		t.Fatalf("PLINTH_TEST_RANDOM=%q is no number of questions", text)
+	}
+	return n
+}
+
+// strangers asks a random app.
+func (s *suite) strangers(t *rapid.T, rounds int) {
+	m := drawModel(t)
+	p := s.pairOf(app(s, m.yaml()))
+	defer closing(s, p.eng, p.oracle)
+	m.fill(t, p)
+	for range rounds {
 		for range 12 {
 			m.question(t, p)
 		}
@@ -28,7 +55,7 @@ func random(s *suite) {
 			m.question(t, p)
 		}
 		m.grouping(t, p)
-	})
+	}
 }
 
 // drawn counts what became of a question or change: it says whether the engine refused it.

@@ -12,7 +12,10 @@ import (
 	"testing"
 )
 
-var countsDir = flag.String("counts", "", "write docs/conformance.md of what the suites have counted in this folder")
+var (
+	countsDir = flag.String("counts", "", "write docs/conformance.md of what the suites have counted in this folder")
+	nightDir  = flag.String("night", "", "with -counts: where they have counted the random questions of a night; else those of the last stay")
+)
 
 const tableFile = "../../docs/conformance.md"
 
@@ -26,8 +29,18 @@ var columns = []struct{ file, title string }{
 	{"mongo", "MongoDB's protocol on FerretDB 1"},
 }
 
-// leastFixed is how many fixed cases there are at least.
-const leastFixed = 400
+// The least that there is: of fixed cases, and of random questions in a night.
+const (
+	leastFixed = 400
+	leastNight = 100_000
+)
+
+// The rows below the topics.
+const (
+	fixedRow  = "fixed cases"
+	randomRow = "random questions"
+	nightRow  = "random questions in a night"
+)
 
 const tableHead = `# Conformance
 
@@ -36,7 +49,7 @@ the case names. A number is that of the cases that passed. *Refused* is what an 
 to a list (` + "`data/mongo/testdata/ferretdb.refused`" + `). *Known* is what is known to fail; the reasons are below, and one that passes fails the suite.
 
 MariaDB stands for MySQL, on which nothing was run. MongoDB's own server was not to be had: *on FerretDB 1* the cases ran on a server, over the wire; *on mingo* the
-same finds, pipelines and updates were answered by a second implementation of MongoDB's language, without a server. The random questions are others each time.
+same finds, pipelines and updates were answered by a second implementation of MongoDB's language, without a server. The random questions are others each time; ` + "`.ci/night`" + ` asks 100,000 of each engine.
 Where an engine refuses a first step, cases that only follow from it are not asked: so there are fewer of them on FerretDB 1.
 
 `
@@ -45,24 +58,11 @@ Where an engine refuses a first step, cases that only follow from it are not ask
 func TestTable(t *testing.T) {
 	t.Parallel()
 	if *countsDir != "" {
-		if err := os.WriteFile(tableFile, []byte(tableOf(t, *countsDir)), 0o644); err != nil {
+		if err := os.WriteFile(tableFile, []byte(tableOf(t, *countsDir, *nightDir)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b, err := os.ReadFile(tableFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows [][]string
-	for line := range strings.Lines(string(b)) {
-		if cells := strings.Split(strings.TrimSpace(line), "|"); len(cells) > 2 {
-			row := cells[1 : len(cells)-1]
-			for i := range row {
-				row[i] = strings.TrimSpace(row[i])
-			}
-			rows = append(rows, row)
-		}
-	}
+	rows := readTable(t)
 	const remedy = "make it anew, as CONTRIBUTING.md says"
 	titles := []string{"topic"}
 	for _, c := range columns {
@@ -74,7 +74,7 @@ func TestTable(t *testing.T) {
 	var have, want []string
 	for _, row := range rows[2:] {
 		have = append(have, row[0])
-		if n, err := strconv.Atoi(row[1]); row[0] == "fixed cases" && (err != nil || n < leastFixed) {
+		if n, err := strconv.Atoi(row[1]); row[0] == fixedRow && (err != nil || n < leastFixed) {
 			t.Errorf("docs/conformance.md has %s fixed cases, want %d at least", row[1], leastFixed)
 		}
 	}
@@ -83,9 +83,32 @@ func TestTable(t *testing.T) {
 			want = append(want, topic.name)
 		}
 	}
-	if want = append(want, "fixed cases", "random questions"); !slices.Equal(have, want) {
+	want = append(want, fixedRow, randomRow)
+	if slices.Contains(have, nightRow) {
+		want = append(want, nightRow)
+	}
+	if !slices.Equal(have, want) {
 		t.Errorf("docs/conformance.md has the rows %q, the suite %q: %s", have, want, remedy)
 	}
+}
+
+// readTable is the table of docs/conformance.md, by rows.
+func readTable(t *testing.T) (rows [][]string) {
+	t.Helper()
+	b, err := os.ReadFile(tableFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if cells := strings.Split(strings.TrimSpace(line), "|"); len(cells) > 2 {
+			row := cells[1 : len(cells)-1]
+			for i := range row {
+				row[i] = strings.TrimSpace(row[i])
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 var runs = regexp.MustCompile(`func (TestSuite\w*)\(`)
@@ -131,29 +154,65 @@ func (c cell) String() string {
 	return text
 }
 
-func tableOf(t *testing.T, dir string) string {
+// counted reads what the suite on an engine has added to its file, by topic, and the lines of what is known to fail.
+func counted(t *testing.T, file string) (topics map[string]cell, known [][]string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v: this suite did not run, or failed", err)
+	}
+	topics = map[string]cell{}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	slices.Sort(lines)
+	for _, line := range lines {
+		part := strings.Split(line, "\t")
+		topic, _, _ := strings.Cut(part[1], "/")
+		c := topics[topic]
+		if part[0] == "known" {
+			c.known++
+			known = append(known, part)
+		} else {
+			passed, _ := strconv.ParseInt(part[2], 10, 64)
+			refused, _ := strconv.ParseInt(part[3], 10, 64)
+			c.passed, c.refused = c.passed+passed, c.refused+refused
+		}
+		topics[topic] = c
+	}
+	return topics, known
+}
+
+// nightOf is the row of a night, which has asked every engine enough; without a folder of one it is that of the last, if
+// there was one.
+func nightOf(t *testing.T, dir string) []string {
+	t.Helper()
+	if dir == "" {
+		for _, row := range readTable(t) {
+			if row[0] == nightRow {
+				return row
+			}
+		}
+		return nil
+	}
+	row := []string{nightRow}
+	for _, column := range columns {
+		topics, _ := counted(t, filepath.Join(dir, column.file))
+		c := topics["random"]
+		if c.passed+c.refused < leastNight {
+			t.Fatalf("the night has asked %s %d random questions, want %d at least", column.title, c.passed+c.refused, leastNight)
+		}
+		row = append(row, c.String())
+	}
+	return row
+}
+
+func tableOf(t *testing.T, dir, night string) string {
 	t.Helper()
 	all, reasons := make([]map[string]cell, len(columns)), ""
 	for i, column := range columns {
-		b, err := os.ReadFile(filepath.Join(dir, column.file))
-		if err != nil {
-			t.Fatalf("%v: this suite did not run, or failed", err)
-		}
-		all[i] = map[string]cell{}
-		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-		slices.Sort(lines)
-		for _, line := range lines {
-			part := strings.Split(line, "\t")
-			topic, _, _ := strings.Cut(part[1], "/")
-			c := all[i][topic]
-			if part[0] == "known" {
-				c.known++
-				reasons += fmt.Sprintf("- %s, %s: %s\n", column.title, strings.ReplaceAll(part[1], "/", ", "), part[2])
-			} else {
-				c.passed, _ = strconv.ParseInt(part[2], 10, 64)
-				c.refused, _ = strconv.ParseInt(part[3], 10, 64)
-			}
-			all[i][topic] = c
+		topics, known := counted(t, filepath.Join(dir, column.file))
+		all[i] = topics
+		for _, part := range known {
+			reasons += fmt.Sprintf("- %s, %s: %s\n", column.title, strings.ReplaceAll(part[1], "/", ", "), part[2])
 		}
 	}
 	var b strings.Builder
@@ -179,7 +238,7 @@ func tableOf(t *testing.T, dir string) string {
 			row(topic.name, func(engine map[string]cell) cell { return engine[topic.name] })
 		}
 	}
-	row("fixed cases", func(engine map[string]cell) (sum cell) {
+	row(fixedRow, func(engine map[string]cell) (sum cell) {
 		for topic, c := range engine {
 			if topic != "random" {
 				sum = cell{sum.passed + c.passed, sum.refused + c.refused, sum.known + c.known}
@@ -187,11 +246,14 @@ func tableOf(t *testing.T, dir string) string {
 		}
 		return sum
 	})
-	row("random questions", func(engine map[string]cell) cell { return engine["random"] })
+	row(randomRow, func(engine map[string]cell) cell { return engine["random"] })
+	if cells := nightOf(t, night); cells != nil {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
+	}
 	b.WriteString("\nKnown to fail:\n\n" + reasons + "\nMade by\n\n```\n" + tableCommand + "\n```\n")
 	return b.String()
 }
 
-const tableCommand = `mkdir -p dist/counts
+const tableCommand = `rm -rf dist/counts && mkdir -p dist/counts
 PLINTH_TEST_ALL=1 PLINTH_TEST_COUNTS=$PWD/dist/counts go test -count=1 -run TestSuite ./data/...
-go test -count=1 -run TestTable ./data/drivertest -counts $PWD/dist/counts`
+go test -count=1 -run TestTable ./data/drivertest -counts $PWD/dist/counts # and after .ci/night: -night $PWD/dist/night`

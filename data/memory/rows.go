@@ -33,7 +33,11 @@ type found struct {
 }
 
 func (v *view) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
-	q := s.(*stmt).q
+	own, ok := s.(*stmt)
+	if !ok {
+		return fault.New(fault.Internal, "a statement of another engine")
+	}
+	q := own.q
 	rows, err := v.hold(ctx, q, args)
 	if err != nil {
 		return err

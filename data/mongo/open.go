@@ -72,6 +72,9 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	can, err := s.probe(ctx)
 	if err != nil {
 		_ = s.close()
+		if fault.Is(err, fault.Capability) {
+			return nil, err
+		}
 		return nil, unreached(config.Hosts, err)
 	}
 	if can.transactions {
@@ -182,7 +185,7 @@ func (e *Engine) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yie
 		return err
 	}
 	defer e.leave()
-	return e.rows(ctx, s.(*stmt), args, yield)
+	return e.rows(ctx, s, args, yield)
 }
 
 // Read runs fn on one snapshot, where the server has them. Without transactions each question has its own moment.
@@ -213,5 +216,5 @@ func (r *reader) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yie
 	if r.in != nil {
 		ctx = r.in
 	}
-	return r.e.rows(ctx, s.(*stmt), args, yield)
+	return r.e.rows(ctx, s, args, yield)
 }

@@ -6,7 +6,12 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/bluell/plinth/fault"
 )
+
+// oldest is the version of the protocol that MongoDB 5.0 speaks, which has what is needed here.
+const oldest = 13
 
 // probe asks the server what it can do, by what it says of itself and by trying.
 func (s *client) probe(ctx context.Context) (can abilities, err error) {
@@ -14,9 +19,17 @@ func (s *client) probe(ctx context.Context) (can abilities, err error) {
 		SetName string `bson:"setName"`
 		Msg     string `bson:"msg"`
 		Minutes *int64 `bson:"logicalSessionTimeoutMinutes"`
+		Wire    int32  `bson:"maxWireVersion"`
 	}
 	if err := s.db.RunCommand(ctx, bson.D{{Key: "hello", Value: int32(1)}}).Decode(&hello); err != nil {
 		return can, err
+	}
+	if hello.Wire < oldest {
+		var built struct{ Version string }
+		if err := s.db.RunCommand(ctx, field("buildInfo", int32(1))).Decode(&built); err != nil {
+			return can, err
+		}
+		return can, fault.New(fault.Capability, "MongoDB 5 or later is needed, and this is %s", built.Version)
 	}
 	can.transactions = hello.Minutes != nil && (hello.SetName != "" || hello.Msg == "isdbgrid")
 	if err := s.create(ctx, health); err != nil {

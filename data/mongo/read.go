@@ -7,6 +7,7 @@ import (
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
 )
 
 // stmt is a prepared query.
@@ -26,6 +27,14 @@ func newStmt(e *Engine, p *plan) *stmt {
 	return s
 }
 
+// known is a statement that this package prepared.
+func known(s driver.Stmt) (*stmt, error) {
+	if own, ok := s.(*stmt); ok {
+		return own, nil
+	}
+	return nil, fault.New(fault.Internal, "a statement of another engine")
+}
+
 // Text is the command that is sent, with the numbers of its arguments in their places.
 func (s *stmt) Text() string {
 	a, err := s.ask(nil, true)
@@ -40,8 +49,12 @@ func (s *stmt) Text() string {
 }
 
 // rows asks, and gives each row to yield.
-func (e *Engine) rows(ctx context.Context, s *stmt, args []expr.Value, yield func(driver.Columns) error) error {
-	return e.found(ctx, s, args, func(c *columns) error { return yield(c) })
+func (e *Engine) rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
+	q, err := known(s)
+	if err != nil {
+		return err
+	}
+	return e.found(ctx, q, args, func(c *columns) error { return yield(c) })
 }
 
 func (e *Engine) found(ctx context.Context, s *stmt, args []expr.Value, yield func(*columns) error) error {

@@ -54,8 +54,10 @@ func (t *single) fail(err error) error {
 }
 
 func (t *single) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
-	q := s.(*stmt)
+	q, err := known(s)
 	switch {
+	case err != nil:
+		return t.fail(err)
 	case t.failed != nil:
 		return t.failed
 	case t.c != nil && slices.Contains(q.touches, t.c.Name):

@@ -104,7 +104,10 @@ func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield fun
 	if t.failed != nil {
 		return t.failed
 	}
-	q := s.(*stmt)
+	q, err := known(s)
+	if err != nil {
+		return t.fail("read", err)
+	}
 	if q.q.Lock == driver.Unlocked {
 		var mine error
 		err := t.e.rows(t.in, q, args, func(c driver.Columns) error {
@@ -118,7 +121,7 @@ func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield fun
 	}
 	var rows []*columns
 	ids := bson.A{}
-	err := t.e.found(t.in, q, args, func(c *columns) error {
+	err = t.e.found(t.in, q, args, func(c *columns) error {
 		rows = append(rows, c.clone())
 		ids = append(ids, string(text(c.id)))
 		return nil

@@ -13,3 +13,6 @@ func (e *Engine) Idle() {
 
 // StopAfter ends every step behind its statement with this number, as a crash would.
 func (e *Engine) StopAfter(stop func(i int) error) { e.stopAfter = stop }
+
+// WarningsOf is what is said of settings that have these values.
+var WarningsOf = warnings

@@ -32,6 +32,28 @@ collections:
 		{by: "operator", method: "POST", path: "/api/batch", body: `{"operations":[{"op":"create","collection":"cats","body":{"id":"01900000-0000-7000-8000-000000000103","a":"y","b":2}},` +
 			`{"op":"create","collection":"cats","body":{"id":"01900000-0000-7000-8000-000000000103","a":"Y","b":2}}]}`},
 	}}},
+	{"of several that still refer to a record the first in the app file is named", story{`
+auth: {roles: [member, staff, admin]}
+collections:
+  tags: {fields: {n: {type: int}}, access: {read: true, create: true, delete: true}}
+` + referring("ants", "bees", "cats", "dogs", "elks", "flies"), []request{
+		{method: "POST", path: "/api/tags", body: `{"id":"01900000-0000-7000-8000-000000000101"}`},
+		{method: "POST", path: "/api/ants", body: `{"id":"01900000-0000-7000-8000-000000000201","tag":"01900000-0000-7000-8000-000000000101"}`},
+		{method: "POST", path: "/api/bees", body: `{"id":"01900000-0000-7000-8000-000000000202","tag":"01900000-0000-7000-8000-000000000101"}`},
+		{method: "POST", path: "/api/cats", body: `{"id":"01900000-0000-7000-8000-000000000203","tag":"01900000-0000-7000-8000-000000000101"}`},
+		{method: "POST", path: "/api/dogs", body: `{"id":"01900000-0000-7000-8000-000000000204","tag":"01900000-0000-7000-8000-000000000101"}`},
+		{method: "POST", path: "/api/elks", body: `{"id":"01900000-0000-7000-8000-000000000205","tag":"01900000-0000-7000-8000-000000000101"}`},
+		{method: "POST", path: "/api/flies", body: `{"id":"01900000-0000-7000-8000-000000000206","tag":"01900000-0000-7000-8000-000000000101"}`},
+		{method: "DELETE", path: "/api/tags/01900000-0000-7000-8000-000000000101"},
+	}}},
+}
+
+// referring are collections, in the app file, that refer to tags.
+func referring(names ...string) (text string) {
+	for _, name := range names {
+		text += "  " + name + ": {fields: {tag: {type: ref, to: tags}}, access: {read: true, create: true}}\n"
+	}
+	return text
 }
 
 func TestFixed(t *testing.T) {

@@ -15,12 +15,12 @@ import (
 )
 
 // wanted is how many requests each engine is asked: some for everybody, more for CI, and as many as
-// PLINTH_TEST_REQUESTS says for a night.
+// PLINTH_TEST_RANDOM says for a night.
 func wanted(t *testing.T) int64 {
-	if text := os.Getenv("PLINTH_TEST_REQUESTS"); text != "" {
+	if text := os.Getenv("PLINTH_TEST_RANDOM"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 1 {
-			t.Fatalf("PLINTH_TEST_REQUESTS=%q is no number of requests", text)
+			t.Fatalf("PLINTH_TEST_RANDOM=%q is no number of requests", text)
 		}
 		return n
 	}

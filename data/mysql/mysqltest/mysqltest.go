@@ -195,7 +195,8 @@ func install() (string, error) {
 		if installed = own(dir); installed != nil {
 			return
 		}
-		cmd := exec.Command(program, "--no-defaults", "--datadir="+filepath.Join(dir, "data"), "--auth-root-authentication-method=normal",
+		// A server that starts removes the temporary tables of others from a folder that they share.
+		cmd := exec.Command(program, "--no-defaults", "--datadir="+filepath.Join(dir, "data"), "--tmpdir="+dir, "--auth-root-authentication-method=normal",
 			"--skip-test-db", "--skip-name-resolve", logSize)
 		cmd.Dir, cmd.SysProcAttr = dir, attributes()
 		if text, err := cmd.CombinedOutput(); err != nil {

@@ -1,0 +1,26 @@
+package plinth
+
+import (
+	"context"
+
+	"github.com/bluell/plinth/data/driver"
+)
+
+// warnings are those of the database's server, if it has any to give.
+func (p *Plinth) warnings(ctx context.Context) ([]string, error) {
+	if eng, ok := p.eng.(driver.Warner); ok {
+		return eng.Warnings(ctx)
+	}
+	return nil, nil
+}
+
+// warn logs what the database's server may lose.
+func (p *Plinth) warn(ctx context.Context) {
+	found, err := p.warnings(ctx)
+	if err != nil && ctx.Err() == nil {
+		p.o.log.Warn("the settings of the database's server could not be looked at", "error", err)
+	}
+	for _, text := range found {
+		p.o.log.Warn(text)
+	}
+}

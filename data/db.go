@@ -26,6 +26,7 @@ type DB struct {
 	blobs Blobs
 	ids   ids
 	kinds map[string]*kind // by name of the collection
+	lease driver.Stmt      // every field of the lease whose name is argument 0, to be changed
 
 	changes *changeLog // nil: the engine cannot keep one
 
@@ -86,6 +87,12 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 	}
 	if db.changes, err = newChangeLog(db); err != nil {
 		return nil, err
+	}
+	if k := db.kinds["_leases"]; k != nil {
+		name, _ := k.Field("name")
+		if db.lease, err = eng.Prepare(equalTo(k, name.Ord, driver.LockWrite)); err != nil {
+			return nil, err
+		}
 	}
 	return db, nil
 }

@@ -36,6 +36,12 @@ _log:
     epoch: {type: text, max: 36, required: true}
     model: {type: text, max: 64, required: true}
     floor: {type: int, required: true}
+_leases:
+  fields:
+    name:   {type: text, max: 120, required: true, unique: true}
+    holder: {type: text, max: 120, required: true}
+    term:   {type: int, required: true}
+    until:  {type: time, required: true}
 `
 
 // keepAnswers is how long an Idempotency-Key is remembered.

@@ -100,6 +100,9 @@ type Reader interface {
 // Tx reads and writes in one transaction. It must not be kept or shared.
 type Tx interface {
 	Reader
+	// Now is what time it is by the clock that all who write to this database share: the server's, or the machine's
+	// where the database is a file or in memory. Milliseconds, UTC; of the moment, not of when the transaction began.
+	Now() (int64, error)
 	Insert(c *spec.Collection, r Record) error
 	// Update sets the fields with the ordinals ords of the record with that id to the values of r,
 	// if its rev is still rev; it reports whether it was.

@@ -50,6 +50,8 @@ var topics = []topic{
 	{"updates", updates},
 	{"changes", changes},
 	{"concurrency", concurrency},
+	{"clock", clock},
+	{"leases", leases},
 	{"schema", schema},
 	{"lifecycle", lifecycle},
 	{"random", random},

@@ -27,6 +27,7 @@ type DB struct {
 	ids   ids
 	kinds map[string]*kind // by name of the collection
 	lease driver.Stmt      // every field of the lease whose name is argument 0, to be changed
+	queue queue            // of jobs
 
 	changes *changeLog // nil: the engine cannot keep one
 
@@ -93,6 +94,9 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 		if db.lease, err = eng.Prepare(equalTo(k, name.Ord, driver.LockWrite)); err != nil {
 			return nil, err
 		}
+	}
+	if err := db.openQueue(); err != nil {
+		return nil, err
 	}
 	return db, nil
 }

@@ -234,6 +234,7 @@ const (
 	LockStay       // not delete them: something will refer to them. Several may hold it at once
 	LockWrite      // not change or delete them; others may still refer to them
 	LockGone       // not refer to them either: they will be deleted
+	LockSkip       // as LockWrite; rows that another has locked may be left out instead of being waited for
 )
 
 // Key is one sort key. Null is smallest. Ord may be a companion.

@@ -52,6 +52,7 @@ var topics = []topic{
 	{"concurrency", concurrency},
 	{"clock", clock},
 	{"leases", leases},
+	{"jobs", jobs},
 	{"schema", schema},
 	{"lifecycle", lifecycle},
 	{"random", random},

@@ -1,0 +1,494 @@
+package data
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// statements are what jobs are found by.
+type statements struct {
+	waiting  driver.Stmt // of a state (0) and a kind (1), the first (2) by priority
+	overdue  driver.Stmt // of a state (0), due at a moment (1), the first (2)
+	next     driver.Stmt // of a state (0): the one that is due first
+	asked    driver.Stmt // of a state (0): the ids of those that are to be cancelled
+	keyed    driver.Stmt // the id of the unfinished one whose key has this hash (0)
+	schedule driver.Stmt // of _schedules, by name (0), to be changed
+}
+
+func (db *DB) openQueue() error {
+	k, s := db.kinds["_jobs"], db.kinds["_schedules"]
+	if k == nil || s == nil {
+		return nil // an app of a test that keeps no jobs
+	}
+	q := &db.queue
+	q.k, q.jobColumns, q.wake = k, jobColumnsOf(k.Collection), make(chan struct{}, 1)
+	field := func(ord int) *expr.Node { return fieldNode(k.Fields[ord]) }
+	param := func(i, ord int) *expr.Node {
+		return &expr.Node{Op: expr.OpParam, Index: i, Type: expr.Type{Kind: k.Fields[ord].Kind()}}
+	}
+	compare := func(op expr.Op, ord, i int) *expr.Node {
+		return &expr.Node{Op: op, Type: expr.Type{Kind: expr.Bool}, Args: []*expr.Node{field(ord), param(i, ord)}}
+	}
+	sort := func(ords ...int) (keys []driver.Key) {
+		for _, ord := range append(ords, spec.OrdID) {
+			keys = append(keys, driver.Key{Ord: ord})
+		}
+		return keys
+	}
+	name, _ := s.Field("name")
+	for _, p := range []struct {
+		stmt *driver.Stmt
+		q    driver.Query
+	}{
+		{&q.waiting, driver.Query{Where: expr.And(compare(expr.OpEq, q.state, 0), compare(expr.OpEq, q.kind, 1)),
+			Sort: sort(q.priority), Limit: 2, Lock: driver.LockSkip}},
+		{&q.overdue, driver.Query{Where: expr.And(compare(expr.OpEq, q.state, 0), compare(expr.OpLe, q.due, 1)),
+			Sort: sort(q.due), Limit: 2, Lock: driver.LockSkip}},
+		{&q.next, driver.Query{Where: compare(expr.OpEq, q.state, 0), Sort: sort(q.due), Limit: 1}},
+		{&q.asked, driver.Query{Where: expr.And(compare(expr.OpEq, q.state, 0), field(q.cancel)), Sort: sort(), Limit: -1}},
+	} {
+		p.q.From, p.q.Cols = k.Collection, k.wholeAll
+		var err error
+		if *p.stmt, err = db.eng.Prepare(&p.q); err != nil {
+			return err
+		}
+	}
+	byKey := equalTo(k, q.oneKey, driver.Unlocked)
+	byKey.Cols = byKey.Cols[:1]
+	var err error
+	if q.keyed, err = db.eng.Prepare(byKey); err != nil {
+		return err
+	}
+	q.schedule, err = db.eng.Prepare(equalTo(s, name.Ord, driver.LockWrite))
+	return err
+}
+
+// Room is for how many jobs of a kind there is room.
+type Room struct {
+	Kind string
+	Free int
+}
+
+// Claim takes jobs that wait, most at once, for a worker, whose name no other process may have. A kind that has no
+// room here is left alone. A claimed job is running: unless it is settled before, it is given to others a quarter of its timeout after
+// that has passed.
+func (db *DB) Claim(ctx context.Context, worker string, rooms []Room, most int) (jobs []Job, err error) {
+	if !db.eng.Caps().Transactions {
+		for _, r := range rooms {
+			for range min(r.Free, most-len(jobs)) {
+				one, err := db.claim(ctx, worker, []Room{{r.Kind, 1}}, 1)
+				if err != nil || len(one) == 0 {
+					if err != nil {
+						return jobs, err
+					}
+					break
+				}
+				jobs = append(jobs, one...)
+			}
+		}
+		return jobs, nil
+	}
+	return db.claim(ctx, worker, rooms, most)
+}
+
+func (db *DB) claim(ctx context.Context, worker string, rooms []Room, most int) (jobs []Job, err error) {
+	q := &db.queue
+	err = db.commit(ctx, &System, func(w *work) error {
+		jobs = jobs[:0]
+		var found []Record
+		for _, r := range rooms {
+			if r.Free <= 0 {
+				continue
+			}
+			err := w.tx.Rows(w.ctx, q.waiting, []Value{expr.TextOf(Waiting), expr.TextOf(r.Kind), expr.IntOf(int64(min(r.Free, most)))}, func(cols driver.Columns) error {
+				found = append(found, q.k.copy(cols))
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if len(found) == 0 {
+			return nil
+		}
+		if len(found) > most { // of several kinds: the first of them all
+			slices.SortStableFunc(found, func(a, b Record) int {
+				if c := expr.Compare(a[q.priority], b[q.priority]); c != 0 {
+					return c
+				}
+				return expr.Compare(a[spec.OrdID], b[spec.OrdID])
+			})
+			found = found[:most]
+		}
+		now, err := w.tx.Now()
+		if err != nil {
+			return err
+		}
+		var changes []change
+		for _, old := range found {
+			rec := slices.Clone(old)
+			rec[q.state], rec[q.worker], rec[q.cancel] = expr.TextOf(Running), expr.TextOf(worker), Value{}
+			rec[q.attempt] = expr.IntOf(old[q.attempt].Int() + 1)
+			timeout := old[q.timeout].Int()
+			rec[q.due] = expr.TimeOf(now + timeout + timeout/4)
+			changes = append(changes, change{old, rec})
+		}
+		was, err := w.changeAll(q.k, changes)
+		if err != nil {
+			return err
+		}
+		for i, c := range changes {
+			if !was[i] {
+				continue
+			}
+			j, err := db.job(c.rec)
+			if err != nil {
+				return err
+			}
+			jobs = append(jobs, j)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return jobs, nil
+}
+
+// change is a record and what it becomes.
+type change struct{ old, rec Record }
+
+// changeAll changes records that were read in this transaction, and tells of each whether it was still what it was.
+func (w *work) changeAll(k *kind, changes []change) (was []bool, err error) {
+	was = make([]bool, len(changes))
+	if w.held != nil {
+		if err := w.held.store(); err != nil {
+			return nil, err
+		}
+	}
+	for i, c := range changes {
+		stored, ords, err := w.revise(k, c.old, c.rec, nil)
+		if err != nil {
+			return nil, err
+		}
+		if was[i], err = w.tx.Update(k.Collection, c.old[spec.OrdID].Text(), c.old[spec.OrdRev].Int(), stored, ords); err != nil {
+			return nil, w.taken(k, err, false)
+		}
+	}
+	return was, nil
+}
+
+// Outcome is what became of a job that was claimed.
+type Outcome struct {
+	Job   *Job
+	State string        // Done; Later, to be tried again; Dead; Cancelled; Waiting, given back as if it had not been begun
+	After time.Duration // Later: when
+	Error string        // Later, Dead
+}
+
+// keepFinished is how long a finished job is kept to be looked at; a dead one for longer, to be tried again.
+const (
+	keepFinished = 24 * time.Hour
+	keepDead     = 30 * 24 * time.Hour
+)
+
+// Settle notes what became of jobs. A job that was taken from its worker meanwhile stays as it is: lost are the ids
+// of those.
+func (db *DB) Settle(ctx context.Context, outcomes []Outcome) (lost []string, err error) {
+	if !db.eng.Caps().Transactions {
+		for i := range outcomes {
+			gone, err := db.settle(ctx, outcomes[i:i+1])
+			if lost = append(lost, gone...); err != nil {
+				return lost, err
+			}
+		}
+		return lost, nil
+	}
+	return db.settle(ctx, outcomes)
+}
+
+func (db *DB) settle(ctx context.Context, outcomes []Outcome) (lost []string, err error) {
+	q := &db.queue
+	err = db.commit(ctx, &System, func(w *work) error {
+		lost = lost[:0]
+		now := w.now.UnixMilli()
+		if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.State == Later }) {
+			var err error
+			if now, err = w.tx.Now(); err != nil {
+				return err
+			}
+		}
+		changes := make([]change, len(outcomes))
+		for i, o := range outcomes {
+			changes[i] = change{o.Job.rec, o.record(q, o.Job.rec, now)}
+		}
+		was, err := w.changeAll(q.k, changes)
+		if err != nil {
+			return err
+		}
+		var finished []Record
+		for i, o := range outcomes {
+			rec := changes[i].rec
+			if !was[i] { // it is asked to be cancelled, or taken away
+				old, err := q.k.record(w.ctx, w.tx, q.k.lock, o.Job.ID)
+				if err != nil {
+					return err
+				}
+				if !o.Job.mine(q, old) {
+					lost = append(lost, o.Job.ID)
+					continue
+				}
+				if o.State == Later && q.asksEnd(old) {
+					o.State = Cancelled
+				}
+				rec = o.record(q, old, now)
+				if _, err := w.changeAll(q.k, []change{{old, rec}}); err != nil {
+					return err
+				}
+			}
+			finished = append(finished, rec)
+		}
+		return w.finished(finished)
+	})
+	return lost, err
+}
+
+// asksEnd says whether a running job is to be cancelled.
+func (q *queue) asksEnd(rec Record) bool { return !rec[q.cancel].IsNull() && rec[q.cancel].Bool() }
+
+// mine says whether a job is still with the worker and in the attempt in which it was claimed.
+func (j *Job) mine(q *queue, rec Record) bool {
+	return rec != nil && rec[q.state].Text() == Running && rec[q.worker].Text() == j.Worker && rec[q.attempt].Int() == int64(j.Attempt)
+}
+
+// record is what a job's record becomes.
+func (o *Outcome) record(q *queue, old Record, now int64) Record {
+	rec := slices.Clone(old)
+	rec[q.state], rec[q.cancel] = expr.TextOf(o.State), Value{}
+	rec[q.due] = expr.TimeOf(now)
+	switch o.State {
+	case Later:
+		rec[q.due] = expr.TimeOf(now + max(1, o.After.Milliseconds()))
+	case Waiting:
+		rec[q.attempt] = expr.IntOf(old[q.attempt].Int() - 1)
+	case Dead:
+		rec[q.due] = expr.TimeOf(now + keepDead.Milliseconds())
+	default:
+		rec[q.due] = expr.TimeOf(now + keepFinished.Milliseconds())
+	}
+	if o.Error != "" {
+		rec[q.error] = expr.TextOf(o.Error)
+	}
+	return rec
+}
+
+// finished counts the jobs among these that are finished off from the batches that they belong to. A job that has
+// waited for the last of them waits to be worked on then.
+func (w *work) finished(recs []Record) error {
+	q := &w.db.queue
+	batches := map[string]int64{}
+	for _, rec := range recs {
+		if s := rec[q.state].Text(); !rec[q.batch].IsNull() && (s == Done || s == Dead || s == Cancelled) {
+			batches[rec[q.batch].Text()]++
+		}
+	}
+	ids := make([]string, 0, len(batches))
+	for id := range batches {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids) // two that finish jobs of the same batches do not meet crosswise
+	for _, id := range ids {
+		old, err := q.k.record(w.ctx, w.tx, q.k.lock, id)
+		if err != nil {
+			return err
+		}
+		if old == nil || old[q.state].Text() != Held {
+			continue
+		}
+		rec := slices.Clone(old)
+		left := old[q.left].Int() - batches[id]
+		rec[q.left] = expr.IntOf(left)
+		if left <= 0 {
+			rec[q.state] = expr.TextOf(Waiting)
+			w.after = append(w.after, func(context.Context) { w.db.wakeQueue() })
+		}
+		if _, err := w.changeAll(q.k, []change{{old, rec}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Within runs do in a transaction as a part of a job that was claimed: with step, that step is finished with it;
+// with none, the job is done with it. Where the job was taken from its worker meanwhile nothing is done, and the
+// error is a fault.Precondition: so what do writes is written once, however often the job is begun.
+func (db *DB) Within(ctx context.Context, by Caller, j *Job, step string, do func(*Tx) error) error {
+	q := &db.queue
+	if !db.eng.Caps().Transactions {
+		const what = "a job that commits with what it writes"
+		return &fault.Error{Kind: fault.Capability, Op: what, Msg: "this database has no transactions, and this needs one: " + what}
+	}
+	var rec Record
+	err := db.commit(ctx, &by, func(w *work) error {
+		w.bare = true
+		old, err := q.k.record(w.ctx, w.tx, q.k.lock, j.ID)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !j.mine(q, old):
+			return fault.New(fault.Precondition, "the job %s has passed to another: attempt %d of %s is over", j.ID, j.Attempt, j.Worker)
+		case q.asksEnd(old):
+			return fault.New(fault.Precondition, "the job %s is cancelled", j.ID)
+		}
+		if err := w.steps(do); err != nil {
+			return err
+		}
+		if step != "" {
+			rec = slices.Clone(old)
+			rec[q.steps] = expr.ListOf(append(slices.Clone(old[q.steps].List()), expr.TextOf(step))...)
+		} else {
+			done := Outcome{Job: j, State: Done}
+			rec = done.record(q, old, w.now.UnixMilli())
+		}
+		if _, err := w.changeAll(q.k, []change{{old, rec}}); err != nil {
+			return err
+		}
+		return w.finished([]Record{rec})
+	})
+	if err == nil {
+		if j.rec = rec; step != "" {
+			j.Steps = append(j.Steps, step)
+		} else {
+			j.State = Done
+		}
+	}
+	return err
+}
+
+// tended is how many jobs are tended in one transaction.
+const tended = 500
+
+// Tend moves on all jobs that are due: what was delayed waits from now on, what its worker did not settle in time
+// is tried again or dead, and what is finished is removed after a while. It tells how many of each. next is when to
+// come again for a delayed one, zero where there is none.
+func (db *DB) Tend(ctx context.Context) (delayed, rescued, removed int, next time.Duration, err error) {
+	for _, p := range []struct {
+		state string
+		n     *int
+	}{{Later, &delayed}, {Running, &rescued}, {Done, &removed}, {Cancelled, &removed}, {Dead, &removed}} {
+		most := tended
+		if !db.eng.Caps().Transactions {
+			most = 1
+		}
+		for {
+			n, err := db.tend(ctx, p.state, most)
+			*p.n += n
+			if err != nil {
+				return delayed, rescued, removed, 0, err
+			}
+			if n < most {
+				break
+			}
+		}
+	}
+	if delayed+rescued > 0 {
+		db.wakeQueue()
+	}
+	next, err = db.nextDue(ctx)
+	return delayed, rescued, removed, next, err
+}
+
+// stuck is the error of an attempt whose worker did not say what became of it.
+const stuck = "its worker did not say what became of it: it was ended, or the job went on for longer than its timeout"
+
+func (db *DB) tend(ctx context.Context, state string, most int) (n int, err error) {
+	q := &db.queue
+	err = db.commit(ctx, &System, func(w *work) error {
+		now, err := w.tx.Now()
+		if err != nil {
+			return err
+		}
+		var found []Record
+		err = w.tx.Rows(w.ctx, q.overdue, []Value{expr.TextOf(state), expr.TimeOf(now), expr.IntOf(int64(most))}, func(cols driver.Columns) error {
+			found = append(found, q.k.copy(cols))
+			return nil
+		})
+		n = len(found)
+		if err != nil || n == 0 {
+			return err
+		}
+		if state != Later && state != Running {
+			ids := make([]string, n)
+			for i, rec := range found {
+				ids[i] = rec[spec.OrdID].Text()
+			}
+			_, err := w.tx.Delete(q.k.Collection, ids)
+			return err
+		}
+		changes := make([]change, n)
+		after := make([]Record, n)
+		for i, old := range found {
+			rec := slices.Clone(old)
+			rec[q.state], rec[q.due] = expr.TextOf(Waiting), expr.TimeOf(now)
+			if state == Running {
+				rec = tendStuck(q, old, now)
+			}
+			changes[i], after[i] = change{old, rec}, rec
+		}
+		if _, err := w.changeAll(q.k, changes); err != nil {
+			return err
+		}
+		return w.finished(after)
+	})
+	return n, err
+}
+
+// tendStuck is what becomes of a running job whose time is up.
+func tendStuck(q *queue, old Record, now int64) Record {
+	o := Outcome{State: Waiting, Error: stuck}
+	switch {
+	case q.asksEnd(old):
+		o.State = Cancelled
+	case old[q.attempt].Int() >= old[q.attempts].Int():
+		o.State = Dead
+	}
+	rec := o.record(q, old, now)
+	rec[q.attempt] = old[q.attempt] // it was begun
+	return rec
+}
+
+// nextDue is how long it is until a delayed job is due; zero where there is none.
+func (db *DB) nextDue(ctx context.Context) (next time.Duration, err error) {
+	q := &db.queue
+	err = db.commit(ctx, &System, func(w *work) error {
+		next = 0
+		due := int64(-1)
+		err := w.tx.Rows(w.ctx, q.next, []Value{expr.TextOf(Later), expr.IntOf(1)}, func(cols driver.Columns) error {
+			due = cols.Int(q.due)
+			return nil
+		})
+		if err != nil || due < 0 {
+			return err
+		}
+		now, err := w.tx.Now()
+		next = max(time.Millisecond, time.Duration(due-now)*time.Millisecond)
+		return err
+	})
+	return next, err
+}
+
+// ToCancel are the ids of the running jobs that are to be cancelled.
+func (db *DB) ToCancel(ctx context.Context) (ids []string, err error) {
+	err = db.eng.Rows(ctx, db.queue.asked, []Value{expr.TextOf(Running)}, func(cols driver.Columns) error {
+		ids = append(ids, string(cols.Text(spec.OrdID)))
+		return nil
+	})
+	return ids, err
+}

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // statements are what jobs are found by.
 type statements struct {
 	waiting  driver.Stmt // of a state (0) and a kind (1), the first (2) by priority
+	peek     driver.Stmt // the same, not to be changed
 	overdue  driver.Stmt // of a state (0), due at a moment (1), the first (2)
 	next     driver.Stmt // of a state (0): the one that is due first
 	asked    driver.Stmt // of a state (0): the ids of those that are to be cancelled
@@ -48,6 +50,7 @@ func (db *DB) openQueue() error {
 	}{
 		{&q.waiting, driver.Query{Where: expr.And(compare(expr.OpEq, q.state, 0), compare(expr.OpEq, q.kind, 1)),
 			Sort: sort(q.priority), Limit: 2, Lock: driver.LockSkip}},
+		{&q.peek, driver.Query{Where: expr.And(compare(expr.OpEq, q.state, 0), compare(expr.OpEq, q.kind, 1)), Sort: sort(q.priority), Limit: 2}},
 		{&q.overdue, driver.Query{Where: expr.And(compare(expr.OpEq, q.state, 0), compare(expr.OpLe, q.due, 1)),
 			Sort: sort(q.due), Limit: 2, Lock: driver.LockSkip}},
 		{&q.next, driver.Query{Where: compare(expr.OpEq, q.state, 0), Sort: sort(q.due), Limit: 1}},
@@ -79,6 +82,9 @@ type Room struct {
 // room here is left alone. A claimed job is running: unless it is settled before, it is given to others a quarter of its timeout after
 // that has passed.
 func (db *DB) Claim(ctx context.Context, worker string, rooms []Room, most int) (jobs []Job, err error) {
+	if rooms, err = db.wanted(ctx, rooms); err != nil || len(rooms) == 0 {
+		return nil, err
+	}
 	if !db.eng.Caps().Transactions {
 		for _, r := range rooms {
 			for range min(r.Free, most-len(jobs)) {
@@ -97,15 +103,33 @@ func (db *DB) Claim(ctx context.Context, worker string, rooms []Room, most int) 
 	return db.claim(ctx, worker, rooms, most)
 }
 
+// wanted are the rooms for which there are jobs: nobody begins a transaction to find nothing.
+func (db *DB) wanted(ctx context.Context, rooms []Room) (some []Room, err error) {
+	for _, r := range rooms {
+		if r.Free <= 0 {
+			continue
+		}
+		found := false
+		err := db.eng.Rows(ctx, db.queue.peek, []Value{expr.TextOf(Waiting), expr.TextOf(r.Kind), expr.IntOf(1)}, func(driver.Columns) error {
+			found = true
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			some = append(some, r)
+		}
+	}
+	return some, nil
+}
+
 func (db *DB) claim(ctx context.Context, worker string, rooms []Room, most int) (jobs []Job, err error) {
 	q := &db.queue
 	err = db.commit(ctx, &System, func(w *work) error {
 		jobs = jobs[:0]
 		var found []Record
 		for _, r := range rooms {
-			if r.Free <= 0 {
-				continue
-			}
 			err := w.tx.Rows(w.ctx, q.waiting, []Value{expr.TextOf(Waiting), expr.TextOf(r.Kind), expr.IntOf(int64(min(r.Free, most)))}, func(cols driver.Columns) error {
 				found = append(found, q.k.copy(cols))
 				return nil
@@ -139,14 +163,10 @@ func (db *DB) claim(ctx context.Context, worker string, rooms []Room, most int) 
 			rec[q.due] = expr.TimeOf(now + timeout + timeout/4)
 			changes = append(changes, change{old, rec})
 		}
-		was, err := w.changeAll(q.k, changes)
-		if err != nil {
+		if err := w.mustChange(q.k, changes); err != nil {
 			return err
 		}
-		for i, c := range changes {
-			if !was[i] {
-				continue
-			}
+		for _, c := range changes {
 			j, err := db.job(c.rec)
 			if err != nil {
 				return err
@@ -164,24 +184,51 @@ func (db *DB) claim(ctx context.Context, worker string, rooms []Room, most int) 
 // change is a record and what it becomes.
 type change struct{ old, rec Record }
 
-// changeAll changes records that were read in this transaction, and tells of each whether it was still what it was.
-func (w *work) changeAll(k *kind, changes []change) (was []bool, err error) {
-	was = make([]bool, len(changes))
+// mustChange changes records that this transaction has locked.
+func (w *work) mustChange(k *kind, changes []change) error {
+	all, err := w.changeAll(k, changes)
+	if err == nil && !all {
+		err = overtaken(false)
+	}
+	return err
+}
+
+// changeAll changes records, and tells whether all of them were still what they were. Where one was not, the rest is
+// changed or not: the transaction is given up.
+func (w *work) changeAll(k *kind, changes []change) (all bool, err error) {
 	if w.held != nil {
 		if err := w.held.store(); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
-	for i, c := range changes {
+	groups := map[string][]driver.Revision{} // by the fields that are changed
+	var order []string
+	for _, c := range changes {
 		stored, ords, err := w.revise(k, c.old, c.rec, nil)
 		if err != nil {
-			return nil, err
+			return false, err
 		}
-		if was[i], err = w.tx.Update(k.Collection, c.old[spec.OrdID].Text(), c.old[spec.OrdRev].Int(), stored, ords); err != nil {
-			return nil, w.taken(k, err, false)
+		id, rev := c.old[spec.OrdID].Text(), c.old[spec.OrdRev].Int()
+		if w.held == nil || w.held.finisher == nil {
+			was, err := w.tx.Update(k.Collection, id, rev, stored, ords)
+			if err != nil || !was {
+				return false, w.taken(k, err, false)
+			}
+			continue
+		}
+		key := fmt.Sprint(ords)
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], driver.Revision{C: k.Collection, ID: id, Rev: rev, R: stored, Ords: ords})
+	}
+	for _, key := range order {
+		n, err := w.held.finisher.UpdateAll(groups[key])
+		if err != nil || n < len(groups[key]) {
+			return false, w.taken(k, err, false)
 		}
 	}
-	return was, nil
+	return true, nil
 }
 
 // Outcome is what became of a job that was claimed.
@@ -213,8 +260,11 @@ func (db *DB) Settle(ctx context.Context, outcomes []Outcome) (lost []string, er
 	return db.settle(ctx, outcomes)
 }
 
+// settle changes the records as they were claimed. Where one is not that any more, it is done again with all of them
+// locked, to see which.
 func (db *DB) settle(ctx context.Context, outcomes []Outcome) (lost []string, err error) {
 	q := &db.queue
+	careful := false
 	err = db.commit(ctx, &System, func(w *work) error {
 		lost = lost[:0]
 		now := w.now.UnixMilli()
@@ -224,20 +274,12 @@ func (db *DB) settle(ctx context.Context, outcomes []Outcome) (lost []string, er
 				return err
 			}
 		}
-		changes := make([]change, len(outcomes))
-		for i, o := range outcomes {
-			changes[i] = change{o.Job.rec, o.record(q, o.Job.rec, now)}
-		}
-		was, err := w.changeAll(q.k, changes)
-		if err != nil {
-			return err
-		}
-		var finished []Record
-		for i, o := range outcomes {
-			rec := changes[i].rec
-			if !was[i] { // it is asked to be cancelled, or taken away
-				old, err := q.k.record(w.ctx, w.tx, q.k.lock, o.Job.ID)
-				if err != nil {
+		changes := make([]change, 0, len(outcomes))
+		for _, o := range outcomes {
+			old := o.Job.rec
+			if careful {
+				var err error
+				if old, err = q.k.record(w.ctx, w.tx, q.k.lock, o.Job.ID); err != nil {
 					return err
 				}
 				if !o.Job.mine(q, old) {
@@ -247,12 +289,20 @@ func (db *DB) settle(ctx context.Context, outcomes []Outcome) (lost []string, er
 				if o.State == Later && q.asksEnd(old) {
 					o.State = Cancelled
 				}
-				rec = o.record(q, old, now)
-				if _, err := w.changeAll(q.k, []change{{old, rec}}); err != nil {
-					return err
-				}
 			}
-			finished = append(finished, rec)
+			changes = append(changes, change{old, o.record(q, old, now)})
+		}
+		all, err := w.changeAll(q.k, changes)
+		if err != nil {
+			return err
+		}
+		if !all {
+			careful = true
+			return overtaken(true)
+		}
+		finished := make([]Record, len(changes))
+		for i, c := range changes {
+			finished[i] = c.rec
 		}
 		return w.finished(finished)
 	})
@@ -318,7 +368,7 @@ func (w *work) finished(recs []Record) error {
 			rec[q.state] = expr.TextOf(Waiting)
 			w.after = append(w.after, func(context.Context) { w.db.wakeQueue() })
 		}
-		if _, err := w.changeAll(q.k, []change{{old, rec}}); err != nil {
+		if err := w.mustChange(q.k, []change{{old, rec}}); err != nil {
 			return err
 		}
 	}
@@ -357,7 +407,7 @@ func (db *DB) Within(ctx context.Context, by Caller, j *Job, step string, do fun
 			done := Outcome{Job: j, State: Done}
 			rec = done.record(q, old, w.now.UnixMilli())
 		}
-		if _, err := w.changeAll(q.k, []change{{old, rec}}); err != nil {
+		if err := w.mustChange(q.k, []change{{old, rec}}); err != nil {
 			return err
 		}
 		return w.finished([]Record{rec})
@@ -375,34 +425,59 @@ func (db *DB) Within(ctx context.Context, by Caller, j *Job, step string, do fun
 // tended is how many jobs are tended in one transaction.
 const tended = 500
 
-// Tend moves on all jobs that are due: what was delayed waits from now on, what its worker did not settle in time
-// is tried again or dead, and what is finished is removed after a while. It tells how many of each. next is when to
-// come again for a delayed one, zero where there is none.
-func (db *DB) Tend(ctx context.Context) (delayed, rescued, removed int, next time.Duration, err error) {
-	for _, p := range []struct {
-		state string
-		n     *int
-	}{{Later, &delayed}, {Running, &rescued}, {Done, &removed}, {Cancelled, &removed}, {Dead, &removed}} {
-		most := tended
-		if !db.eng.Caps().Transactions {
-			most = 1
-		}
-		for {
-			n, err := db.tend(ctx, p.state, most)
-			*p.n += n
-			if err != nil {
-				return delayed, rescued, removed, 0, err
-			}
-			if n < most {
-				break
-			}
-		}
+// Tend moves on the jobs that are due: what was delayed waits from now on, and what its worker did not settle in time
+// is tried again or dead. It tells how many of each. next is when to come again for a delayed one, zero where there
+// is none.
+func (db *DB) Tend(ctx context.Context) (delayed, rescued int, next time.Duration, err error) {
+	if delayed, err = db.tendAll(ctx, Later); err != nil {
+		return delayed, 0, 0, err
+	}
+	if rescued, err = db.tendAll(ctx, Running); err != nil {
+		return delayed, rescued, 0, err
 	}
 	if delayed+rescued > 0 {
 		db.wakeQueue()
 	}
 	next, err = db.nextDue(ctx)
-	return delayed, rescued, removed, next, err
+	return delayed, rescued, next, err
+}
+
+// SweepJobs removes the jobs that were finished a while ago, and tells how many.
+func (db *DB) SweepJobs(ctx context.Context) (removed int, err error) {
+	for _, state := range []string{Done, Cancelled, Dead} {
+		n, err := db.tendAll(ctx, state)
+		if removed += n; err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// tendAll tends the jobs of a state that are due, some at a time.
+func (db *DB) tendAll(ctx context.Context, state string) (all int, err error) {
+	if _, some, err := db.first(ctx, db.eng, state); err != nil || !some {
+		return 0, err // nobody begins a transaction to find nothing
+	}
+	most := tended
+	if !db.eng.Caps().Transactions {
+		most = 1
+	}
+	for {
+		n, err := db.tend(ctx, state, most)
+		if all += n; err != nil || n < most {
+			return all, err
+		}
+	}
+}
+
+// first says when the first job of a state is due.
+func (db *DB) first(ctx context.Context, rd driver.Reader, state string) (due int64, some bool, err error) {
+	q := &db.queue
+	err = rd.Rows(ctx, q.next, []Value{expr.TextOf(state), expr.IntOf(1)}, func(cols driver.Columns) error {
+		due, some = cols.Int(q.due), true
+		return nil
+	})
+	return due, some, err
 }
 
 // stuck is the error of an attempt whose worker did not say what became of it.
@@ -442,7 +517,7 @@ func (db *DB) tend(ctx context.Context, state string, most int) (n int, err erro
 			}
 			changes[i], after[i] = change{old, rec}, rec
 		}
-		if _, err := w.changeAll(q.k, changes); err != nil {
+		if err := w.mustChange(q.k, changes); err != nil {
 			return err
 		}
 		return w.finished(after)
@@ -466,17 +541,11 @@ func tendStuck(q *queue, old Record, now int64) Record {
 
 // nextDue is how long it is until a delayed job is due; zero where there is none.
 func (db *DB) nextDue(ctx context.Context) (next time.Duration, err error) {
-	q := &db.queue
+	due, some, err := db.first(ctx, db.eng, Later)
+	if err != nil || !some {
+		return 0, err
+	}
 	err = db.commit(ctx, &System, func(w *work) error {
-		next = 0
-		due := int64(-1)
-		err := w.tx.Rows(w.ctx, q.next, []Value{expr.TextOf(Later), expr.IntOf(1)}, func(cols driver.Columns) error {
-			due = cols.Int(q.due)
-			return nil
-		})
-		if err != nil || due < 0 {
-			return err
-		}
 		now, err := w.tx.Now()
 		next = max(time.Millisecond, time.Duration(due-now)*time.Millisecond)
 		return err

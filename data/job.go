@@ -3,6 +3,7 @@ package data
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bluell/plinth/expr"
@@ -161,6 +162,9 @@ func (n *NewJob) record(w *work) (Record, error) {
 	}
 	return rec, nil
 }
+
+// ValidKind says whether a Go program may register a kind of job with this name: those of Plinth's own begin with "plinth.".
+func ValidKind(s string) bool { return validKind(s) && !strings.HasPrefix(s, "plinth.") }
 
 func validKind(s string) bool {
 	for _, c := range []byte(s) {

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -113,11 +114,9 @@ func (db *DB) moveJob(ctx context.Context, id string, move func(w *work, old, re
 		if err := move(w, old, rec); err != nil {
 			return err
 		}
-		was, err := w.changeAll(q.k, []change{{old, rec}})
+		err = w.mustChange(q.k, []change{{old, rec}})
 		switch {
-		case err == nil && !was[0]:
-			return overtaken(false)
-		case fault.Is(err, fault.Retry) && !old[q.key].IsNull() && w.again:
+		case errors.Is(err, errTaken) && w.again:
 			return fault.New(fault.Conflict, "another job that is not finished has the key of the job %s", id)
 		case err != nil:
 			return err

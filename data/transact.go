@@ -12,6 +12,7 @@ import (
 // to its goroutine. Its first error ends it: nothing of it is stored, whatever is done after.
 type Tx struct {
 	w      *work
+	by     *Caller // instead of who writes; nil: he
 	failed error
 }
 
@@ -46,11 +47,22 @@ func (t *Tx) fail(err error) error {
 	return err
 }
 
+// as makes its caller the one who writes, until what it returns is called.
+func (t *Tx) as() func() {
+	w := t.w
+	by, bare := w.by, w.bare
+	if w.bare = true; t.by != nil {
+		w.by = t.by
+	}
+	return func() { w.by, w.bare = by, bare }
+}
+
 // step does one operation as DB's method of the same name would, but for preconditions and the answer's body.
 func (t *Tx) step(op Operation) (Reply, error) {
 	if t.failed != nil {
 		return Reply{}, t.failed
 	}
+	defer t.as()()
 	act, err := t.w.db.plan(t.w.by, op)
 	if err != nil {
 		return Reply{}, t.fail(err)
@@ -81,6 +93,7 @@ func (t *Tx) Record(collection, id string) (Record, error) {
 	if t.failed != nil {
 		return nil, t.failed
 	}
+	defer t.as()()
 	k, err := t.w.db.collection(*t.w.by, collection)
 	if err != nil {
 		return nil, t.fail(err)

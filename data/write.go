@@ -28,6 +28,7 @@ type work struct {
 	bare  bool // nobody wants the record back, now or with a repeated key
 	alone bool // nothing else is written with it but a batch's operations, and it has met nobody in its way yet
 
+	depth   int      // of hooks that write, one in another
 	queued  bool     // jobs are enqueued
 	guessed bool     // the record was read without a lock
 	finds   fetcher  // of the records that a rule looks at
@@ -44,7 +45,7 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
 			w.tx, w.held = holding(w, tx)
 			w.now, w.after, w.finds, w.guessed, w.changes = db.now(), nil, fetcher{db, inside, w.tx}, false, nil
-			w.queued = false
+			w.queued, w.depth = false, 0
 			err := do(w)
 			if err == nil {
 				err = w.record()
@@ -147,6 +148,7 @@ func (w *work) insert(k *kind, rec Record) error {
 		return err
 	}
 	w.changed(k, Create, nil, rec)
+	w.tell(k, Create, nil, plain)
 	if w.held != nil {
 		return w.held.hold(k, plain, rec)
 	}
@@ -167,6 +169,7 @@ func (w *work) replace(k *kind, old, rec Record) error {
 	if err := w.revised(k, old, rec, stored); err != nil {
 		return err
 	}
+	w.tell(k, Update, old, rec)
 	if w.held != nil && w.held.finisher != nil {
 		ords = append([]int(nil), ords...)
 		return w.held.revise(k, &driver.Revision{C: k.Collection, ID: rec[spec.OrdID].Text(), Rev: rev, R: stored, Ords: ords})

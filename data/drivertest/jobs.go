@@ -68,7 +68,7 @@ func jobs(s *suite) {
 	// tend tends until something has become of a job.
 	tend := func(id, was string) error {
 		for range 1_000_000 {
-			if _, _, _, _, err := db.Tend(ctx); err != nil {
+			if _, _, _, err := db.Tend(ctx); err != nil {
 				return err
 			}
 			if j, err := db.Job(ctx, id); err != nil || j.State != was {

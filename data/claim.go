@@ -82,12 +82,9 @@ type Room struct {
 // room here is left alone. A claimed job is running: unless it is settled before, it is given to others a quarter of its timeout after
 // that has passed.
 func (db *DB) Claim(ctx context.Context, worker string, rooms []Room, most int) (jobs []Job, err error) {
-	if rooms, err = db.wanted(ctx, rooms); err != nil || len(rooms) == 0 {
-		return nil, err
-	}
 	if !db.eng.Caps().Transactions {
 		for _, r := range rooms {
-			for range min(r.Free, most-len(jobs)) {
+			for range min(max(r.Free, 0), most-len(jobs)) {
 				one, err := db.claim(ctx, worker, []Room{{r.Kind, 1}}, 1)
 				if err != nil || len(one) == 0 {
 					if err != nil {
@@ -103,8 +100,9 @@ func (db *DB) Claim(ctx context.Context, worker string, rooms []Room, most int) 
 	return db.claim(ctx, worker, rooms, most)
 }
 
-// wanted are the rooms for which there are jobs: nobody begins a transaction to find nothing.
-func (db *DB) wanted(ctx context.Context, rooms []Room) (some []Room, err error) {
+// Wanted are the rooms for which there are jobs. It is asked before Claim where there are probably none: so nobody begins
+// a transaction to find nothing.
+func (db *DB) Wanted(ctx context.Context, rooms []Room) (some []Room, err error) {
 	for _, r := range rooms {
 		if r.Free <= 0 {
 			continue
@@ -130,6 +128,9 @@ func (db *DB) claim(ctx context.Context, worker string, rooms []Room, most int) 
 		jobs = jobs[:0]
 		var found []Record
 		for _, r := range rooms {
+			if r.Free <= 0 {
+				continue
+			}
 			err := w.tx.Rows(w.ctx, q.waiting, []Value{expr.TextOf(Waiting), expr.TextOf(r.Kind), expr.IntOf(int64(min(r.Free, most)))}, func(cols driver.Columns) error {
 				found = append(found, q.k.copy(cols))
 				return nil

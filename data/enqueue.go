@@ -18,7 +18,7 @@ func (t *Tx) Enqueue(n NewJob) (id string, err error) {
 	if t.failed != nil {
 		return "", t.failed
 	}
-	id, _, err = t.w.enqueue(&n, "", Waiting)
+	id, _, err = t.w.enqueue(&n, "", "")
 	return id, t.fail(err)
 }
 
@@ -37,7 +37,7 @@ func (db *DB) Enqueue(ctx context.Context, jobs ...NewJob) (ids []string, err er
 	err = db.commit(ctx, &System, func(w *work) error {
 		ids = make([]string, len(jobs))
 		for i := range jobs {
-			if ids[i], _, err = w.enqueue(&jobs[i], "", Waiting); err != nil {
+			if ids[i], _, err = w.enqueue(&jobs[i], "", ""); err != nil {
 				return err
 			}
 		}
@@ -49,16 +49,16 @@ func (db *DB) Enqueue(ctx context.Context, jobs ...NewJob) (ids []string, err er
 // Enqueued has something to receive when jobs were enqueued by this process since it was received last.
 func (db *DB) Enqueued() <-chan struct{} { return db.queue.wake }
 
-// enqueue stores a job, unless one with its key is there. state: as if there were no delay.
-func (w *work) enqueue(n *NewJob, batch, state string) (id string, isNew bool, err error) {
+// enqueue stores a job, unless one with its key is there. own is its id; "" makes one.
+func (w *work) enqueue(n *NewJob, batch, own string) (id string, isNew bool, err error) {
 	q := &w.db.queue
 	rec, err := n.record(w)
 	if err != nil {
 		return "", false, err
 	}
 	rec[q.batch] = textOrNull(batch)
-	if state != Waiting {
-		rec[q.state] = expr.TextOf(state)
+	if own != "" {
+		rec[spec.OrdID] = expr.TextOf(own)
 	}
 	if err := w.db.keys.companions(q.k.Collection, rec); err != nil {
 		return "", false, err
@@ -103,7 +103,7 @@ func (w *work) enqueueBatch(then *NewJob, jobs []NewJob) (id string, err error) 
 	id = head[spec.OrdID].Text()
 	left := 0
 	for i := range jobs {
-		_, isNew, err := w.enqueue(&jobs[i], id, Waiting)
+		_, isNew, err := w.enqueue(&jobs[i], id, "")
 		if err != nil {
 			return "", err
 		}
@@ -157,14 +157,7 @@ func (db *DB) Tick(ctx context.Context, name string, tick time.Time, job *NewJob
 				return nil
 			}
 			if !apart && job != nil {
-				rec, err := job.record(w)
-				if err != nil {
-					return err
-				}
-				if err := w.db.keys.companions(db.queue.k.Collection, rec); err != nil {
-					return err
-				}
-				if err := w.add(rec); err != nil {
+				if _, _, err := w.enqueue(job, "", ""); err != nil {
 					return err
 				}
 			}
@@ -197,16 +190,8 @@ func (db *DB) tickJob(ctx context.Context, id string, job *NewJob) (done bool, e
 		if err != nil || there != nil {
 			return err
 		}
-		rec, err := job.record(w)
-		if err != nil {
-			return err
-		}
-		rec[spec.OrdID] = expr.TextOf(id)
-		if err := w.db.keys.companions(q.k.Collection, rec); err != nil {
-			return err
-		}
-		done = true
-		return w.add(rec)
+		_, done, err = w.enqueue(job, "", id)
+		return err
 	})
 	return done && err == nil, err
 }

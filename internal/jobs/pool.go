@@ -181,7 +181,7 @@ func (p *Pool) fetch(ctx, stop context.Context) {
 			continue
 		}
 		most := min(free, mostAtOnce)
-		got, err := p.db.Claim(ctx, p.name, rooms, most)
+		got, err := p.claim(ctx, rooms, most, idle > shortest)
 		for i := range got {
 			p.begin(stop, got[i])
 		}
@@ -208,6 +208,17 @@ func (p *Pool) fetch(ctx, stop context.Context) {
 			}
 		}
 	}
+}
+
+// claim takes jobs; idle: there were none when it looked last.
+func (p *Pool) claim(ctx context.Context, rooms []data.Room, most int, idle bool) ([]data.Job, error) {
+	if idle {
+		var err error
+		if rooms, err = p.db.Wanted(ctx, rooms); err != nil || len(rooms) == 0 {
+			return nil, err
+		}
+	}
+	return p.db.Claim(ctx, p.name, rooms, most)
 }
 
 // rooms tells for how many jobs of each kind there is room, and for how many in all; full says that a kind has none.

@@ -55,7 +55,7 @@ func (p *Pool) due(ctx context.Context, s *spec.Schedule, last map[string]time.T
 		if tick.IsZero() || tick.After(now) {
 			break
 		}
-		job := jobOf(s)
+		job := jobOf(s, tick)
 		if missed && s.Skip {
 			job = nil
 			p.o.Log.Info("the ticks of a schedule were missed and are skipped", "schedule", s.Name, "last", tick)
@@ -88,14 +88,16 @@ func following(s *spec.Schedule, last, now time.Time) (tick time.Time, missed bo
 	return tick, true
 }
 
-// jobOf is what a tick of a schedule enqueues.
-func jobOf(s *spec.Schedule) *data.NewJob {
+// jobOf is what a tick of a schedule enqueues. Its key is for people.
+func jobOf(s *spec.Schedule, tick time.Time) *data.NewJob {
+	j := &data.NewJob{Kind: s.Job, Key: "schedule:" + s.Name + ":" + tick.UTC().Format(time.RFC3339)}
 	switch {
 	case s.Create != "":
-		return &data.NewJob{Kind: createKind, Payload: creation{s.Create, raw(s.Body)}}
+		j.Kind, j.Payload = createKind, creation{s.Create, raw(s.Body)}
 	case s.Delete != "":
-		return &data.NewJob{Kind: deleteKind, Payload: deletion{s.Delete, s.Filter}, Timeout: deleteTimeout}
+		j.Kind, j.Payload, j.Timeout = deleteKind, deletion{s.Delete, s.Filter}, deleteTimeout
 	default:
-		return &data.NewJob{Kind: s.Job, Payload: raw(s.Body)}
+		j.Payload = raw(s.Body)
 	}
+	return j
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,5 +163,59 @@ func TestReloadOfJobs(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A process without the role api answers for its health alone, and one without jobs works on none.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		roles  []string
+		status int
+	}{{[]string{"jobs"}, http.StatusNotFound}, {[]string{"api"}, http.StatusOK}, {nil, http.StatusOK}} {
+		p, err := plinth.Open(t.Context(), folder(t, notes), inMemory(), env("a key of the tests, which is long enough"),
+			plinth.Job("nothing", func(context.Context, *plinth.Work) error { return nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := p.DB().Enqueue(t.Context(), data.NewJob{Kind: "nothing"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ready, ended := make(chan string, 1), make(chan error, 1)
+		go func() {
+			ended <- p.Serve(ctx, plinth.Listening{Listen: "127.0.0.1:0", Roles: c.roles, Ready: func(url string) { ready <- url }})
+		}()
+		url := <-ready
+		for path, want := range map[string]int{"/healthz": http.StatusOK, "/api/notes": c.status} {
+			r, err := http.Get(url + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Body.Close()
+			if r.StatusCode != want {
+				t.Errorf("%v: %s answers %d, want %d", c.roles, path, r.StatusCode, want)
+			}
+		}
+		want := data.Done
+		if slices.Equal(c.roles, []string{"api"}) {
+			want = data.Waiting
+		}
+		j, err := p.JobByID(ctx, id[0])
+		for tries := 0; err == nil && j.State != want && tries < 1000; tries++ {
+			<-time.After(10 * time.Millisecond)
+			j, err = p.JobByID(ctx, id[0])
+		}
+		if err != nil || j.State != want {
+			t.Errorf("%v: the job is %s, want %s (%v)", c.roles, j.State, want, err)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -236,6 +236,13 @@ func (t *tx) InsertAll(all []driver.Insertion) (at int, err error) {
 	if err := t.usable(); err != nil {
 		return 0, err
 	}
+	if together(all) {
+		if ok, err := t.insertTogether(all); ok {
+			return len(all), nil
+		} else if err != nil {
+			return 0, err
+		}
+	}
 	targets := sqldb.Targets(all)
 	var there []map[string]bool
 	var firsts []int // the first statement of each record

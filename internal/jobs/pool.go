@@ -58,7 +58,8 @@ const (
 	shortest   = 20 * time.Millisecond // pauses between two looks for jobs that other processes have enqueued
 	longest    = 500 * time.Millisecond
 	gathering  = 10 * time.Millisecond // how long few free workers wait for more, where there are jobs for all
-	mostAtOnce = 500                   // jobs that are claimed, or settled, in one transaction
+	settling   = 2 * time.Millisecond  // how long what became of a job waits for others to be noted with it
+	mostAtOnce = 1000                  // jobs that are claimed, or settled, in one transaction
 	maxError   = 2000                  // characters that are kept of an error
 )
 
@@ -107,9 +108,13 @@ func (p *Pool) Run(ctx context.Context) {
 	defer cancel(nil)
 	var beside sync.WaitGroup
 	settled := make(chan struct{})
+	var settlers sync.WaitGroup
+	for range 2 { // while one waits for the disk
+		settlers.Go(p.settle)
+	}
 	go func() {
 		defer close(settled)
-		p.settle()
+		settlers.Wait()
 	}()
 	beside.Go(func() { p.tend(ctx) })
 	beside.Go(func() { p.sweep(ctx) })
@@ -349,19 +354,22 @@ func clip(s string) string {
 	return s + "…"
 }
 
-// settle notes what became of jobs, as many at once as have ended meanwhile.
+// settle notes what became of jobs, as many at once as end about together.
 func (p *Pool) settle() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for first := range p.ended {
 		some := []data.Outcome{first}
+		timer.Reset(settling)
 	gather:
-		for len(some) < mostAtOnce {
+		for len(some) < mostAtOnce && (len(p.ended) > 0 || p.free() < p.o.Workers) {
 			select {
 			case o, ok := <-p.ended:
 				if !ok {
 					break gather
 				}
 				some = append(some, o)
-			default:
+			case <-timer.C:
 				break gather
 			}
 		}

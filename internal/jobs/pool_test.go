@@ -150,7 +150,7 @@ func note(name string) func(*data.Tx) error {
 	}
 }
 
-var boom = errors.New("boom")
+var errBoom = errors.New("boom")
 
 func TestWork(t *testing.T) {
 	inside(t, plain, func(h *house) {
@@ -181,14 +181,14 @@ func TestTriesAgain(t *testing.T) {
 		var at []time.Time
 		stop := h.pool(jobs.Options{}, jobs.Kind{Name: "fails", Do: func(context.Context, *jobs.Work) error {
 			at = append(at, time.Now())
-			return boom
+			return errBoom
 		}}, jobs.Kind{Name: "panics", Do: func(context.Context, *jobs.Work) error {
 			panic("a mistake")
 		}}, jobs.Kind{Name: "never", Do: func(context.Context, *jobs.Work) error {
-			return jobs.Permanent(boom)
+			return jobs.Permanent(errBoom)
 		}}, jobs.Kind{Name: "soon", Do: func(_ context.Context, w *jobs.Work) error {
 			if w.Job().Attempt == 1 {
-				return jobs.After(time.Hour, boom)
+				return jobs.After(time.Hour, errBoom)
 			}
 			return nil
 		}})
@@ -278,7 +278,7 @@ func TestSteps(t *testing.T) {
 						return err
 					}
 					if name == "two" && w.Job().Attempt < 3 {
-						return boom
+						return errBoom
 					}
 					return nil
 				})
@@ -410,7 +410,7 @@ func TestUnknownKind(t *testing.T) {
 func TestRemoved(t *testing.T) {
 	inside(t, plain, func(h *house) {
 		stop := h.pool(jobs.Options{}, jobs.Kind{Name: "good", Do: func(context.Context, *jobs.Work) error { return nil }},
-			jobs.Kind{Name: "bad", Do: func(context.Context, *jobs.Work) error { return jobs.Permanent(boom) }})
+			jobs.Kind{Name: "bad", Do: func(context.Context, *jobs.Work) error { return jobs.Permanent(errBoom) }})
 		defer stop()
 		good, bad := h.enqueue(data.NewJob{Kind: "good"}), h.enqueue(data.NewJob{Kind: "bad"})
 		h.state(good, data.Done)

@@ -6,7 +6,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/internal/jobs"
 )
 
 // Option is a choice of whoever opens an app.
@@ -20,6 +22,11 @@ type options struct {
 	log   *slog.Logger
 	env   func(string) (string, bool)
 	tell  func(string)
+
+	hooks    []data.Hook
+	kinds    []jobs.Kind
+	workers  int
+	patience time.Duration
 
 	file     string // OnFile
 	openFile func(file string) (driver.Engine, error)

@@ -30,6 +30,7 @@ type Plinth struct {
 	fresh  bool // the database was made by this Open
 
 	now       atomic.Pointer[served]
+	jobs      shift
 	requests  turnstile   // shut while a reload replaces what is served
 	unfit     atomic.Bool // the database has another schema than what is served
 	reloading sync.Mutex
@@ -58,6 +59,9 @@ type served struct {
 // A wrong app file is *spec.Problems; everything else that is wrong is a fault.
 func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 	o := choose(opts)
+	if err := o.checkKinds(); err != nil {
+		return nil, err
+	}
 	app, err := load(dir, &o)
 	if err != nil {
 		return nil, err
@@ -136,7 +140,7 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	if p.files != nil {
 		blobs = p.files
 	}
-	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs})
+	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs, Hooks: p.o.hooks})
 	if err != nil {
 		return nil, err
 	}

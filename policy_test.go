@@ -44,6 +44,7 @@ var house = []room{
 	{"internal/auth", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it turns a request into a caller; doors never see driver"},
 	{"internal/files", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it stores bytes; doors never see driver"},
 	{"internal/seed", 5, []string{"data", "spec", "expr", "doc", "fault"}, "it loads records through data like everybody"},
+	{"internal/jobs", 5, []string{"data", "spec", "expr", "doc", "fault"}, "it works off what data has enqueued; how a job is claimed and settled is data's to know"},
 	{"internal/rest", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"internal/live", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"internal/serve", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},

@@ -18,6 +18,11 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.jobs.began() {
+		if err := app.CheckKinds(p.o.kindNames()); err != nil {
+			return nil, err
+		}
+	}
 	m, err := data.Plan(ctx, app, p.eng, p.secret)
 	if err != nil {
 		return nil, err
@@ -27,6 +32,8 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 			return nil, err
 		}
 	}
+	p.jobs.pause() // jobs under way end, or are given back
+	defer p.jobs.resume()
 	old := p.now.Load()
 	old.live.Cut()             // who listens comes back to what is served then
 	p.requests.close(patience) // the requests under way are answered by what they began with

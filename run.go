@@ -3,11 +3,15 @@ package plinth
 import (
 	"context"
 	"errors"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/serve"
+	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -15,6 +19,20 @@ import (
 type Listening struct {
 	Listen string           // host:port; port 0 picks a free one
 	Ready  func(url string) // called once, when requests are answered
+	Roles  []string         // what this process does: api, jobs; all when nil. Without api it answers /healthz and /readyz alone
+}
+
+func (l *Listening) does(role string) bool { return l.Roles == nil || slices.Contains(l.Roles, role) }
+
+// onlyHealth is a door for a process that does not serve the app.
+func onlyHealth(door http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			door.ServeHTTP(w, r)
+			return
+		}
+		web.Problem(w, r, fault.New(fault.NotFound, "this process does not serve the app: it was started with other --roles"))
+	})
 }
 
 const (
@@ -28,6 +46,11 @@ const (
 // Dev the app file is read again then. Settings of a database server with which it can lose what was acknowledged
 // are logged at the start.
 func (p *Plinth) Serve(ctx context.Context, l Listening) error {
+	if l.does("jobs") {
+		if err := p.App().CheckKinds(p.o.kindNames()); err != nil {
+			return err
+		}
+	}
 	p.warn(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
@@ -46,7 +69,18 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	if p.o.dev {
 		beside.Go(func() { serve.Watch(ctx, p.dir, func() { p.follow(ctx, true) }) })
 	}
-	err := serve.Run(ctx, p.Handler(), serve.Options{Listen: l.Listen, Limits: p.App().Server.Limits, Ready: l.Ready, Log: p.o.log})
+	if l.does("jobs") {
+		beside.Go(func() {
+			if err := p.RunJobs(ctx); err != nil {
+				p.o.log.Error("jobs are not worked off", "error", err)
+			}
+		})
+	}
+	door := p.Handler()
+	if !l.does("api") {
+		door = onlyHealth(door)
+	}
+	err := serve.Run(ctx, door, serve.Options{Listen: l.Listen, Limits: p.App().Server.Limits, Ready: l.Ready, Log: p.o.log})
 	cancel()
 	beside.Wait()
 	return err

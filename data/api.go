@@ -23,7 +23,8 @@ type Options struct {
 	Key   []byte           // the app's secret, at least 32 bytes: seals fields, signs cursors
 	Clock func() time.Time // default time.Now
 	Log   *slog.Logger     // default slog.Default()
-	Blobs Blobs            // where files are; nil: the app may have no file fields
+	Hooks []Hook
+	Blobs Blobs // where files are; nil: the app may have no file fields
 }
 
 // Blobs stores the bytes of files. Package files implements it.

@@ -291,6 +291,15 @@ func (c *creation) apply(w *work) (Reply, error) {
 			return Reply{}, c.refersAlso(w.by, err, w.named)
 		}
 	}
+	if len(c.k.before[Create]) > 0 {
+		rec = append(Record(nil), rec...)
+		if err := w.before(c.k, Create, nil, rec); err != nil {
+			return Reply{}, err
+		}
+		if err := w.db.valid(w.by, c.k, rec, w.fetch(), &problems{}); err != nil {
+			return Reply{}, err
+		}
+	}
 	if err := c.guard(w, rec); err != nil {
 		return Reply{}, err
 	}

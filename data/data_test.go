@@ -3,6 +3,7 @@ package data_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -52,7 +53,7 @@ func onEach(t *testing.T, yaml string, test func(h *house)) {
 	}
 }
 
-func openOn(t *testing.T, yaml string, eng driver.Engine) *house {
+func openOn(t *testing.T, yaml string, eng driver.Engine, hooks ...data.Hook) *house {
 	t.Helper()
 	app, err := spec.LoadFS(fstest.MapFS{"plinth.yaml": {Data: []byte(yaml)}}, func(string) (string, bool) { return "", false })
 	if err != nil {
@@ -71,7 +72,7 @@ func openOn(t *testing.T, yaml string, eng driver.Engine) *house {
 	}
 	h := &house{t: t, ctx: ctx}
 	h.now.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixMilli())
-	h.DB, err = data.Open(ctx, app, eng, data.Options{Key: secret, Clock: func() time.Time {
+	h.DB, err = data.Open(ctx, app, eng, data.Options{Key: secret, Hooks: hooks, Log: slog.New(slog.DiscardHandler), Clock: func() time.Time {
 		return time.UnixMilli(h.now.Add(1)).UTC()
 	}})
 	if err != nil {

@@ -26,6 +26,8 @@ type DB struct {
 	blobs Blobs
 	ids   ids
 	kinds map[string]*kind // by name of the collection
+	lease driver.Stmt      // every field of the lease whose name is argument 0, to be changed
+	queue queue            // of jobs
 
 	changes *changeLog // nil: the engine cannot keep one
 
@@ -42,13 +44,14 @@ type kind struct {
 	gone      driver.Stmt // the same, to be deleted
 	exists    driver.Stmt // the id alone, to be referred to
 	referrers []referrer
-	byUnique  map[string]driver.Stmt // every field, by the value of a unique field
-	claims    []claim                // its unique indexes
-	prefix    [][]byte               // by ordinal: `"name":`
-	sealed    bool                   // it has encrypted fields
-	files     bool                   // it has file fields
-	others    bool                   // whether a record or a field may be read depends on other records
-	walks     bool                   // init, set or validate looks at other records: they run inside the transaction
+	hooks
+	byUnique map[string]driver.Stmt // every field, by the value of a unique field
+	claims   []claim                // its unique indexes
+	prefix   [][]byte               // by ordinal: `"name":`
+	sealed   bool                   // it has encrypted fields
+	files    bool                   // it has file fields
+	others   bool                   // whether a record or a field may be read depends on other records
+	walks    bool                   // init, set or validate looks at other records: they run inside the transaction
 }
 
 // referrer is a reference (or a list of references) to a collection.
@@ -85,6 +88,18 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 		}
 	}
 	if db.changes, err = newChangeLog(db); err != nil {
+		return nil, err
+	}
+	if err := db.hook(o.Hooks); err != nil {
+		return nil, err
+	}
+	if k := db.kinds["_leases"]; k != nil {
+		name, _ := k.Field("name")
+		if db.lease, err = eng.Prepare(equalTo(k, name.Ord, driver.LockWrite)); err != nil {
+			return nil, err
+		}
+	}
+	if err := db.openQueue(); err != nil {
 		return nil, err
 	}
 	return db, nil

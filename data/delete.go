@@ -156,13 +156,18 @@ func (w *work) drop(all []going) error {
 	ids := make([]string, 0, len(all))
 	for _, g := range all {
 		ids = append(ids, g.link().id)
-		if k.files {
-			plain := append(Record(nil), g.rec...)
-			if err := w.db.keys.open(k.Collection, plain); err != nil {
-				return err
-			}
-			w.dropBlobs(k, plain, nil)
+		if !k.files && len(k.hooks.before[Delete])+len(k.hooks.after[Delete]) == 0 {
+			continue
 		}
+		plain := append(Record(nil), g.rec...)
+		if err := w.db.keys.open(k.Collection, plain); err != nil {
+			return err
+		}
+		if err := w.before(k, Delete, plain, nil); err != nil {
+			return err
+		}
+		w.tell(k, Delete, plain, nil)
+		w.dropBlobs(k, plain, nil)
 	}
 	if _, err := w.tx.Delete(k.Collection, ids); err != nil {
 		return err
@@ -196,7 +201,14 @@ func (w *work) clear(l loose) error {
 		rec[f.Ord] = expr.ListOf(left...)
 	}
 	var p problems
-	if err := w.db.set(w.by, k, rec, w.fetch(), &p); err != nil {
+	if len(k.before[Update]) > 0 {
+		if err := w.before(k, Update, old, rec); err != nil {
+			return err
+		}
+		if err := w.db.valid(w.by, k, rec, w.fetch(), &p); err != nil {
+			return err
+		}
+	} else if err := w.db.set(w.by, k, rec, w.fetch(), &p); err != nil {
 		return err
 	}
 	if err := p.err(); err != nil {

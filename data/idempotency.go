@@ -36,6 +36,37 @@ _log:
     epoch: {type: text, max: 36, required: true}
     model: {type: text, max: 64, required: true}
     floor: {type: int, required: true}
+_leases:
+  fields:
+    name:   {type: text, max: 120, required: true, unique: true}
+    holder: {type: text, max: 120, required: true}
+    term:   {type: int, required: true}
+    until:  {type: time, required: true}
+_jobs:
+  fields:
+    kind:     {type: text, max: 60, required: true}
+    state:    {type: enum, values: [held, later, waiting, running, done, dead, cancelled], required: true}
+    priority: {type: int, required: true}
+    due:      {type: time, required: true}
+    attempt:  {type: int, required: true}
+    attempts: {type: int, required: true}
+    timeout:  {type: int, required: true}
+    key:      {type: text, max: 200}
+    payload:  {type: text, encrypted: true}
+    error:    {type: text, encrypted: true}
+    steps:    {type: list, of: text}
+    worker:   {type: text, max: 120}
+    cancel:   {type: bool}
+    batch:    {type: text, max: 36}
+    left:     {type: int}
+  indexes:
+    - [state, kind, priority]
+    - [state, due]
+    - {fields: [key], unique: true, where: 'state in ["held", "later", "waiting", "running"]', name: one_key}
+_schedules:
+  fields:
+    name: {type: text, max: 120, required: true, unique: true}
+    last: {type: time, required: true}
 `
 
 // keepAnswers is how long an Idempotency-Key is remembered.

@@ -133,6 +133,9 @@ func (w *work) taken(k *kind, err error, isNew bool) error {
 	if !errors.As(err, &e) || e.Kind != fault.Unique {
 		return err
 	}
+	if k.Name == "_jobs" { // it was enqueued meanwhile, and is found when this is run again
+		return &fault.Error{Kind: fault.Retry, Msg: "the job is there", Err: errTaken}
+	}
 	if ways := len(k.claims); !w.looks && (ways > 1 || ways == 1 && isNew) {
 		return &fault.Error{Kind: fault.Retry, Msg: "a value is taken", Err: errTaken}
 	}

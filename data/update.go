@@ -64,7 +64,7 @@ func (u *update) apply(w *work) (Reply, error) {
 // and then the whole is run again, with the lock. That is worth it where the change is the end of the transaction:
 // then the engine stores and commits it at once, and there is nothing to be held until then.
 func (w *work) guesses(k *kind) bool {
-	return w.alone && w.op < 0 && w.held != nil && w.held.finisher != nil && (w.bare || !k.others)
+	return w.alone && len(k.before[Update]) == 0 && w.op < 0 && w.held != nil && w.held.finisher != nil && (w.bare || !k.others)
 }
 
 func (u *update) applyTo(w *work, old Record) (Reply, error) {
@@ -93,6 +93,11 @@ func (u *update) applyTo(w *work, old Record) (Reply, error) {
 	}
 	if len(p) == 0 && unchanged(k, old, rec) {
 		return w.reply(200, k, old)
+	}
+	if len(p) == 0 {
+		if err := w.before(k, Update, old, rec); err != nil {
+			return Reply{}, err
+		}
 	}
 	if err := w.db.valid(w.by, k, rec, w.fetch(), &p); err != nil {
 		if len(p) == 0 || !decided(rule, w.by) {

@@ -28,6 +28,8 @@ type work struct {
 	bare  bool // nobody wants the record back, now or with a repeated key
 	alone bool // nothing else is written with it but a batch's operations, and it has met nobody in its way yet
 
+	depth   int      // of hooks that write, one in another
+	queued  bool     // jobs are enqueued
 	guessed bool     // the record was read without a lock
 	finds   fetcher  // of the records that a rule looks at
 	changes []Record // rows of the log
@@ -43,6 +45,7 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
 			w.tx, w.held = holding(w, tx)
 			w.now, w.after, w.finds, w.guessed, w.changes = db.now(), nil, fetcher{db, inside, w.tx}, false, nil
+			w.queued, w.depth = false, 0
 			err := do(w)
 			if err == nil {
 				err = w.record()
@@ -145,6 +148,7 @@ func (w *work) insert(k *kind, rec Record) error {
 		return err
 	}
 	w.changed(k, Create, nil, rec)
+	w.tell(k, Create, nil, plain)
 	if w.held != nil {
 		return w.held.hold(k, plain, rec)
 	}
@@ -153,29 +157,11 @@ func (w *work) insert(k *kind, rec Record) error {
 
 // replace stores what has changed between two states of a record. Both are plain.
 func (w *work) replace(k *kind, old, rec Record) error {
-	rev := old[spec.OrdRev].Int()
-	rec[spec.OrdRev] = expr.IntOf(rev + 1)
-	rec[spec.OrdUpdated] = expr.TimeOf(max(w.now.UnixMilli(), old[spec.OrdUpdated].Int()))
-	if err := w.db.keys.companions(k.Collection, rec); err != nil {
-		return err
-	}
 	var buf [16]int
-	ords := append(buf[:0], spec.OrdUpdated, spec.OrdRev)
-	for i := range rec {
-		if i != spec.OrdUpdated && i != spec.OrdRev && !same(old[i], rec[i]) {
-			ords = append(ords, i)
-		}
-	}
-	stored := rec
-	if k.sealed {
-		stored = make(Record, len(rec))
-		stored[spec.OrdID], stored[spec.OrdCreated] = rec[spec.OrdID], rec[spec.OrdCreated]
-		for _, ord := range ords {
-			stored[ord] = rec[ord]
-		}
-		if err := w.db.keys.seal(k.Collection, stored); err != nil {
-			return err
-		}
+	rev := old[spec.OrdRev].Int()
+	stored, ords, err := w.revise(k, old, rec, buf[:0])
+	if err != nil {
+		return err
 	}
 	if err := w.look(k, old, rec); err != nil {
 		return err
@@ -183,6 +169,7 @@ func (w *work) replace(k *kind, old, rec Record) error {
 	if err := w.revised(k, old, rec, stored); err != nil {
 		return err
 	}
+	w.tell(k, Update, old, rec)
 	if w.held != nil && w.held.finisher != nil {
 		ords = append([]int(nil), ords...)
 		return w.held.revise(k, &driver.Revision{C: k.Collection, ID: rec[spec.OrdID].Text(), Rev: rev, R: stored, Ords: ords})
@@ -195,6 +182,30 @@ func (w *work) replace(k *kind, old, rec Record) error {
 		return overtaken(false)
 	}
 	return nil
+}
+
+// revise makes rec the next revision of old: what of it is stored, and where they differ.
+func (w *work) revise(k *kind, old, rec Record, ords []int) (stored Record, _ []int, err error) {
+	rec[spec.OrdRev] = expr.IntOf(old[spec.OrdRev].Int() + 1)
+	rec[spec.OrdUpdated] = expr.TimeOf(max(w.now.UnixMilli(), old[spec.OrdUpdated].Int()))
+	if err := w.db.keys.companions(k.Collection, rec); err != nil {
+		return nil, nil, err
+	}
+	ords = append(ords, spec.OrdUpdated, spec.OrdRev)
+	for i := range rec {
+		if i != spec.OrdUpdated && i != spec.OrdRev && !same(old[i], rec[i]) {
+			ords = append(ords, i)
+		}
+	}
+	if !k.sealed {
+		return rec, ords, nil
+	}
+	stored = make(Record, len(rec))
+	stored[spec.OrdID], stored[spec.OrdCreated] = rec[spec.OrdID], rec[spec.OrdCreated]
+	for _, ord := range ords {
+		stored[ord] = rec[ord]
+	}
+	return stored, ords, w.db.keys.seal(k.Collection, stored)
 }
 
 // same says whether two values are the same, for storing: of one kind and equal.

@@ -60,7 +60,7 @@ func (l *loader) field(fd *fieldDraft) bool {
 	l.bounds(fd)
 	l.together(fd)
 	if n := s.values["default"]; n != nil && !n.null() {
-		if v, ok := l.value(f, f.Type, n, "default"); ok && l.within(f, v, n) {
+		if v, ok := l.value(f, f.Type, n, "default"); ok && l.within(f, v, n, "default") {
 			f.Default = &v
 		}
 	}

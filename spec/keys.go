@@ -65,6 +65,7 @@ var appShape = &shape{"the app file", "A Plinth app: its collections, who may do
 	{name: "include", form: asTexts, doc: "Files that are part of this one, as globs within the folder: [collections/*.yaml]. Each holds sections of the app file, or a map of collections."},
 	{name: "auth", form: asObject, shape: authShape, doc: "Who can sign in, and how."},
 	{name: "collections", form: asMap, shape: collectionShape, doc: "The kinds of records, by name."},
+	{name: "schedules", form: asMap, shape: scheduleShape, doc: "What is done at times, by name."},
 	{name: "server", form: asObject, shape: serverShape, doc: "Addresses, certificates and limits."},
 	{name: "mail", idle: true, form: asObject, shape: mailShape, doc: "How mail is sent."},
 	{name: "files", idle: true, form: asObject, shape: filesShape, doc: "Where uploaded files are kept."},
@@ -226,10 +227,32 @@ var s3Shape = &shape{"s3", "A bucket of an S3 service.", []key{
 	{name: "secret", form: asText, required: true, doc: "Its secret, from the environment."},
 }}
 
+var scheduleShape = &shape{"a schedule", "When something is done, and what.", []key{
+	{name: "cron", form: asText, doc: "When: minute, hour, day of the month, month, day of the week, as in crontab: \"0 3 * * mon-fri\". Or @hourly @daily @weekly @monthly @yearly."},
+	{name: "zone", form: asText, doc: "The time zone of cron: Europe/Berlin. UTC when absent."},
+	{name: "every", form: asDuration, doc: "Instead of cron: 10m, counted from 1970-01-01T00:00:00Z."},
+	{name: "missed", form: asWord, words: []string{"once", "skip"}, doc: "What becomes of ticks that nobody was there for: the last one is made up for (once, when absent), or none (skip)."},
+	{name: "create", form: asObject, shape: createShape, doc: "A record is made, as an operator would."},
+	{name: "delete", form: asObject, shape: deleteShape, doc: "Records are deleted, as an operator would."},
+	{name: "job", form: asText, doc: "A job of this kind is enqueued, which the Go program registers that embeds Plinth."},
+	{name: "payload", form: asValue, doc: "The payload of the job."},
+}}
+
+var createShape = &shape{"create", "The record that is made.", []key{
+	{name: "collection", form: asName, required: true, doc: "Of what."},
+	{name: "body", form: asValue, doc: "Its fields, as a client would send them."},
+}}
+
+var deleteShape = &shape{"delete", "The records that are deleted.", []key{
+	{name: "collection", form: asName, required: true, doc: "Of what."},
+	{name: "filter", form: asExpr, required: true, doc: "Those for which it is true: created < now - duration(\"720h\")."},
+}}
+
 // shapes are all maps with fixed keys.
 var shapes = []*shape{
 	appShape, collectionShape, accessShape, indexShape, validateShape, fieldShape, authShape, passwordShape,
 	providerShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
+	scheduleShape, createShape, deleteShape,
 }
 
 var onDeleteNames = [...]string{"restrict", "cascade", "clear"}

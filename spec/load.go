@@ -48,6 +48,7 @@ func LoadFS(files fs.FS, env func(string) (string, bool)) (*App, error) {
 	}
 	l.users()
 	l.finish()
+	l.schedules(l.planned)
 	if err := l.failure(); err != nil {
 		return nil, err
 	}
@@ -93,6 +94,7 @@ type loader struct {
 
 	drafts   []*draft
 	auth     section
+	planned  *node           // the schedules section
 	broken   map[member]bool // what could not be made, lest what uses it is blamed
 	authUses []authUse
 }

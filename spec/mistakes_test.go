@@ -9,6 +9,49 @@ import (
 
 // mistakes are files and all that is said about them.
 var mistakes = []struct{ file, want string }{
+	{`schedules:
+  a: {cron: "0 0 30 2 *", job: x}
+  b: {cron: "0 3 * * *", zone: Europe/Berln, job: x}
+  c: {every: 10ms, job: x}
+  d: {cron: "0 3 * *", every: 1h, job: x}
+  e: {job: x}
+  f: {every: 1h}
+  g: {every: 1h, job: x, create: {collection: posts}}
+  h: {every: 1h, zone: UTC, job: Report Me}
+  i: {every: 1h, job: plinth.create, payload: {a: 1}}
+  j: {every: 1h, delete: {collection: post, filter: "true"}}
+  k: {every: 1h, delete: {collection: posts, filter: 'titel == "a"'}}
+  l: {every: 1h, delete: {collection: posts, filter: 'id == auth.id || title == param.t'}}
+  m: {every: 1h, create: {collection: posts, body: {titel: a}}}
+  n: {every: 1h, create: {collection: posts, body: {title: abcdef, n: x}}}
+  o: {every: 1h, delete: {collection: posts}, payload: {}}
+  p: {evry: 1h, job: x}
+  q: {every: 1h, job: x, missed: twice}
+collections: {posts: {fields: {title: {type: text, required: true, max: 5}, n: {type: int}}}}
+`, `plinth.yaml:2:13: "0 0 30 2 *" is no schedule: it never fires: none of its months has a day 30
+plinth.yaml:3:32: there is no time zone "Europe/Berln": it is a name like Europe/Berlin or UTC
+plinth.yaml:4:14: every is from 1s to 366d in whole seconds, not "10ms"
+plinth.yaml:5:6: cron does not go with every: remove one of the two
+plinth.yaml:5:13: "0 3 * *" is no schedule: it has five fields: minute, hour, day of the month, month, day of the week; there are 4
+plinth.yaml:6:6: when does it fire? Add cron: "0 3 * * *", or every: 10m
+plinth.yaml:7:6: what does it do? Add create: {collection, body}, delete: {collection, filter}, or job: KIND
+plinth.yaml:8:6: a schedule does one thing: remove all but one of job create
+plinth.yaml:8:34: title is missing in body: posts requires it
+plinth.yaml:9:24: zone is for cron: every counts from 1970-01-01T00:00:00Z, wherever
+plinth.yaml:9:34: a kind of job is 1 to 60 of a-z, 0-9, _, - and ., not "Report Me"
+plinth.yaml:10:23: a kind of job is 1 to 60 of a-z, 0-9, _, - and ., not "plinth.create"
+plinth.yaml:11:39: there is no collection "post" (did you mean "posts"?)
+plinth.yaml:12:55: the name titel does not exist (did you mean "title"?)
+plinth.yaml:13:54: param.t is given by nobody: write its value
+plinth.yaml:13:66: nobody asks this: a schedule has no auth
+plinth.yaml:14:52: title is missing in body: posts requires it
+plinth.yaml:14:53: posts has no field "titel" (did you mean "title"?)
+plinth.yaml:15:60: title has more than 5 characters
+plinth.yaml:15:71: n is a whole number within ±(2^53−1), not "x"
+plinth.yaml:16:26: filter is missing in delete
+plinth.yaml:16:56: payload is for job
+plinth.yaml:17:7: unknown key "evry" in a schedule (did you mean "every"?)
+plinth.yaml:18:34: missed is one of once skip, not "twice"`},
 	{`nam: agency
 `, `plinth.yaml:1:1: unknown key "nam" in the app file (did you mean "name"?)`},
 	{`name: a

@@ -15,6 +15,7 @@ type App struct {
 	Roles       []string // the least one first
 	Auth        Auth
 	Collections []*Collection // in the order of the file, then those Plinth keeps for itself
+	Schedules   []*Schedule
 	Server      Server
 	Mail        Mail
 	Files       Files

@@ -39,6 +39,7 @@ func (l *loader) sections(parts []part) {
 		l.app.Name = strings.TrimSpace(n.text)
 	}
 	l.auth = sub("auth", authShape)
+	l.planned = all.values["schedules"]
 	l.server(sub("server", serverShape), all)
 	l.mail(sub("mail", mailShape))
 	l.storage(sub("files", filesShape))

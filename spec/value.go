@@ -121,7 +121,7 @@ func digits(n int64) int {
 }
 
 // within says whether a value keeps the field's own bounds, and reports the first it does not keep.
-func (l *loader) within(f *Field, v expr.Value, n *node) bool {
+func (l *loader) within(f *Field, v expr.Value, n *node, key string) bool {
 	why := ""
 	size, what := utf8.RuneCountInString(v.Text()), "character"
 	if f.Type == List {
@@ -141,7 +141,7 @@ func (l *loader) within(f *Field, v expr.Value, n *node) bool {
 		why = "does not match the pattern"
 	}
 	if why != "" {
-		l.report(n, "value", "default %s", why)
+		l.report(n, "value", "%s %s", key, why)
 	}
 	return why == ""
 }

@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		applyAndDie()
 		return
 	}
+	if os.Getenv(jobsHelper) != "" {
+		workUntilKilled()
+		return
+	}
 	dir, err := os.MkdirTemp("", "plinth-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

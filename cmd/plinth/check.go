@@ -41,6 +41,13 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := app.CheckKinds(nil); errors.As(err, &wrong) { // this program registers none
+		if c.json {
+			c.print(map[string]any{"ok": false, "problems": wrong.List})
+			return told{wrong}
+		}
+		return wrong
+	}
 	warnings := []string{}
 	if c.db != "" {
 		found, err := plinth.Check(cmd.Context(), dir, c.looking(dir))

@@ -46,7 +46,7 @@ DIR is the app's folder, the current one if it is left out.`,
 	root.SetFlagErrorFunc(wrongFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(c.new(), c.serve(), c.check(), c.plan(), c.apply(), c.explain(), c.schema(), c.openapi(),
-		c.seed(), c.operator(), c.key(), c.changes(), c.backup(), c.restore(), c.version())
+		c.seed(), c.operator(), c.key(), c.changes(), c.jobs(), c.backup(), c.restore(), c.version())
 	return root
 }
 

@@ -15,6 +15,7 @@ import (
 
 func (c *cli) serve() *cobra.Command {
 	var listen, level string
+	var roles []string
 	var dev bool
 	cmd := &cobra.Command{
 		Use:   "serve [DIR]",
@@ -34,6 +35,11 @@ an app file with errors is told and changes nothing.`,
 			if err := l.UnmarshalText([]byte(level)); err != nil {
 				return misused("--log is debug, info, warn or error")
 			}
+			for _, r := range roles {
+				if r != "api" && r != "jobs" {
+					return misused("--roles are api and jobs, not %q", r)
+				}
+			}
 			log := plinth.Logger(c.err, l)
 			slog.SetDefault(log)
 			dir := folder(args, 0)
@@ -41,14 +47,15 @@ an app file with errors is told and changes nothing.`,
 			if dev {
 				opts = append(opts, plinth.Dev())
 			}
-			return c.run(cmd.Context(), dir, listen, dev, opts)
+			return c.run(cmd.Context(), dir, plinth.Listening{Listen: listen, Roles: roles}, dev, opts)
 		},
 	}
 	c.dbFlag(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
 	cmd.Flags().BoolVar(&dev, "dev", false, "for the machine of a developer")
 	cmd.Flags().StringVar(&level, "log", "info", "what is logged: debug, info, warn or error; debug logs every request")
-	for _, name := range []string{"listen", "dev", "log"} {
+	cmd.Flags().StringSliceVar(&roles, "roles", []string{"api", "jobs"}, "what this process does: api, jobs or both; without api it answers /healthz and /readyz alone")
+	for _, name := range []string{"listen", "dev", "log", "roles"} {
 		fromEnvironment(cmd.Flags(), name)
 	}
 	return cmd
@@ -59,7 +66,7 @@ an app file with errors is told and changes nothing.`,
 // would collect a few megabytes all the time (a tenth of the processor under load, by its profile).
 const garbage = 300
 
-func (c *cli) run(ctx context.Context, dir, listen string, dev bool, opts []plinth.Option) error {
+func (c *cli) run(ctx context.Context, dir string, at plinth.Listening, dev bool, opts []plinth.Option) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
@@ -80,13 +87,13 @@ func (c *cli) run(ctx context.Context, dir, listen string, dev bool, opts []plin
 			c.note("seed/ gave the new database %s", plinth.Counted(loaded.Records, "record"))
 		}
 	}
-	err = p.Serve(ctx, plinth.Listening{Listen: listen, Ready: func(url string) {
+	at.Ready = func(url string) {
 		fmt.Fprintf(c.out, "plinth: listening on %s\n", url)
 		if dev {
 			c.hint(ctx, p, dir)
 		}
-	}})
-	if err != nil {
+	}
+	if err := p.Serve(ctx, at); err != nil {
 		return err
 	}
 	return p.Close()

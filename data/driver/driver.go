@@ -107,6 +107,9 @@ type Reader interface {
 // Tx reads and writes in one transaction. It must not be kept or shared.
 type Tx interface {
 	Reader
+	// Now is what time it is by the clock that all who write to this database share: the server's, or the machine's
+	// where the database is a file or in memory. Milliseconds, UTC; of the moment, not of when the transaction began.
+	Now() (int64, error)
 	Insert(c *spec.Collection, r Record) error
 	// Update sets the fields with the ordinals ords of the record with that id to the values of r,
 	// if its rev is still rev; it reports whether it was.
@@ -238,6 +241,7 @@ const (
 	LockStay       // not delete them: something will refer to them. Several may hold it at once
 	LockWrite      // not change or delete them; others may still refer to them
 	LockGone       // not refer to them either: they will be deleted
+	LockSkip       // as LockWrite; rows that another has locked may be left out instead of being waited for
 )
 
 // Key is one sort key. Null is smallest. Ord may be a companion.

@@ -356,6 +356,15 @@ func (g *guarded) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yi
 	return err
 }
 
+func (g *guarded) Now() (int64, error) {
+	if err := g.use("Now"); err != nil {
+		return 0, err
+	}
+	ms, err := g.tx.Now()
+	g.c.kind(context.Background(), "Now", err)
+	return ms, err
+}
+
 func (g *guarded) Insert(c *spec.Collection, r driver.Record) error {
 	if err := g.use("Insert"); err != nil {
 		return err

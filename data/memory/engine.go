@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
@@ -106,6 +107,9 @@ func errClosed() error { return fault.New(fault.Unavailable, "the database is cl
 
 // tx is a view that changes its state, which nobody else sees yet.
 type tx struct{ view }
+
+// Now is the process's clock: nobody else has this database.
+func (t *tx) Now() (int64, error) { return time.Now().UnixMilli(), nil }
 
 func (t *tx) table(c *spec.Collection) (*table, layout, error) {
 	tab, ok := t.state.tables[c.Name]

@@ -186,6 +186,19 @@ func (s *client) dropIndex(ctx context.Context, collection, name string) error {
 	return s.unless(ctx, s.db, bson.D{{Key: "dropIndexes", Value: collection}, {Key: "index", Value: name}}, indexNotFound, namespaceNotFound)
 }
 
+// now is asked outside of any transaction: none of the commands that may stand in one tells the time to all servers.
+func (s *client) now(ctx context.Context) (int64, error) {
+	raw, err := s.db.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Raw()
+	if err != nil {
+		return 0, err
+	}
+	at, ok := raw.Lookup("localTime").DateTimeOK()
+	if !ok {
+		return 0, errors.New("the server's hello does not tell its time")
+	}
+	return at, nil
+}
+
 func (s *client) explain(ctx context.Context, a asked) (bson.Raw, error) {
 	return s.db.RunCommand(ctx, bson.D{{Key: "explain", Value: a.command()}, {Key: "verbosity", Value: "queryPlanner"}}).Raw()
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -151,6 +152,9 @@ func (s *mingo) ask(ctx context.Context, op, from string, more ...bson.E) (answe
 	}
 	return a, nil
 }
+
+// now is the clock of this machine, where mingo runs.
+func (s *mingo) now(ctx context.Context) (int64, error) { return time.Now().UnixMilli(), ctx.Err() }
 
 func (s *mingo) rows(ctx context.Context, q asked, yield func(bson.Raw) error) error {
 	var more []bson.E

@@ -28,6 +28,8 @@ type server interface {
 	createIndex(ctx context.Context, collection string, x index) error
 	dropIndex(ctx context.Context, collection, name string) error
 
+	// now is the server's clock, in milliseconds.
+	now(ctx context.Context) (int64, error)
 	explain(ctx context.Context, a asked) (bson.Raw, error)
 	close() error
 }

@@ -76,6 +76,14 @@ func (t *single) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yie
 	})
 }
 
+func (t *single) Now() (int64, error) {
+	if t.failed != nil {
+		return 0, t.failed
+	}
+	ms, err := t.e.now(t.in)
+	return ms, t.fail(err)
+}
+
 // mine says whether the document is the one that is changed already; another one is refused.
 func (t *single) mine(c *spec.Collection, id string) (bool, error) {
 	switch {

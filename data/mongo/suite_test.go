@@ -56,6 +56,7 @@ func TestSuite(t *testing.T) {
 	const steps = "FerretDB 1 reads a document and writes it in two steps: the condition of an update is not atomic there"
 	known["concurrency/a locked row is counted up without loss"] = steps
 	known["concurrency/stock is not oversold"] = steps
+	known["jobs/many workers share them: each has one worker"] = steps
 	file := filepath.Join("testdata", "ferretdb.refused")
 	if !*update {
 		drivertest.RunLacking(t, open, refusals(t, file), nil, known)

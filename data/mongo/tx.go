@@ -150,6 +150,25 @@ func (c *columns) clone() *columns {
 	return out
 }
 
+func (t *tx) Now() (int64, error) {
+	if t.failed != nil {
+		return 0, t.failed
+	}
+	return t.e.now(t.in)
+}
+
+// now is asked beside what is under way in ctx, of which it keeps the deadline alone.
+func (e *Engine) now(in context.Context) (int64, error) {
+	ctx := context.Background()
+	if until, ok := in.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until)
+		defer cancel()
+	}
+	ms, err := e.server.now(ctx)
+	return ms, classify("clock", err)
+}
+
 func (t *tx) Insert(c *spec.Collection, r driver.Record) error {
 	if t.failed != nil {
 		return t.failed

@@ -54,6 +54,8 @@ func (dialect) Lock(l driver.Lock) string {
 		return " LOCK IN SHARE MODE"
 	case driver.LockWrite, driver.LockGone:
 		return " FOR UPDATE"
+	case driver.LockSkip:
+		return " FOR UPDATE SKIP LOCKED"
 	default:
 		return ""
 	}

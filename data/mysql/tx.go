@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bluell/plinth/data/driver"
@@ -52,6 +53,30 @@ func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield fun
 		}
 	}
 	return t.query(context.Background(), s, args, yield)
+}
+
+const now = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
+
+// Now asks the server. It neither changes nor locks anything, so the transaction does not begin with it.
+func (t *tx) Now() (ms int64, err error) {
+	if err := t.usable(); err != nil {
+		return 0, err
+	}
+	m := writing
+	if t.late {
+		m = reading
+	}
+	if err := t.connect(context.Background(), m); err != nil {
+		return 0, err
+	}
+	ctx := t.bounded(context.Background())
+	err = t.attempt(ctx, t.late, func() error {
+		return t.c.each(ctx, now, func(text func(int) string) (err error) {
+			ms, err = strconv.ParseInt(text(0), 10, 64)
+			return err
+		})
+	})
+	return ms, t.fail(ctx, "clock", err)
 }
 
 // writes says that it may go on, on a connection to write with.

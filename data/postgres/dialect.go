@@ -61,6 +61,8 @@ func (dialect) Lock(l driver.Lock) string {
 		return " FOR NO KEY UPDATE"
 	case driver.LockGone:
 		return " FOR UPDATE"
+	case driver.LockSkip:
+		return " FOR NO KEY UPDATE SKIP LOCKED"
 	default:
 		return ""
 	}

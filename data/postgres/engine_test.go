@@ -437,3 +437,52 @@ func TestCloseWaits(t *testing.T) {
 	}
 	has(t, open(t, address), 1)
 }
+
+// Many records of one collection are stored by one statement; which of them is refused is told all the same.
+func TestStoredTogether(t *testing.T) {
+	t.Parallel()
+	e, _ := empty(t)
+	many := func(from, n int, day func(i int) expr.Value) []driver.Insertion {
+		var all []driver.Insertion
+		for i := range n {
+			r := post(from + i)
+			r[postTags], r[postDay] = expr.Value{}, day(i)
+			all = append(all, driver.Insertion{C: posts, R: r})
+		}
+		return all
+	}
+	store := func(all []driver.Insertion, more ...driver.Insertion) (at int, err error) {
+		wrote := e.Write(context.Background(), func(tx driver.Tx) error {
+			at, err = tx.(driver.Finisher).InsertAll(all)
+			if err == nil && at == len(all) && len(more) > 0 {
+				at, err = tx.(driver.Finisher).Finish(nil, more)
+			}
+			return err
+		})
+		return at, errors.Join(err, wrote)
+	}
+	none := func(int) expr.Value { return expr.Value{} }
+	if at, err := store(many(1, 40, none), many(41, 20, none)...); err != nil || at != 20 {
+		t.Fatalf("%d %v", at, err)
+	}
+	// The 18th of 30 has the day that the third has.
+	twice := func(i int) expr.Value {
+		if i == 2 || i == 17 {
+			return expr.DateOf("2026-03-01")
+		}
+		return expr.Value{}
+	}
+	at, err := store(many(100, 30, twice))
+	var refused *fault.Error
+	if !errors.As(err, &refused) || refused.Kind != fault.Unique || refused.Index != "one_day" || at != 17 {
+		t.Errorf("it stopped at %d: %v", at, err)
+	}
+	if at, err = store(many(200, 20, none), many(220, 30, twice)...); !errors.As(err, &refused) || refused.Index != "one_day" || at != 17 {
+		t.Errorf("it stopped at %d: %v", at, err)
+	}
+	var numbers []int
+	for n := range 60 {
+		numbers = append(numbers, n+1)
+	}
+	has(t, e, numbers...)
+}

@@ -28,7 +28,7 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 	if err := t.usable(); err != nil {
 		return 0, err
 	}
-	if t.begin == "" || !t.c.quiet() {
+	if t.begin == "" || !t.c.quiet() || u == nil && together(all) {
 		return t.stepwise(u, all)
 	}
 	f := &finish{t: t, u: u, all: all, ctx: t.bounded(context.Background())}

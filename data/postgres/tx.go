@@ -50,6 +50,31 @@ func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield fun
 	return t.query(context.Background(), s, args, yield)
 }
 
+const now = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::int8"
+
+// Now asks the server. It neither changes nor locks anything, so the transaction does not begin with it.
+func (t *tx) Now() (ms int64, err error) {
+	if err := t.usable(); err != nil {
+		return 0, err
+	}
+	ctx := t.bounded(context.Background())
+	err = t.attempt(ctx, t.begin != "", func(begin *prepared) error {
+		p, err := t.c.prepare(ctx, now)
+		if err != nil {
+			return err
+		}
+		_, err = t.c.send(ctx, begin, []call{{p: p}}, func(_ int, r *pgconn.ResultReader) {
+			for r.NextRow() {
+				if v := r.Values()[0]; len(v) == 8 {
+					ms = int64(binary.BigEndian.Uint64(v))
+				}
+			}
+		})
+		return err
+	})
+	return ms, t.fail(ctx, "clock", err)
+}
+
 func (t *tx) usable() error {
 	if t.c == nil {
 		return errOver
@@ -210,6 +235,13 @@ func (t *tx) told(r *pgconn.ResultReader) {
 func (t *tx) InsertAll(all []driver.Insertion) (at int, err error) {
 	if err := t.usable(); err != nil {
 		return 0, err
+	}
+	if together(all) {
+		if ok, err := t.insertTogether(all); ok {
+			return len(all), nil
+		} else if err != nil {
+			return 0, err
+		}
 	}
 	targets := sqldb.Targets(all)
 	var there []map[string]bool

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
@@ -29,6 +30,14 @@ func (t *tx) Rows(_ context.Context, s driver.Stmt, args []expr.Value, yield fun
 		return errOver
 	}
 	return rows(context.Background(), t.c, s, args, yield)
+}
+
+// Now is the machine's clock, which all processes share that can have the file open.
+func (t *tx) Now() (int64, error) {
+	if t.c == nil {
+		return 0, errOver
+	}
+	return time.Now().UnixMilli(), nil
 }
 
 func (t *tx) Update(c *spec.Collection, id string, rev int64, r driver.Record, ords []int) (bool, error) {

@@ -1,0 +1,194 @@
+package plinth
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/jobs"
+)
+
+// Work is one attempt at a job: its payload, and what writes its effects once (Commit, Step).
+type Work = jobs.Work
+
+// Operations for Before and After.
+const (
+	Create = data.Create
+	Update = data.Update
+	Delete = data.Delete
+)
+
+// Job registers a kind of job: do works on the jobs of this kind, which data.Tx.Enqueue and data.DB.Enqueue leave
+// behind. Its name is 1 to 60 of a-z, 0-9, _, - and ., and does not begin with "plinth.".
+func Job(kind string, do func(ctx context.Context, w *Work) error, limits ...JobLimit) Option {
+	k := jobs.Kind{Name: kind, Do: do}
+	for _, l := range limits {
+		l(&k)
+	}
+	return func(o *options) { o.kinds = append(o.kinds, k) }
+}
+
+// JobLimit bounds how jobs of a kind are worked on.
+type JobLimit func(*jobs.Kind)
+
+// AtOnce is how many jobs of a kind this process works on at once.
+func AtOnce(n int) JobLimit { return func(k *jobs.Kind) { k.Limit = n } }
+
+// Workers is how many jobs this process works on at once, of all kinds; 32 when absent.
+func Workers(n int) Option { return func(o *options) { o.workers = n } }
+
+// Patience is how long the jobs under way may go on when the process is to end; 10 seconds when absent.
+func Patience(d time.Duration) Option { return func(o *options) { o.patience = d } }
+
+// Permanent is an error of a job that is not to be tried again.
+func Permanent(err error) error { return jobs.Permanent(err) }
+
+// TryAgain is an error of a job that is to be tried again when so much time has passed.
+func TryAgain(in time.Duration, err error) error { return jobs.After(in, err) }
+
+// Before has do called inside each write of a collection, by whichever way it comes, before the rules are asked: it
+// may change the record, and refuse it.
+func Before(collection string, op data.Op, do func(ctx context.Context, c *data.Writing) error) Option {
+	return func(o *options) { o.hooks = append(o.hooks, data.Hook{Collection: collection, Op: op, Before: do}) }
+}
+
+// After has do called when a write of a collection has been committed, before it is answered. What it does is lost when
+// the process ends just then: what must not be lost is a job, which Before enqueues.
+func After(collection string, op data.Op, do func(ctx context.Context, c *data.Writing)) Option {
+	return func(o *options) { o.hooks = append(o.hooks, data.Hook{Collection: collection, Op: op, After: do}) }
+}
+
+func (o *options) kindNames() []string {
+	names := make([]string, len(o.kinds))
+	for i, k := range o.kinds {
+		names[i] = k.Name
+	}
+	return names
+}
+
+// checkKinds refuses kinds of jobs that cannot be registered.
+func (o *options) checkKinds() error {
+	seen := map[string]bool{}
+	for _, k := range o.kinds {
+		switch {
+		case !data.ValidKind(k.Name):
+			return fault.New(fault.Invalid, "%q is no kind of job: 1 to 60 of a-z, 0-9, _, - and ., not beginning with plinth.", k.Name)
+		case k.Do == nil:
+			return fault.New(fault.Invalid, "the kind of job %s has no function", k.Name)
+		case seen[k.Name]:
+			return fault.New(fault.Invalid, "the kind of job %s is registered twice", k.Name)
+		}
+		seen[k.Name] = true
+	}
+	return nil
+}
+
+// RunJobs works off jobs and schedules until ctx ends: then the jobs under way may go on for Patience. Serve does so by
+// itself. It is called once at a time. A schedule whose kind of job is not registered is *spec.Problems.
+func (p *Plinth) RunJobs(ctx context.Context) error {
+	if err := p.App().CheckKinds(p.o.kindNames()); err != nil {
+		return err
+	}
+	for {
+		inside, ended := p.jobs.begin(ctx)
+		if inside == nil {
+			return nil
+		}
+		s := p.now.Load()
+		jobs.New(s.db, p.o.kinds, s.app.Schedules, jobs.Options{Workers: p.o.workers, Patience: p.o.patience, Log: p.o.log,
+			Ready: func() bool { return !p.unfit.Load() }}).Run(inside)
+		ended()
+	}
+}
+
+// shift is the time in which jobs are worked off: a reload ends one, and another begins behind it.
+type shift struct {
+	mu     sync.Mutex
+	begun  bool
+	opens  chan struct{} // closed when the next may begin; nil: it may
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the one that runs has ended; nil: none runs
+}
+
+// begin waits until a shift may begin. inside ends when it is to end; nil: ctx has ended before.
+func (s *shift) begin(ctx context.Context) (inside context.Context, ended func()) {
+	for ctx.Err() == nil {
+		s.mu.Lock()
+		opens := s.opens
+		if opens == nil {
+			s.begun = true
+			done := make(chan struct{})
+			inside, s.cancel = context.WithCancel(ctx)
+			s.ended = done
+			cancel := s.cancel
+			s.mu.Unlock()
+			return inside, func() {
+				cancel()
+				s.mu.Lock()
+				s.ended = nil
+				s.mu.Unlock()
+				close(done)
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-opens:
+		case <-ctx.Done():
+		}
+	}
+	return nil, nil
+}
+
+// began says whether this process works off jobs.
+func (s *shift) began() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
+}
+
+// pause ends the shift that runs, waits for its end, and lets none begin before resume.
+func (s *shift) pause() {
+	s.mu.Lock()
+	s.opens = make(chan struct{})
+	ended := s.ended
+	if ended != nil {
+		s.cancel()
+	}
+	s.mu.Unlock()
+	if ended != nil {
+		<-ended
+	}
+}
+
+func (s *shift) resume() {
+	s.mu.Lock()
+	close(s.opens)
+	s.opens = nil
+	s.mu.Unlock()
+}
+
+// A JobFilter says which jobs are listed; a JobInfo is one.
+type (
+	JobFilter = data.JobFilter
+	JobInfo   = data.Job
+)
+
+// Jobs lists jobs, the newest first, and tells the cursor of the next page.
+func (p *Plinth) Jobs(ctx context.Context, f JobFilter) ([]JobInfo, string, error) {
+	return p.DB().Jobs(ctx, f)
+}
+
+// JobByID finds a job.
+func (p *Plinth) JobByID(ctx context.Context, id string) (JobInfo, error) { return p.DB().Job(ctx, id) }
+
+// RetryJob makes a dead, cancelled or delayed job wait to be worked on.
+func (p *Plinth) RetryJob(ctx context.Context, id string) (JobInfo, error) {
+	return p.DB().RetryJob(ctx, id)
+}
+
+// CancelJob cancels a job that is not finished. One that runs is told so within a second or two.
+func (p *Plinth) CancelJob(ctx context.Context, id string) (JobInfo, error) {
+	return p.DB().CancelJob(ctx, id)
+}

@@ -329,7 +329,7 @@ func (l *changeLog) settle(ctx context.Context) (logState, error) {
 		}
 		switch {
 		case rec == nil:
-			s = logState{epoch: strings.ToLower(rand.Text()[:12]), floor: last}
+			s = logState{epoch: strings.ToLower(rand.Text()[:12])} // nobody has a position in it yet
 			rec = l.state.fresh(w)
 			rec[spec.OrdID] = expr.TextOf(logRow)
 			rec[epoch.Ord], rec[model.Ord], rec[floor.Ord] = expr.TextOf(s.epoch), expr.TextOf(form), expr.IntOf(s.floor)

@@ -20,6 +20,10 @@ type dialect struct {
 	// batch wraps the creation of records in one request; results finds their bodies.
 	batch   func(collection string, bodies [][]byte) []byte
 	results func(answer []byte) ([]json.RawMessage, error)
+
+	live string // what streams the changes of all posts; "": nothing does
+	// subscribe is what is posted there once a stream has told its first event; nil: nothing has to be.
+	subscribe func(first []byte) []byte
 }
 
 var plinthDialect = dialect{
@@ -29,6 +33,7 @@ var plinthDialect = dialect{
 		return "/api/posts?" + page(q, limit, expand, cursor).Encode()
 	},
 	batch: plainBatch, results: plainResults,
+	live: "/api/posts",
 }
 
 // A server written by hand has no filter language; it knows the one question it is asked.
@@ -61,6 +66,10 @@ var pocketbaseDialect = dialect{
 		})
 	},
 	results: func(answer []byte) ([]json.RawMessage, error) { return bodiesOf(answer) },
+	live:    "/api/realtime",
+	subscribe: func(first []byte) []byte { // it tells clientId
+		return append(bytes.TrimSuffix(bytes.TrimSpace(first), []byte("}")), `,"subscriptions":["posts/*"]}`...)
+	},
 }
 
 func page(q url.Values, limit int, expand bool, cursor string) url.Values {

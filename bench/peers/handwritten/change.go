@@ -29,7 +29,7 @@ func changesOf(operations []operation) []change {
 
 // patched is the row that a patch leaves.
 func patched(old, p *post, changed fields) change {
-	return change{at: p.updated, rev: p.rev, collection: "posts", record: p.id, op: "update", old: old.imageBefore(p, changed), new: p.image()}
+	return change{at: p.updated, rev: p.rev, collection: "posts", record: p.id, op: "update", old: p.imageBefore(old, changed), new: p.image()}
 }
 
 const roomForHead = 220 // bytes of an image beside its texts
@@ -56,8 +56,8 @@ func (p *post) image() string {
 	return string(append(b, '}'))
 }
 
-// imageBefore is what was different before p.
-func (old *post) imageBefore(p *post, changed fields) string {
+// imageBefore is what was different in old.
+func (p *post) imageBefore(old *post, changed fields) string {
 	b := make([]byte, 0, roomForHead)
 	b = append(b, '{')
 	if old.updated != p.updated {

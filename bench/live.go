@@ -17,7 +17,9 @@ type liveSlot struct {
 	CPU       float64 `json:"cpuMicros"`           // of the server, per delivery
 	Client    float64 `json:"clientShare"`         // of the processor time that client and server used together
 	Steady    float64 `json:"steadyPerSecond"`     // deliveries at the fixed rate
-	P50       float64 `json:"p50ms"`               // at the fixed rate, from a write to an event
+	SteadyCPU float64 `json:"steadyCPUMicros"`     // as CPU and Client, there
+	SteadyOwn float64 `json:"steadyClientShare"`
+	P50       float64 `json:"p50ms"` // at the fixed rate, from a write to an event
 	P99       float64 `json:"p99ms"`
 	Memory    float64 `json:"kilobytesPerConnection"`
 	Noise     float64 `json:"noise"`
@@ -96,13 +98,15 @@ func (s *site) live(ctx context.Context, o options) (got liveSlot, err error) {
 	for i := range subs.took {
 		subs.took[i] = subs.took[i][:0]
 	}
-	began = time.Now()
+	before, began = s.cpu(), time.Now()
 	if err := subs.pace(ctx, o.slot()); err != nil {
 		return got, err
 	}
+	elapsed, used = time.Since(began).Seconds(), s.cpu().since(before)
 	took := slices.Concat(subs.took...)
 	slices.Sort(took)
-	got.Steady = float64(len(took)) / time.Since(began).Seconds()
+	got.Steady, got.SteadyCPU, got.SteadyOwn = float64(len(took))/elapsed, 1e6*used.server/float64(len(took)), used.own/(used.own+used.server)
+	got.Noise = max(got.Noise, used.noise())
 	got.P50, got.P99 = took[len(took)/2], took[len(took)*99/100]
 	return got, nil
 }

@@ -102,10 +102,27 @@ func dialRaw(addr string) (int, error) {
 	return fd, nil
 }
 
-func readRaw(fd int, b []byte) (int, error)  { return syscall.Read(fd, b) }
-func writeRaw(fd int, b []byte) (int, error) { return syscall.Write(fd, b) }
-func closeRaw(fd int)                        { syscall.Close(fd) }
-func setNonblock(fd int) error               { return syscall.SetNonblock(fd, true) }
+// again repeats what one of the runtime's signals has interrupted.
+func again(do func() error) error {
+	for {
+		if err := do(); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+func readRaw(fd int, b []byte) (n int, err error) {
+	err = again(func() (err error) { n, err = syscall.Read(fd, b); return err })
+	return n, err
+}
+
+func writeRaw(fd int, b []byte) (n int, err error) {
+	err = again(func() (err error) { n, err = syscall.Write(fd, b); return err })
+	return n, err
+}
+
+func closeRaw(fd int)          { syscall.Close(fd) }
+func setNonblock(fd int) error { return syscall.SetNonblock(fd, true) }
 
 // raiseFiles lets this process, and the servers that it starts, have as many open files as they may.
 func raiseFiles() (most int, err error) {

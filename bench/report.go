@@ -236,6 +236,8 @@ func (r *report) printLive(t *table) {
 		func(ratio float64) []string { return verdict(liveGoalMemory, ratio <= liveGoalMemory, "<= ") })
 	row("server's processor time, us per delivery", "%.1f", func(s liveSlot) float64 { return s.CPU }, noGoal)
 	row("the client's share of processor time, %", "%.0f", func(s liveSlot) float64 { return 100 * s.Client }, noGoal)
+	row(fmt.Sprintf("the same two at %d deliveries/s", liveWrites*r.subscribers), "%.1f", func(s liveSlot) float64 { return s.SteadyCPU }, noGoal)
+	row("", "%.0f", func(s liveSlot) float64 { return 100 * s.SteadyOwn }, noGoal)
 	row(fmt.Sprintf("p50 ms at %d deliveries/s", liveWrites*r.subscribers), "%.2f", func(s liveSlot) float64 { return s.P50 }, noGoal)
 	p99 := func(s liveSlot) float64 { return s.P99 }
 	row(fmt.Sprintf("p99 ms at %d deliveries/s", liveWrites*r.subscribers), "%.2f", p99, func(float64) []string {

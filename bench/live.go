@@ -46,7 +46,7 @@ func measureLive(ctx context.Context, o options, sites []*site) (map[string][]li
 	for round := range o.rounds {
 		for i := range sites {
 			s := sites[(i+round)%len(sites)]
-			got, err := s.live(ctx, o)
+			got, err := s.liveQuietly(ctx, o)
 			if err != nil {
 				return nil, err
 			}
@@ -56,6 +56,23 @@ func measureLive(ctx context.Context, o options, sites []*site) (map[string][]li
 		}
 	}
 	return all, nil
+}
+
+// liveQuietly measures again, as fireQuietly does.
+func (s *site) liveQuietly(ctx context.Context, o options) (best liveSlot, err error) {
+	for attempt := range 1 + o.retries {
+		got, err := s.live(ctx, o)
+		if err != nil {
+			return liveSlot{}, err
+		}
+		if attempt == 0 || got.Noise < best.Noise {
+			best = got
+		}
+		if best.Noise < loud {
+			break
+		}
+	}
+	return best, nil
 }
 
 // live is one round of one server.

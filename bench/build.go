@@ -24,6 +24,7 @@ type peer struct {
 	model   func(ctx context.Context, s *site) error                   // makes the collections of a server that has started, where they are not there already
 	engine  *engine                                                    // the server of its database, where it has one
 	file    string                                                     // the SQLite file in the data folder, where it is laid out as Plinth's
+	log     string                                                     // its table of changes, where it keeps one
 }
 
 // build compiles the peers that are asked for. One that cannot be built is left out and
@@ -110,6 +111,7 @@ func makePlinth(ctx context.Context, bin string) (peer, error) {
 	return peer{
 		api:  plinthDialect,
 		file: filepath.Join("data", "plinth.db"),
+		log:  "_changes",
 		prepare: func(dir string) error {
 			app, err := os.ReadFile(filepath.Join("app", "plinth.yaml"))
 			if err != nil {
@@ -130,6 +132,7 @@ func makeHandwritten(ctx context.Context, bin string) (peer, error) {
 	return peer{
 		api:  handDialect,
 		file: file,
+		log:  "changes",
 		command: func(dir, addr string) *exec.Cmd {
 			return exec.Command(program, "-listen", addr, "-db", filepath.Join(dir, file))
 		},

@@ -31,7 +31,8 @@ func (s *site) check() error {
 		{"expand", func() error { return s.checkList(true) }},
 		{"create", s.checkCreate},
 		{"patch", s.checkPatch},
-		{"refusals", s.checkRefusals},
+		{"refuse", s.checkRefusals},
+		{"log", s.checkLog},
 	} {
 		if err := step.run(); err != nil {
 			return fmt.Errorf("%s does not %s as it should: %w", s.name, step.name, err)

@@ -57,3 +57,14 @@ func TestFilledIDsSortByNumber(t *testing.T) {
 		}
 	}
 }
+
+func TestTableHasRowsLongerThanItsHead(t *testing.T) {
+	var out strings.Builder
+	var tb table
+	tb.row("what", "plinth")
+	tb.row("time, ms", "17", "", "<= 18", "yes")
+	tb.print(&out)
+	if lines := strings.Split(out.String(), "\n"); lines[2] != "time, ms      17  <= 18  yes" {
+		t.Errorf("%q", lines)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // compare is the main run: build, start, load, check, measure, print.
@@ -13,6 +14,9 @@ func compare(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	asked := len(lines)
+	lines = slices.DeleteFunc(lines, func(l line) bool { return l.name == liveLine })
+	live := len(lines) < asked
 	if o.db != "sqlite" {
 		o.starts = 0 // another process is there already
 	}
@@ -68,6 +72,11 @@ func compare(ctx context.Context, o options) error {
 		return err
 	}
 	stopAll(sites)
+	if live {
+		if r.Live, err = measureLive(ctx, o, sites); err != nil {
+			return err
+		}
+	}
 	if o.starts > 0 {
 		r.Starts = measureStarts(ctx, o, peers, data)
 	}

@@ -22,6 +22,10 @@ type dialect struct {
 	batch   func(collection string, bodies [][]byte) []byte
 	results func(answer []byte) ([]json.RawMessage, error)
 	plain   func(answer []byte) ([]byte, error) // gives a record or a list the form of Plinth's, to be checked; nil: it has it
+
+	live string // what streams the changes of all posts; "": nothing does
+	// subscribe is what is posted there once a stream has told its first event; nil: nothing has to be.
+	subscribe func(first []byte) []byte
 }
 
 func oneBatch(string) string { return "/api/batch" }
@@ -33,6 +37,7 @@ var plinthDialect = dialect{
 		return "/api/posts?" + page(q, limit, expand, cursor).Encode()
 	},
 	batched: oneBatch, batch: plainBatch, results: plainResults,
+	live: "/api/posts",
 }
 
 // A server written by hand has no filter language; it knows the one question it is asked.
@@ -66,6 +71,10 @@ var pocketbaseDialect = dialect{
 		})
 	},
 	results: func(answer []byte) ([]json.RawMessage, error) { return bodiesOf(answer) },
+	live:    "/api/realtime",
+	subscribe: func(first []byte) []byte { // it tells clientId
+		return append(bytes.TrimSuffix(bytes.TrimSpace(first), []byte("}")), `,"subscriptions":["posts/*"]}`...)
+	},
 }
 
 func page(q url.Values, limit int, expand bool, cursor string) url.Values {

@@ -107,10 +107,18 @@ func (e *engine) settle(ctx context.Context, name string) error {
 }
 
 func (e *engine) execute(ctx context.Context, database, statement string) error {
+	_, err := e.query(ctx, database, statement)
+	return err
+}
+
+// query gives the rows of an answer of one column, a line each.
+func (e *engine) query(ctx context.Context, database, statement string) ([]byte, error) {
 	if e.name == "mysql" {
-		return e.run(ctx, statement, "mariadb", "--no-defaults", "--user=root", "--socket="+filepath.Join(e.dir, "socket"), database)
+		return e.output(ctx, statement, "mariadb", "--no-defaults", "--user=root", "--socket="+filepath.Join(e.dir, "socket"),
+			"--batch", "--raw", "--skip-column-names", database)
 	}
-	return e.run(ctx, statement, "psql", "--no-psqlrc", "--quiet", "--host="+e.dir, "--username=postgres", "--dbname="+database, "--set=ON_ERROR_STOP=1")
+	return e.output(ctx, statement, "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--host="+e.dir, "--username=postgres",
+		"--dbname="+database, "--set=ON_ERROR_STOP=1")
 }
 
 // find looks for programs where they are installed.
@@ -142,13 +150,18 @@ func (e *engine) command(ctx context.Context, name string, args ...string) *exec
 }
 
 func (e *engine) run(ctx context.Context, input, name string, args ...string) error {
+	_, err := e.output(ctx, input, name, args...)
+	return err
+}
+
+func (e *engine) output(ctx context.Context, input, name string, args ...string) ([]byte, error) {
 	cmd := e.command(ctx, name, args...)
-	cmd.Stdin = strings.NewReader(input)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", name, err, bytes.TrimSpace(out))
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errs
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", name, err, bytes.TrimSpace(append(out.Bytes(), errs.Bytes()...)))
 	}
-	return nil
+	return out.Bytes(), nil
 }
 
 // start starts the server and returns when it is ready.

@@ -31,6 +31,8 @@ type options struct {
 	growth  bool
 	max     int
 	db      string
+
+	subscribers int
 }
 
 func main() {
@@ -42,9 +44,10 @@ func main() {
 	flag.IntVar(&o.conns, "conns", 32, "connections that ask at the same time")
 	flag.IntVar(&o.posts, "posts", 20000, "posts in the database at the start")
 	flag.IntVar(&o.starts, "starts", 10, "starts of each server, for time and memory; 0 leaves them out")
+	flag.IntVar(&o.subscribers, "subscribers", 2000, "streams of the line live, 2 or more")
 	flag.IntVar(&o.retries, "retries", 3, "how often a measurement is repeated while others use the machine")
 	flag.StringVar(&only, "only", "", "servers to measure: plinth,handwritten,pocketbase,fastify; and directus, with -db postgres or mysql")
-	flag.StringVar(&lines, "lines", "", "work to measure: read,list,expand,patch,create,batch (growth: read,list,deep,create)")
+	flag.StringVar(&lines, "lines", "", "work to measure: read,list,expand,patch,create,batch,live (growth: read,list,deep,create)")
 	flag.BoolVar(&short, "short", false, "a quick look: little data, one short round")
 	flag.StringVar(&o.json, "json", "", "also write the results to this file")
 	flag.StringVar(&o.work, "work", filepath.Join(os.TempDir(), "plinth-bench"), "folder for what is built and filled; Fastify's packages stay in it")
@@ -62,8 +65,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "-db is sqlite, postgres or mysql, and sqlite for -growth")
 		os.Exit(2)
 	}
+	if o.subscribers < 2 {
+		fmt.Fprintln(os.Stderr, "-subscribers is 2 or more")
+		os.Exit(2)
+	}
 	if short {
-		o.seconds, o.rounds, o.posts, o.starts, o.retries = 0.5, 1, 2000, 3, 0
+		o.seconds, o.rounds, o.posts, o.starts, o.retries, o.subscribers = 0.5, 1, 2000, 3, 0, 100
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -13,19 +13,22 @@ import (
 
 // report collects what was measured, prints it as one table and saves it as JSON.
 type report struct {
-	Run      string            `json:"run"`
-	When     time.Time         `json:"when"`
-	Database string            `json:"database"`
-	Cores    int               `json:"cores"`
-	Go       string            `json:"go"`
-	Conns    int               `json:"connections"`
-	Rounds   int               `json:"rounds"`
-	Slot     float64           `json:"seconds"`
-	Posts    int               `json:"posts,omitempty"`
-	Sites    []string          `json:"servers"`
-	Lines    []*reportLine     `json:"lines"`
-	Starts   map[string]*start `json:"starts,omitempty"`
-	atMost   bool              // the goals say how many times slower at most
+	Run      string                `json:"run"`
+	When     time.Time             `json:"when"`
+	Database string                `json:"database"`
+	Cores    int                   `json:"cores"`
+	Go       string                `json:"go"`
+	Conns    int                   `json:"connections"`
+	Rounds   int                   `json:"rounds"`
+	Slot     float64               `json:"seconds"`
+	Posts    int                   `json:"posts,omitempty"`
+	Sites    []string              `json:"servers"`
+	Lines    []*reportLine         `json:"lines"`
+	Live     map[string][]liveSlot `json:"live,omitempty"`
+	Starts   map[string]*start     `json:"starts,omitempty"`
+	atMost   bool                  // the goals say how many times slower at most
+
+	subscribers int
 }
 
 type reportLine struct {
@@ -47,7 +50,7 @@ type measurement struct {
 
 func newReport(run string, o options, sites []*site) *report {
 	r := &report{Run: run, When: time.Now().UTC().Truncate(time.Second), Database: o.db, Cores: runtime.NumCPU(), Go: runtime.Version(),
-		Conns: o.conns, Rounds: o.rounds, Slot: o.seconds}
+		Conns: o.conns, Rounds: o.rounds, Slot: o.seconds, subscribers: o.subscribers}
 	if run == "compare" {
 		r.Posts = o.posts
 	}
@@ -145,9 +148,14 @@ func (r *report) print(out io.Writer) {
 		}
 		t.row(cells...)
 	}
-	r.printTimes(&t, "server's processor time, us per answer", func(m *measurement) float64 { return m.CPU })
-	if r.Database != "sqlite" {
+	if len(r.Lines) > 0 {
+		r.printTimes(&t, "server's processor time, us per answer", func(m *measurement) float64 { return m.CPU })
+	}
+	if len(r.Lines) > 0 && r.Database != "sqlite" {
 		r.printTimes(&t, "its database's processor time, us per answer", func(m *measurement) float64 { return m.Database })
+	}
+	if len(r.Live) > 0 {
+		r.printLive(&t)
 	}
 	if r.Starts != nil {
 		r.printStarts(&t)
@@ -177,6 +185,66 @@ func (r *report) sign() string {
 		return "<= "
 	}
 	return ">= "
+}
+
+// The goals of live updates are Plinth's: how many times PocketBase's speed, what part of its memory, and how late.
+const (
+	liveGoal       = 2.0
+	liveGoalMemory = 0.5
+	liveGoalP99    = 50.0
+)
+
+func (r *report) printLive(t *table) {
+	t.row(fmt.Sprintf("live updates, %d subscribers of one list", r.subscribers))
+	first, others := r.Sites[0], r.Sites[1:]
+	plinth := first == "plinth"
+	middle := func(name string, of func(liveSlot) float64) float64 {
+		var values []float64
+		for _, s := range r.Live[name] {
+			values = append(values, of(s))
+		}
+		return median(values)
+	}
+	row := func(title, format string, of func(liveSlot) float64, judge func(ratio float64) []string) {
+		cells := []string{title}
+		for _, name := range r.Sites {
+			if len(r.Live[name]) == 0 {
+				cells = append(cells, "-")
+				continue
+			}
+			cells = append(cells, fmt.Sprintf(format, middle(name, of)))
+		}
+		for _, name := range others {
+			if len(r.Live[name]) == 0 || len(r.Live[first]) == 0 {
+				cells = append(cells, "", "", "")
+				continue
+			}
+			ratio := middle(first, of) / middle(name, of)
+			cells = append(cells, fmt.Sprintf("%.2f", ratio))
+			if plinth {
+				cells = append(cells, judge(ratio)...)
+			} else {
+				cells = append(cells, "", "")
+			}
+		}
+		t.row(cells...)
+	}
+	noGoal := func(float64) []string { return []string{"", ""} }
+	row("deliveries per second", "%.0f", func(s liveSlot) float64 { return s.PerSecond },
+		func(ratio float64) []string { return verdict(liveGoal, ratio >= liveGoal, ">= ") })
+	row("memory per connection, KB", "%.1f", func(s liveSlot) float64 { return s.Memory },
+		func(ratio float64) []string { return verdict(liveGoalMemory, ratio <= liveGoalMemory, "<= ") })
+	row("server's processor time, us per delivery", "%.1f", func(s liveSlot) float64 { return s.CPU }, noGoal)
+	row("the client's share of processor time, %", "%.0f", func(s liveSlot) float64 { return 100 * s.Client }, noGoal)
+	row(fmt.Sprintf("the same two at %d deliveries/s", liveWrites*r.subscribers), "%.1f", func(s liveSlot) float64 { return s.SteadyCPU }, noGoal)
+	row("", "%.0f", func(s liveSlot) float64 { return 100 * s.SteadyOwn }, noGoal)
+	row(fmt.Sprintf("p50 ms at %d deliveries/s", liveWrites*r.subscribers), "%.2f", func(s liveSlot) float64 { return s.P50 }, noGoal)
+	p99 := func(s liveSlot) float64 { return s.P99 }
+	row(fmt.Sprintf("p99 ms at %d deliveries/s", liveWrites*r.subscribers), "%.2f", p99, func(float64) []string {
+		goal := verdict(liveGoalP99, middle(first, p99) < liveGoalP99, "< ")
+		goal[0] += " ms"
+		return goal
+	})
 }
 
 // The goals of a start are Plinth's, with the example app.
@@ -231,6 +299,11 @@ func (r *report) printNoise(out io.Writer) {
 			for _, s := range of {
 				worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
 			}
+		}
+	}
+	for _, of := range r.Live {
+		for _, s := range of {
+			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
 		}
 	}
 	fmt.Fprintf(out, "\n~ the rounds lie more than %.0f %% apart. Processor time taken by others: %.0f %% on average, %.0f %% at worst",

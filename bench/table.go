@@ -14,7 +14,11 @@ type table struct{ rows [][]string }
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
 func (t *table) print(out io.Writer) {
-	widths := make([]int, len(t.rows[0]))
+	columns := 0
+	for _, cells := range t.rows {
+		columns = max(columns, len(cells))
+	}
+	widths := make([]int, columns)
 	for _, cells := range t.rows {
 		for col, cell := range cells {
 			if len(cells) > 1 && !t.empty(col) {

@@ -89,11 +89,7 @@ func appendPost(b []byte, p *post) []byte {
 	b = append(b, `,"status":`...)
 	b = appendNullString(b, p.status)
 	b = append(b, `,"views":`...)
-	if p.views.null {
-		b = append(b, "null"...)
-	} else {
-		b = strconv.AppendInt(b, p.views.value, 10)
-	}
+	b = appendNullInt(b, p.views)
 	b = append(b, `,"author":`...)
 	b = appendString(b, p.author)
 	return append(b, '}')
@@ -113,6 +109,13 @@ func appendNullString(b []byte, s nullable[string]) []byte {
 		return append(b, "null"...)
 	}
 	return appendString(b, s.value)
+}
+
+func appendNullInt(b []byte, n nullable[int64]) []byte {
+	if n.null {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, n.value, 10)
 }
 
 // appendString quotes text that is known to be valid UTF-8.

@@ -40,3 +40,16 @@ func TestMembersWalksValidJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestImages(t *testing.T) {
+	old := post{id: "a", created: 1, updated: 2, rev: 3, title: "x", body: nullable[string]{null: true}, status: nullable[string]{value: "draft"},
+		views: nullable[int64]{null: true}, author: "b"}
+	p := old
+	p.rev, p.updated, p.title, p.body, p.status = 4, 3, "y", nullable[string]{value: `"z"`}, nullable[string]{null: true}
+	c := patched(&old, &p, title|body|status)
+	const wantOld = `{"updated":"1970-01-01T00:00:00.002Z","rev":3,"title":"x","body":null,"status":"draft"}`
+	const wantNew = `{"id":"a","created":"1970-01-01T00:00:00.001Z","updated":"1970-01-01T00:00:00.003Z","rev":4,"title":"y","body":"\"z\"","author":"b"}`
+	if c.old != wantOld || c.new != wantNew {
+		t.Errorf("%s\n%s", c.old, c.new)
+	}
+}

@@ -26,6 +26,11 @@ var mysqlSchema = []string{
   PRIMARY KEY (id), INDEX posts_status_created (status, created, id), INDEX posts_author (author, id),
   FOREIGN KEY (author) REFERENCES authors (id)
 )` + mysqlTable,
+	`CREATE TABLE IF NOT EXISTS changes (
+  id BIGINT NOT NULL AUTO_INCREMENT, created DATETIME(3), updated DATETIME(3), rev BIGINT,
+  collection VARCHAR(40), record VARCHAR(36), op VARCHAR(20), old LONGTEXT, new LONGTEXT,
+  PRIMARY KEY (id)
+)` + mysqlTable,
 }
 
 const (
@@ -33,24 +38,23 @@ const (
 
 	mysqlPosts   = "INSERT INTO posts (id, created, updated, rev, title, body, status, views, author) VALUES (?,?,?,?,?,?,?,?,?)"
 	mysqlAuthors = "INSERT INTO authors (id, created, updated, rev, name, bio) VALUES (?,?,?,?,?,?)"
+	mysqlChanges = "INSERT INTO changes (" + changeColumns + ") VALUES (?,?,?,?,?,?,?,?)"
 )
 
 // Many rows are inserted by statements for so many of them at once, so that there are few to prepare.
 var mysqlSizes = []int{100, 10, 1}
 
-// mysqlStore is a pool of connections with statements that are prepared once on each. Whatever is one
-// statement is a transaction by itself, one round trip.
+// mysqlStore has a pool of connections that read, with statements that are prepared once on each, and others
+// that write (mysql_writers.go).
 type mysqlStore struct {
-	db            *sql.DB
-	byID          *sql.Stmt // a post
-	authorByID    *sql.Stmt
-	list          [2][2]*sql.Stmt // by expanded, then by continued
-	insertPosts   []*sql.Stmt     // by the sizes
-	insertAuthors []*sql.Stmt
+	db         *sql.DB
+	byID       *sql.Stmt // a post
+	authorByID *sql.Stmt
+	list       [2][2]*sql.Stmt // by expanded, then by continued
+	rows       sync.Pool
 
-	mu      sync.RWMutex
-	updates map[fields]*sql.Stmt
-	rows    sync.Pool
+	writers *mysqlWriters
+	inserts map[string][]string // their texts, by collection or changes and then by the sizes
 }
 
 // openMySQL takes an address as the driver reads it.
@@ -64,7 +68,16 @@ func openMySQL(ctx context.Context, address string) (store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &mysqlStore{db: sql.OpenDB(connector), updates: map[fields]*sql.Stmt{}}
+	writes := config.Clone()
+	if writes.Params == nil {
+		writes.Params = map[string]string{}
+	}
+	writes.Params["autocommit"] = "0"
+	writing, err := mysql.NewConnector(writes)
+	if err != nil {
+		return nil, err
+	}
+	s := &mysqlStore{db: sql.OpenDB(connector), writers: newMySQLWriters(sql.OpenDB(writing)), inserts: map[string][]string{}}
 	s.rows.New = func() any { return newMySQLRow() }
 	s.db.SetMaxOpenConns(4 * runtime.NumCPU())
 	s.db.SetMaxIdleConns(4 * runtime.NumCPU())
@@ -93,13 +106,17 @@ func (s *mysqlStore) prepare(ctx context.Context) (err error) {
 		s.list[i][1] = one(head + " AND p.created <= CAST(? AS DATETIME(3)) AND (p.created < CAST(? AS DATETIME(3)) OR p.id < ?)" + newest + "?")
 	}
 	for _, size := range mysqlSizes {
-		s.insertPosts = append(s.insertPosts, one(mysqlPosts+strings.Repeat(",(?,?,?,?,?,?,?,?,?)", size-1)))
-		s.insertAuthors = append(s.insertAuthors, one(mysqlAuthors+strings.Repeat(",(?,?,?,?,?,?)", size-1)))
+		s.inserts["posts"] = append(s.inserts["posts"], mysqlPosts+strings.Repeat(",(?,?,?,?,?,?,?,?,?)", size-1))
+		s.inserts["authors"] = append(s.inserts["authors"], mysqlAuthors+strings.Repeat(",(?,?,?,?,?,?)", size-1))
+		s.inserts["changes"] = append(s.inserts["changes"], mysqlChanges+strings.Repeat(",(?,?,?,?,?,?,?,?)", size-1))
 	}
 	return err
 }
 
-func (s *mysqlStore) close() { s.db.Close() }
+func (s *mysqlStore) close() {
+	s.writers.close()
+	s.db.Close()
+}
 
 func (s *mysqlStore) post(ctx context.Context, id string, yield func(cells)) (bool, error) {
 	n, err := s.query(ctx, yield, s.byID, postWidth, id)
@@ -143,59 +160,57 @@ func (s *mysqlStore) query(ctx context.Context, yield func(cells), st *sql.Stmt,
 	return n, rows.Err()
 }
 
-// insertion is one statement of a create.
-type insertion struct {
-	st   *sql.Stmt
-	args []any
+// create stores the records, then their rows in the log.
+func (s *mysqlStore) create(ctx context.Context, operations []operation) error {
+	changes := changesOf(operations)
+	return s.writers.do(ctx, func(w *mysqlWriter) error {
+		for run := range runs(operations) {
+			insert, values := "posts", postValues
+			if run[0].post == nil {
+				insert, values = "authors", authorValues
+			}
+			if err := insertMany(w, s.inserts[insert], run, values); err != nil {
+				return refusedByMySQL(err)
+			}
+		}
+		return insertMany(w, s.inserts["changes"], changes, changeValues)
+	})
 }
 
-func (s *mysqlStore) create(ctx context.Context, operations []operation) error {
-	var all []insertion
-	for run := range runs(operations) {
-		for i, size := range mysqlSizes {
-			for ; len(run) >= size; run = run[size:] {
-				all = append(all, s.insertion(i, run[:size]))
+// insertMany inserts rows by statements of the sizes.
+func insertMany[T any](w *mysqlWriter, texts []string, rows []T, values func([]any, T) []any) error {
+	var args []any
+	for i, size := range mysqlSizes {
+		for ; len(rows) >= size; rows = rows[size:] {
+			args = args[:0]
+			for _, row := range rows[:size] {
+				args = values(args, row)
+			}
+			if _, err := w.exec(texts[i], args...); err != nil {
+				return err
 			}
 		}
 	}
-	if len(all) == 1 {
-		_, err := all[0].st.ExecContext(ctx, all[0].args...)
-		return refusedByMySQL(err)
-	}
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	for _, one := range all {
-		if _, err := tx.StmtContext(ctx, one.st).ExecContext(ctx, one.args...); err != nil {
-			return refusedByMySQL(err)
-		}
-	}
-	return tx.Commit()
+	return nil
 }
 
-// insertion inserts records of one collection, as many as the size with that index.
-func (s *mysqlStore) insertion(size int, run []operation) insertion {
-	if run[0].post == nil {
-		one := insertion{s.insertAuthors[size], make([]any, 0, authorWidth*len(run))}
-		for _, op := range run {
-			a := op.author
-			one.args = append(one.args, a.id, mysqlTime(a.created), mysqlTime(a.updated), a.rev, a.name, a.bio.any())
-		}
-		return one
-	}
-	one := insertion{s.insertPosts[size], make([]any, 0, postWidth*len(run))}
-	for _, op := range run {
-		p := op.post
-		one.args = append(one.args, p.id, mysqlTime(p.created), mysqlTime(p.updated), p.rev,
-			p.title, p.body.any(), p.status.any(), p.views.any(), p.author)
-	}
-	return one
+func postValues(args []any, op operation) []any {
+	p := op.post
+	return append(args, p.id, mysqlTime(p.created), mysqlTime(p.updated), p.rev, p.title, p.body.any(), p.status.any(), p.views.any(), p.author)
 }
 
-// patch writes only over the revision that it has read, and begins anew where another was faster: two
-// statements, and no lock that is held between them.
+func authorValues(args []any, op operation) []any {
+	a := op.author
+	return append(args, a.id, mysqlTime(a.created), mysqlTime(a.updated), a.rev, a.name, a.bio.any())
+}
+
+func changeValues(args []any, c change) []any {
+	at := mysqlTime(c.at)
+	return append(args, at, at, c.rev, c.collection, c.record, c.op, orNull(c.old), orNull(c.new))
+}
+
+// patch writes only over the revision that it has read, and begins anew where another was faster: no lock is
+// held while it thinks.
 func (s *mysqlStore) patch(ctx context.Context, id string, edit func(*post) (fields, error)) error {
 	for {
 		var p post
@@ -206,45 +221,28 @@ func (s *mysqlStore) patch(ctx context.Context, id string, edit func(*post) (fie
 		case !found:
 			return errNotFound
 		}
-		read := p.rev
+		old := p
 		changed, err := edit(&p)
 		if err != nil || changed == 0 {
 			return err
 		}
-		st, err := s.update(ctx, changed)
-		if err != nil {
+		c := patched(&old, &p, changed)
+		done := false
+		err = s.writers.do(ctx, func(w *mysqlWriter) error {
+			args := append(p.changes([]any{mysqlTime(p.updated), p.rev}, changed), id, old.rev)
+			n, err := w.exec("UPDATE posts SET updated = ?, rev = ?, "+
+				set(changed, func(int) string { return "?" })+" WHERE id = ? AND rev = ?", args...)
+			if err != nil || n == 0 {
+				return refusedByMySQL(err)
+			}
+			done = true
+			_, err = w.exec(mysqlChanges, changeValues(nil, c)...)
+			return err
+		})
+		if err != nil || done {
 			return err
 		}
-		args := append(p.changes([]any{mysqlTime(p.updated), p.rev}, changed), id, read)
-		done, err := st.ExecContext(ctx, args...)
-		if err != nil {
-			return refusedByMySQL(err)
-		}
-		if n, err := done.RowsAffected(); err != nil || n == 1 {
-			return err
-		}
 	}
-}
-
-// update gives the statement that sets exactly the changed fields.
-func (s *mysqlStore) update(ctx context.Context, changed fields) (*sql.Stmt, error) {
-	s.mu.RLock()
-	st := s.updates[changed]
-	s.mu.RUnlock()
-	if st != nil {
-		return st, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if st := s.updates[changed]; st != nil {
-		return st, nil
-	}
-	st, err := s.db.PrepareContext(ctx, "UPDATE posts SET updated = ?, rev = ?, "+
-		set(changed, func(int) string { return "?" })+" WHERE id = ? AND rev = ?")
-	if err == nil {
-		s.updates[changed] = st
-	}
-	return st, err
 }
 
 // refusedByMySQL turns what the database refuses into an answer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"runtime"
 	"strconv"
 	"time"
@@ -27,23 +28,43 @@ CREATE TABLE IF NOT EXISTS posts (
 );
 CREATE INDEX IF NOT EXISTS posts_status_created ON posts (status NULLS FIRST, created, id);
 CREATE INDEX IF NOT EXISTS posts_author ON posts (author NULLS FIRST, id);
+CREATE TABLE IF NOT EXISTS changes (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, created timestamptz(3), updated timestamptz(3), rev bigint,
+  collection text COLLATE "C", record text COLLATE "C", op text COLLATE "C", old text COLLATE "C", new text COLLATE "C"
+);
 `
 
 const (
 	pgPost   = "SELECT " + postColumns + fromPosts + " WHERE p.id = $1"
 	pgAuthor = "SELECT " + authorColumns + " FROM authors a WHERE a.id = $1"
 
-	pgInsertPost   = "INSERT INTO posts (id, created, updated, rev, title, body, status, views, author) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-	pgInsertAuthor = "INSERT INTO authors (id, created, updated, rev, name, bio) VALUES ($1, $2, $3, $4, $5, $6)"
+	pgInsertPost = `WITH stored AS (
+		INSERT INTO posts (id, created, updated, rev, title, body, status, views, author) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9))
+		INSERT INTO changes (` + changeColumns + `) VALUES ($2, $3, $4, 'posts', $1, 'create', NULL, $10)`
+	pgInsertAuthor = `WITH stored AS (
+		INSERT INTO authors (id, created, updated, rev, name, bio) VALUES ($1, $2, $3, $4, $5, $6))
+		INSERT INTO changes (` + changeColumns + `) VALUES ($2, $3, $4, 'authors', $1, 'create', NULL, $7)`
 
-	pgInsertPosts = `INSERT INTO posts (id, created, updated, rev, title, body, status, views, author)
-		SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[])`
-	pgInsertAuthors = `INSERT INTO authors (id, created, updated, rev, name, bio)
-		SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[])`
+	pgInsertPosts = `WITH stored AS (
+		INSERT INTO posts (id, created, updated, rev, title, body, status, views, author)
+		SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[]))
+		INSERT INTO changes (` + changeColumns + `)
+		SELECT created, created, rev, 'posts', id, 'create', NULL, image
+		FROM unnest($1::text[], $2::timestamptz[], $4::bigint[], $10::text[]) AS new (id, created, rev, image)`
+	pgInsertAuthors = `WITH stored AS (
+		INSERT INTO authors (id, created, updated, rev, name, bio)
+		SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[]))
+		INSERT INTO changes (` + changeColumns + `)
+		SELECT created, created, rev, 'authors', id, 'create', NULL, image
+		FROM unnest($1::text[], $2::timestamptz[], $4::bigint[], $7::text[]) AS new (id, created, rev, image)`
+
+	// pgPatchPost leaves a row in the log for the post that it changes, if it changes one.
+	pgPatchPost = `WITH stored AS (UPDATE posts SET updated = $3, rev = $4, %s WHERE id = $1 AND rev = $2 RETURNING id)
+		INSERT INTO changes (` + changeColumns + `) SELECT $3::timestamptz, $3, $4::bigint, 'posts', id, 'update', $5::text, $6::text FROM stored`
 )
 
 // postgresStore is a pool of connections. pgx prepares a statement once on each, and its values travel in
-// the binary format. Whatever is one statement is a transaction by itself, one round trip.
+// the binary format. A record and its row in the log are one statement, which is a transaction by itself: one round trip.
 type postgresStore struct{ pool *pgxpool.Pool }
 
 func openPostgres(ctx context.Context, db string) (store, error) {
@@ -107,11 +128,11 @@ func (s *postgresStore) create(ctx context.Context, operations []operation) erro
 	if len(operations) == 1 {
 		if p := operations[0].post; p != nil {
 			_, err := s.pool.Exec(ctx, pgInsertPost, p.id, time.UnixMilli(p.created), time.UnixMilli(p.updated), p.rev,
-				p.title, p.body.any(), p.status.any(), p.views.any(), p.author)
+				p.title, p.body.any(), p.status.any(), p.views.any(), p.author, p.image())
 			return refusedByPostgres(err)
 		}
 		a := operations[0].author
-		_, err := s.pool.Exec(ctx, pgInsertAuthor, a.id, time.UnixMilli(a.created), time.UnixMilli(a.updated), a.rev, a.name, a.bio.any())
+		_, err := s.pool.Exec(ctx, pgInsertAuthor, a.id, time.UnixMilli(a.created), time.UnixMilli(a.updated), a.rev, a.name, a.bio.any(), a.image())
 		return refusedByPostgres(err)
 	}
 	var batch pgx.Batch
@@ -129,25 +150,26 @@ func postArrays(run []operation) []any {
 	n := len(run)
 	ids, titles, authors := make([]string, n), make([]string, n), make([]string, n)
 	created, updated, revs := make([]time.Time, n), make([]time.Time, n), make([]int64, n)
-	bodies, states, views := make([]*string, n), make([]*string, n), make([]*int64, n)
+	bodies, states, views, images := make([]*string, n), make([]*string, n), make([]*int64, n), make([]string, n)
 	for i, op := range run {
 		p := op.post
 		ids[i], created[i], updated[i], revs[i] = p.id, time.UnixMilli(p.created), time.UnixMilli(p.updated), p.rev
 		titles[i], bodies[i], states[i], views[i], authors[i] = p.title, p.body.pointer(), p.status.pointer(), p.views.pointer(), p.author
+		images[i] = p.image()
 	}
-	return []any{ids, created, updated, revs, titles, bodies, states, views, authors}
+	return []any{ids, created, updated, revs, titles, bodies, states, views, authors, images}
 }
 
 func authorArrays(run []operation) []any {
 	n := len(run)
-	ids, names, bios := make([]string, n), make([]string, n), make([]*string, n)
+	ids, names, bios, images := make([]string, n), make([]string, n), make([]*string, n), make([]string, n)
 	created, updated, revs := make([]time.Time, n), make([]time.Time, n), make([]int64, n)
 	for i, op := range run {
 		a := op.author
 		ids[i], created[i], updated[i], revs[i] = a.id, time.UnixMilli(a.created), time.UnixMilli(a.updated), a.rev
-		names[i], bios[i] = a.name, a.bio.pointer()
+		names[i], bios[i], images[i] = a.name, a.bio.pointer(), a.image()
 	}
-	return []any{ids, created, updated, revs, names, bios}
+	return []any{ids, created, updated, revs, names, bios, images}
 }
 
 // patch writes only over the revision that it has read, and begins anew where another was faster: two
@@ -162,14 +184,14 @@ func (s *postgresStore) patch(ctx context.Context, id string, edit func(*post) (
 		case !found:
 			return errNotFound
 		}
-		read := p.rev
+		old := p
 		changed, err := edit(&p)
 		if err != nil || changed == 0 {
 			return err
 		}
-		args := p.changes([]any{id, read, time.UnixMilli(p.updated), p.rev}, changed)
-		done, err := s.pool.Exec(ctx, "UPDATE posts SET updated = $3, rev = $4, "+
-			set(changed, func(n int) string { return "$" + strconv.Itoa(n+5) })+" WHERE id = $1 AND rev = $2", args...)
+		c := patched(&old, &p, changed)
+		args := p.changes([]any{id, old.rev, time.UnixMilli(p.updated), p.rev, c.old, c.new}, changed)
+		done, err := s.pool.Exec(ctx, fmt.Sprintf(pgPatchPost, set(changed, func(n int) string { return "$" + strconv.Itoa(n+7) })), args...)
 		if err != nil {
 			return refusedByPostgres(err)
 		}

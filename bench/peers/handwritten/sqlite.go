@@ -77,6 +77,7 @@ func (s *sqliteStore) posts(ctx context.Context, q question, yield func(cells)) 
 }
 
 func (s *sqliteStore) create(_ context.Context, operations []operation) error {
+	changes := changesOf(operations) // before it is the writer's turn
 	return s.writer.do(func(w *writer) error {
 		for _, op := range operations {
 			var err error
@@ -89,6 +90,11 @@ func (s *sqliteStore) create(_ context.Context, operations []operation) error {
 				return conflict(err)
 			}
 		}
+		for i := range changes {
+			if err := w.addChange(&changes[i]); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }
@@ -99,11 +105,16 @@ func (s *sqliteStore) patch(_ context.Context, id string, edit func(*post) (fiel
 		if err := w.loadPost(id, &p); err != nil {
 			return err
 		}
+		old := p
 		changed, err := edit(&p)
 		if err != nil || changed == 0 {
 			return err
 		}
-		return conflict(w.storePost(&p, changed))
+		if err := w.storePost(&p, changed); err != nil {
+			return conflict(err)
+		}
+		c := patched(&old, &p, changed)
+		return w.addChange(&c)
 	})
 }
 
@@ -140,6 +151,18 @@ func (w *writer) addAuthor(a *author) error {
 	s.BindInt64(4, a.rev)
 	s.BindText(5, a.name)
 	bindText(s, 6, a.bio)
+	return exec(s)
+}
+
+func (w *writer) addChange(c *change) error {
+	s := w.insertChange
+	s.BindInt64(1, c.at)
+	s.BindInt64(2, c.rev)
+	s.BindText(3, c.collection)
+	s.BindText(4, c.record)
+	s.BindText(5, c.op)
+	bindText(s, 6, nullable[string]{value: c.old, null: c.old == ""})
+	bindText(s, 7, nullable[string]{value: c.new, null: c.new == ""})
 	return exec(s)
 }
 

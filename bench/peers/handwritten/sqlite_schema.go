@@ -7,7 +7,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// The tables are laid out as Plinth lays out the same app, so that both move the same bytes.
+// The tables are laid out as Plinth lays out the same app, so that both move the same bytes. The log is one
+// b-tree: with one writer, the number that SQLite gives a row is its position in the order of the commits.
 const schema = `
 CREATE TABLE IF NOT EXISTS authors (
   id TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, rev INTEGER NOT NULL,
@@ -21,6 +22,10 @@ CREATE TABLE IF NOT EXISTS posts (
 CREATE UNIQUE INDEX IF NOT EXISTS posts_id ON posts (id);
 CREATE INDEX IF NOT EXISTS posts_status_created ON posts (status, created, id);
 CREATE INDEX IF NOT EXISTS posts_author ON posts (author, id);
+CREATE TABLE IF NOT EXISTS changes (
+  id INTEGER PRIMARY KEY, created INTEGER NOT NULL, updated INTEGER NOT NULL, rev INTEGER NOT NULL,
+  collection TEXT NOT NULL, record TEXT NOT NULL, op TEXT NOT NULL, old TEXT, new TEXT
+) STRICT;
 `
 
 // open gives a connection to a WAL database whose commits are on disk when they return.

@@ -17,6 +17,7 @@ type writer struct {
 	begin, commit, rollback  *sqlite.Stmt
 	savepoint, release, undo *sqlite.Stmt
 	insertPost, insertAuthor *sqlite.Stmt
+	insertChange             *sqlite.Stmt
 	post                     *sqlite.Stmt
 	updatePost               [32]*sqlite.Stmt // by the set of changed fields
 	scratch                  []byte           // for one column
@@ -49,6 +50,7 @@ func openWriter(path string) (*writer, error) {
 		&w.undo:         "ROLLBACK TO request",
 		&w.insertPost:   "INSERT INTO posts (id, created, updated, rev, title, body, status, views, author) VALUES (?,?,?,?,?,?,?,?,?)",
 		&w.insertAuthor: "INSERT INTO authors (id, created, updated, rev, name, bio) VALUES (?,?,?,?,?,?)",
+		&w.insertChange: "INSERT INTO changes (" + changeColumns + ") VALUES (?1,?1,?2,?3,?4,?5,?6,?7)",
 		&w.post:         postByID,
 	})
 	if err != nil {

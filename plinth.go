@@ -148,7 +148,7 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	if err != nil {
 		return nil, err
 	}
-	hub := live.New(db, live.Options{Log: p.o.log, Caller: gate.Caller})
+	hub := live.New(db, live.Options{Log: p.o.log, Caller: gate.Caller, Server: app.Server})
 	door := rest.New(db, gate.Caller, rest.Options{Live: hub, Blobs: blobs, Public: filepath.Join(p.dir, "public"), Version: Version()})
 	if tables == nil {
 		if tables, err = p.eng.Inspect(ctx); err != nil {

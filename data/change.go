@@ -121,7 +121,7 @@ func (w *work) record() error {
 		*note = next + int64(len(w.changes)) - 1
 	}
 	w.changes = nil
-	w.after = append(w.after, log.wake)
+	w.after = append(w.after, log.committed)
 	return nil
 }
 

@@ -30,6 +30,7 @@ type DB struct {
 	queue queue            // of jobs
 
 	changes *changeLog // nil: the engine cannot keep one
+	hints   *hints
 
 	heavy  chan struct{} // a place for each heavy question that may run
 	drafts cache[*draft] // by question
@@ -76,6 +77,7 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 	if db.log == nil {
 		db.log = slog.Default()
 	}
+	db.hints = newHints(eng, db.log)
 	if err := eng.Use(app); err != nil {
 		return nil, err
 	}

@@ -67,6 +67,14 @@ _schedules:
   fields:
     name: {type: text, max: 120, required: true, unique: true}
     last: {type: time, required: true}
+_processes: {fields: {}}
+_messages:
+  fields:
+    to: {type: text, max: 36, required: true}
+    from: {type: text, max: 36, required: true}
+    body: {type: text, required: true}
+  indexes:
+    - [to]
 `
 
 // keepAnswers is how long an Idempotency-Key is remembered.

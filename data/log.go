@@ -371,8 +371,14 @@ func (l *changeLog) form() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// committed is what is left to do after a commit with changes.
+func (l *changeLog) committed(context.Context) {
+	l.wake()
+	l.db.hints.give()
+}
+
 // wake tells those who wait that there may be more.
-func (l *changeLog) wake(context.Context) {
+func (l *changeLog) wake() {
 	l.mu.Lock()
 	if l.woken != nil {
 		close(l.woken)
@@ -483,8 +489,8 @@ func (db *DB) logged() (*changeLog, error) {
 	return db.changes, nil
 }
 
-// How often those who follow the log look for what other processes have committed: soon after there was something,
-// later less often.
+// How often those who follow the log look for what other processes have committed, beside the hints that they get (see
+// hints): soon after there was something, later less often.
 const (
 	soon  = 20 * time.Millisecond
 	later = 500 * time.Millisecond
@@ -497,6 +503,7 @@ func (db *DB) Follow(ctx context.Context, after Position, yield func(all []*Chan
 	if err != nil {
 		return err
 	}
+	defer db.hints.take(l.wake)()
 	pause := soon
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

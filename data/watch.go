@@ -239,15 +239,21 @@ func (w *Watch) reach(n *expr.Node, vars map[int][]hop) (path []hop, row bool) {
 // Ended says whether a change takes away what the watch rests on: the caller's own record is another as far as rules look
 // at it, or gone.
 func (w *Watch) Ended(by *Caller, c *Change) bool {
-	if by.ID == "" || c.ID != by.ID || c.Collection != w.db.app.Auth.Collection || c.Op == Create {
+	return w.db.unmade(by, c, func(field string) bool { return slices.Contains(w.auth, field) })
+}
+
+// unmade says whether a change makes another of a caller: his own record is gone, or differs in what he may do by it, or in
+// a field that rules look at.
+func (db *DB) unmade(by *Caller, c *Change, looks func(field string) bool) bool {
+	if by.ID == "" || c.ID != by.ID || c.Collection != db.app.Auth.Collection || c.Op == Create {
 		return false
 	}
 	if c.Op == Delete {
 		return true
 	}
-	users := w.db.kinds[c.Collection]
+	users := db.kinds[c.Collection]
 	for _, f := range users.Fields {
-		looked := f.Name == "role" || f.Name == "verified" || f.Name == "disabled" || slices.Contains(w.auth, f.Name)
+		looked := f.Name == "role" || f.Name == "verified" || f.Name == "disabled" || looks(f.Name)
 		if looked && !same(c.Old[f.Ord], c.New[f.Ord]) {
 			return true
 		}

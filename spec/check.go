@@ -51,7 +51,11 @@ func (l *loader) section(n *node, s *shape) section {
 	}
 	for _, k := range s.keys {
 		if k.required && n.get(k.name) == nil {
-			l.report(n, "required", "%s is missing in %s", k.name, s.name)
+			message := k.name + " is missing in " + s.name
+			if k.remedy != "" {
+				message += ": " + k.remedy
+			}
+			l.report(n, "required", "%s", message)
 		}
 	}
 	return out

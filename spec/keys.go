@@ -40,7 +40,8 @@ type key struct {
 	words    []string    // asWord
 	types    []FieldType // of a field's key: the types that take it; nil: all
 	required bool
-	idle     bool // it is read and checked, and has no effect yet
+	remedy   string // required: what to do where it is missing
+	idle     bool   // it is read and checked, and has no effect yet
 }
 
 func (s *shape) key(name string) *key {
@@ -66,6 +67,7 @@ var appShape = &shape{"the app file", "A Plinth app: its collections, who may do
 	{name: "auth", form: asObject, shape: authShape, doc: "Who can sign in, and how."},
 	{name: "collections", form: asMap, shape: collectionShape, doc: "The kinds of records, by name."},
 	{name: "schedules", form: asMap, shape: scheduleShape, doc: "What is done at times, by name."},
+	{name: "channels", form: asMap, shape: channelShape, doc: "Channels, by name: messages and presence, which are not stored."},
 	{name: "server", form: asObject, shape: serverShape, doc: "Addresses, certificates and limits."},
 	{name: "mail", idle: true, form: asObject, shape: mailShape, doc: "How mail is sent."},
 	{name: "files", idle: true, form: asObject, shape: filesShape, doc: "Where uploaded files are kept."},
@@ -80,6 +82,13 @@ var collectionShape = &shape{"a collection", "One kind of record.", []key{
 	{name: "validate", form: asList, shape: validateShape, doc: "What must hold for a record, beyond its fields."},
 	{name: "access", form: asObject, shape: accessShape, doc: "Who may do what. What has no rule is closed to everyone but operators."},
 	{name: "was", form: asName, doc: "The name it had: renamed without loss."},
+}}
+
+var channelShape = &shape{"a channel", "Messages to all who listen, and who is there. Nothing of it is stored. Rules see key, auth and now.", []key{
+	{name: "to", form: asName, doc: "The collection whose ids the keys are: then rules may look into the record, as in key.owner. A key is any text, or absent, without it."},
+	{name: "read", form: asExpr, required: true, remedy: "who may listen? write read: auth.signedIn, or true for everyone", doc: "Who may listen, and see who is there."},
+	{name: "write", form: asExpr, required: true, remedy: "who may send? write write: auth.signedIn, or 'false' for operators only", doc: "Who may send messages, and say something of himself in his state."},
+	{name: "presence", form: asBool, doc: "Who listens is seen by the others."},
 }}
 
 var accessShape = &shape{"access", "Who may do what: an expression each. true opens it to everyone.", []key{
@@ -199,6 +208,7 @@ var limitsShape = &shape{"limits", "Bounds on a request.", []key{
 	{name: "header", form: asSize, doc: "The largest header: 16KB when absent."},
 	{name: "timeout", form: asDuration, doc: "The longest a request may take: 30s when absent."},
 	{name: "requests", idle: true, form: asRate, doc: "The most requests of one caller: 100/s. No limit when absent."},
+	{name: "streams", form: asInt, doc: "The most live connections of one caller at one process: 10000 when absent."},
 }}
 
 var operatorShape = &shape{"operator", "The operator's own listener.", []key{
@@ -250,7 +260,7 @@ var deleteShape = &shape{"delete", "The records that are deleted.", []key{
 
 // shapes are all maps with fixed keys.
 var shapes = []*shape{
-	appShape, collectionShape, accessShape, indexShape, validateShape, fieldShape, authShape, passwordShape,
+	appShape, collectionShape, channelShape, accessShape, indexShape, validateShape, fieldShape, authShape, passwordShape,
 	providerShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
 	scheduleShape, createShape, deleteShape,
 }

@@ -92,11 +92,12 @@ type loader struct {
 	flooded  bool // there were more values than maxNodes
 	system   bool
 
-	drafts   []*draft
-	auth     section
-	planned  *node           // the schedules section
-	broken   map[member]bool // what could not be made, lest what uses it is blamed
-	authUses []authUse
+	drafts    []*draft
+	auth      section
+	planned   *node           // the schedules section
+	channeled *node           // the channels section
+	broken    map[member]bool // what could not be made, lest what uses it is blamed
+	authUses  []authUse
 }
 
 // member is a field or an inverse of a collection.

@@ -506,6 +506,25 @@ plinth.yaml:1:127: a value is a text, or value: label`},
 plinth.yaml:8:15: YAML ends this expression at the second ': quote the whole of it
 plinth.yaml:9:14: YAML has its own use for a leading >: quote it
 plinth.yaml:10:15: YAML has its own use for a leading %: quote it`},
+	{`channels: {room: {read: true}, typing: {write: 'false'}, Hall: {read: true, write: true}, list: , cafe: {read: true, write: true, presense: true}}
+`, `plinth.yaml:1:18: write is missing in a channel: who may send? write write: auth.signedIn, or 'false' for operators only
+plinth.yaml:1:40: read is missing in a channel: who may listen? write read: auth.signedIn, or true for everyone
+plinth.yaml:1:58: "Hall" is not a name for a channel: lower-case letters, digits and _, a letter first, at most 40 (did you mean "hall"?)
+plinth.yaml:1:97: a channel is empty: give it a value or remove it
+plinth.yaml:1:131: unknown key "presense" in a channel (did you mean "presence"?)`},
+	{`collections: {rooms: {fields: {name: {type: text}}}}
+channels:
+  a: {to: room, read: true, write: true}
+  b: {to: rooms, read: key.nam == "x", write: kay == null}
+  c: {read: key.name == "x", write: input.x == 1}
+  d: {read: ye == key, write: auth.team == key}
+`, `plinth.yaml:3:11: there is no collection "room" (did you mean "rooms"?)
+plinth.yaml:4:28: the name nam does not exist (did you mean "name"?)
+plinth.yaml:4:47: the name kay does not exist (did you mean "key"?)
+plinth.yaml:5:13: key is a text and has no fields
+plinth.yaml:5:37: input is known in update rules only
+plinth.yaml:6:13: the name ye does not exist
+plinth.yaml:6:36: the name auth.team does not exist`},
 	{`include: 5.yaml
 collections: {a: {was: a}, b: {fields: {c: {type: text, label: }}}}
 `, `plinth.yaml:1:10: "5.yaml" finds no file

@@ -16,6 +16,7 @@ type App struct {
 	Auth        Auth
 	Collections []*Collection // in the order of the file, then those Plinth keeps for itself
 	Schedules   []*Schedule
+	Channels    []*Channel
 	Server      Server
 	Mail        Mail
 	Files       Files
@@ -87,6 +88,7 @@ type Limits struct {
 	Header   int           // bytes
 	Timeout  time.Duration // of one request
 	Requests Rate          // of one caller
+	Streams  int           // live connections of one caller, at one process
 }
 
 // Rate is so many in a time. The zero Rate is no limit.

@@ -30,7 +30,7 @@ func TestSections(t *testing.T) {
 		URL: "https://app.example.com", Domains: []string{"example.com"}, HTTP: ":80", HTTPS: ":443",
 		ACME:           ACME{Issuer: "https://acme.example.com/directory", Roots: "ca.pem", Email: "ops@example.com"},
 		CORS:           CORS{Origins: []string{"https://app.example.com"}, Credentials: true},
-		Limits:         Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Requests: Rate{100, time.Second}},
+		Limits:         Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Requests: Rate{100, time.Second}, Streams: 10_000},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		Operator:       Operator{Listen: "127.0.0.1:9090"},
 	}
@@ -333,6 +333,7 @@ collections:
     fields: {owner: {type: ref, to: users}}
     access: {read: owner == auth.id, create: false}
 `)
+	app.Channels = mustLoad(t, `channels: {room: {read: key != "x", write: auth.signedIn}, hall: {read: true, write: 'false', presence: true}}`).Channels
 	var got []string
 	for _, f := range Open(app) {
 		got = append(got, f.String())
@@ -341,8 +342,42 @@ collections:
 		"plinth.yaml:4:3: posts: read is open to everyone where public",
 		"plinth.yaml:4:3: posts: create is open to everyone",
 		`plinth.yaml:4:3: posts: update is open to everyone who is not signed in, by !auth.signedIn || auth.has("user")`,
+		`plinth.yaml:1:12: channel room: read is open to everyone where key != "x"`,
+		"plinth.yaml:1:60: channel hall: read is open to everyone",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// What a channel's rules know is its key: a text, or the id of a record into which they look.
+func TestChannels(t *testing.T) {
+	t.Parallel()
+	app := mustLoad(t, `
+auth: {roles: [user]}
+collections:
+  rooms: {fields: {owner: {type: ref, to: users}}}
+channels:
+  plain: {read: key == null || key.startsWith("a"), write: key == auth.id, presence: true}
+  room: {to: rooms, read: key.owner == auth.id, write: key == "x"}
+`)
+	plain, _ := app.Channel("plain")
+	room, ok := app.Channel("room")
+	if !ok || !plain.Presence || room.Presence || room.To != "rooms" || plain.To != "" || plain.Read.Walks || !room.Read.Walks {
+		t.Errorf("%+v %+v", plain, room)
+	}
+	if _, ok := app.Channel("hall"); ok {
+		t.Error("a channel that is not there is found")
+	}
+	for _, c := range []struct {
+		key  expr.Value
+		want bool
+	}{{expr.Value{}, true}, {expr.TextOf("ab"), true}, {expr.TextOf("b"), false}} {
+		if got, err := expr.Holds(plain.Read.Root, &expr.Scope{Rows: [][]expr.Value{{c.key}}}); err != nil || got != c.want {
+			t.Errorf("%v: %v %v", c.key, got, err)
+		}
+	}
+	if got, err := expr.Holds(plain.Write.Root, &expr.Scope{Rows: [][]expr.Value{{{}}}}); err != nil || got {
+		t.Errorf("nobody owns the channel without a key: %v %v", got, err)
 	}
 }

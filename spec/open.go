@@ -10,8 +10,8 @@ import (
 // signed in.
 type Finding struct {
 	Pos        Pos    `json:"pos"`
-	Collection string `json:"collection"`
-	Operation  string `json:"operation"` // read create update delete
+	Collection string `json:"collection"` // or channel:NAME
+	Operation  string `json:"operation"`  // read create update delete; of a channel read write
 	Message    string `json:"message"`
 }
 
@@ -33,6 +33,16 @@ func Open(app *App) []Finding {
 		}{{"read", c.Access.Read}, {"create", c.Access.Create}, {"update", c.Access.Update}, {"delete", c.Access.Delete}} {
 			if why := opened(o.rule); why != "" {
 				out = append(out, Finding{c.Pos, c.Name, o.name, c.Name + ": " + o.name + " is open to " + why})
+			}
+		}
+	}
+	for _, c := range app.Channels {
+		for _, o := range []struct {
+			name string
+			rule *expr.Expr
+		}{{"read", c.Read}, {"write", c.Write}} {
+			if why := opened(o.rule); why != "" {
+				out = append(out, Finding{c.Pos, "channel:" + c.Name, o.name, "channel " + c.Name + ": " + o.name + " is open to " + why})
 			}
 		}
 	}

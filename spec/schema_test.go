@@ -54,7 +54,8 @@ func TestSchemaKeys(t *testing.T) {
 func TestSchemaAccepts(t *testing.T) {
 	t.Parallel()
 	root := schemaOf(t)
-	for _, file := range []string{contract, everything, `collections: {posts: {fields: {n: {type: int, max: 120}}}}`, "server: {spa: '${X}'}"} {
+	for _, file := range []string{contract, everything, `collections: {posts: {fields: {n: {type: int, max: 120}}}}`, "server: {spa: '${X}'}",
+		"channels: {room: {read: true, write: 'false', presence: true}}"} {
 		if err := valid(root, root, plainTree(t, file), "app"); err != nil {
 			t.Errorf("%v\n%s", err, file)
 		}

@@ -40,6 +40,7 @@ func (l *loader) sections(parts []part) {
 	}
 	l.auth = sub("auth", authShape)
 	l.planned = all.values["schedules"]
+	l.channeled = all.values["channels"]
 	l.server(sub("server", serverShape), all)
 	l.mail(sub("mail", mailShape))
 	l.storage(sub("files", filesShape))
@@ -110,7 +111,7 @@ func (l *loader) server(s section, all section) {
 
 func (l *loader) limits(s section) {
 	v := &l.app.Server.Limits
-	*v = Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second}
+	*v = Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Streams: 10_000}
 	n := s.values["limits"]
 	if n == nil {
 		return
@@ -127,6 +128,9 @@ func (l *loader) limits(s section) {
 		v.Timeout = d
 	}
 	v.Requests, _ = rateOf(m.text("requests"))
+	if v.Streams = m.int("streams", v.Streams); v.Streams < 1 || v.Streams > 1_000_000 {
+		l.report(m.values["streams"], "value", "streams is from 1 to 1000000")
+	}
 }
 
 func (l *loader) cors(s section) {

@@ -91,6 +91,14 @@ type Warner interface {
 	Warnings(ctx context.Context) ([]string, error)
 }
 
+// Waker is an Engine that can carry hints between the processes that have the same database open. An Engine need not be one.
+type Waker interface {
+	// Wake gives a hint to all others that Listen, on other Engines. It may be lost.
+	Wake(ctx context.Context) error
+	// Listen calls fn when others Wake, and once when it has begun to listen, until ctx ends or an error.
+	Listen(ctx context.Context, fn func()) error
+}
+
 // Damage is the error of a Check that could write, but found what is stored to be damaged.
 type Damage struct{ Err error }
 

@@ -42,6 +42,7 @@ type Engine struct {
 	app     atomic.Pointer[sqldb.Served]
 	closing sync.Once
 	gone    atomic.Bool // Close was called
+	name    string      // of this engine among others of the database
 }
 
 var _ driver.Engine = (*Engine)(nil)
@@ -87,7 +88,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, classify("open the database", err)
 	}
-	e := &Engine{pool: pool}
+	e := &Engine{pool: pool, name: newName()}
 	e.app.Store(sqldb.NewServed(dialect{}, nil))
 	return e, nil
 }

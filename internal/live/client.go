@@ -25,9 +25,12 @@ var inAll atomic.Int64 // bytes that wait
 // client is who listens to a stream.
 type client struct {
 	view  *view
+	form  form
 	by    data.Caller
 	again func() (data.Caller, error) // who asks now; nil: he has shown nothing that could be taken from him
 	out   sink
+	root  *client // of a subscription by message: the connection that it is one of (socket.go)
+	freed func()  // is called when it is over
 
 	sent atomic.Int64 // when something was sent last, ms
 
@@ -50,7 +53,7 @@ type sink interface {
 }
 
 func newClient(v *view, by data.Caller, out sink) *client {
-	c := &client{view: v, by: by, out: out, ended: make(chan struct{})}
+	c := &client{view: v, form: v.form, by: by, out: out, ended: make(chan struct{})}
 	c.sent.Store(time.Now().UnixMilli())
 	return c
 }
@@ -81,19 +84,23 @@ func (c *client) send(b []byte) {
 	c.mu.Unlock()
 }
 
-// wait sends what may be long, and waits until it is taken.
+// wait sends what may be long, and waits until it is taken: some whole events at a time, for others may stand between them.
 func (c *client) wait(ctx context.Context, b []byte) error {
+	way, some := c, mostPending
+	if c.root != nil {
+		way, some = c.root, mostPending/4 // the rest is for what else comes meanwhile
+	}
 	for len(b) > 0 {
-		n := min(len(b), mostPending)
+		n := c.form.whole(b, some)
 		c.send(b[:n])
 		b = b[n:]
-		c.mu.Lock()
-		busy, free := c.busy, c.free
-		c.mu.Unlock()
+		way.mu.Lock()
+		busy, free := way.busy, way.free
+		way.mu.Unlock()
 		if busy {
 			select {
 			case <-free:
-			case <-c.ended:
+			case <-way.ended:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -106,6 +113,30 @@ func (c *client) wait(ctx context.Context, b []byte) error {
 }
 
 var errGone = errors.New("the client is gone")
+
+// resync tells the client to begin anew, and ends it.
+func (c *client) resync(reason string) {
+	b := resync(c.form, c.number(), reason)
+	if c.root == nil {
+		b = append(b, c.form.farewell()...)
+	}
+	c.finish(b)
+}
+
+// number is the subscription that the client is, where it is one of a connection; else alone.
+func (c *client) number() subscription {
+	if c.root != nil {
+		return c.view.subs[0]
+	}
+	return alone
+}
+
+// beat shows that the connection is there.
+func (c *client) beat() {
+	if c.root == nil {
+		c.send(c.form.heartbeat())
+	}
+}
 
 // finish sends something last.
 func (c *client) finish(b []byte) {
@@ -157,6 +188,9 @@ func (c *client) end() {
 		c.over = true
 		close(c.ended)
 		c.out.close()
+		if c.freed != nil {
+			c.freed()
+		}
 	}
 }
 
@@ -170,6 +204,8 @@ func (c *client) gone() bool {
 type wire struct {
 	conn net.Conn
 	raw  syscall.RawConn // nil: there is something between, TLS, and a write may wait
+
+	talks bool // somebody reads what the client says
 }
 
 func newWire(conn net.Conn) *wire {
@@ -177,8 +213,14 @@ func newWire(conn net.Conn) *wire {
 	if s, ok := conn.(syscall.Conn); ok {
 		w.raw, _ = s.SyscallConn()
 	}
+	if w.raw != nil {
+		settle(w.raw)
+	}
 	return w
 }
+
+// closed says whether the client has closed its side, where that can be told without waiting.
+func (w *wire) closed() bool { return w.raw != nil && !w.talks && hungUp(w.raw) }
 
 func (w *wire) try(b []byte) (n int, err error) {
 	if w.raw == nil {

@@ -41,49 +41,24 @@ func readPlace(text string) (place, error) {
 	return place{p, n}, err
 }
 
-// The form of an event is that of WHATWG's HTML standard, "Server-sent events". JSON has no line ends.
-
-// eventOf begins an event that has an id.
-func eventOf(dst []byte, kind string, id place) []byte {
-	dst = append(append(dst, "event: "...), kind...)
-	dst = append(id.append(append(dst, "\nid: "...)), "\ndata: "...)
-	return dst
-}
-
-// plainEvent begins an event without an id.
-func plainEvent(dst []byte, kind string) []byte {
-	return append(append(append(dst, "event: "...), kind...), "\ndata: "...)
-}
-
 // subscription is which of several lists of a stream an event is of; alone: there is one list only.
 type subscription int
 
 const alone subscription = -1
 
-func (s subscription) open(dst []byte) []byte {
-	if s == alone {
-		return dst
-	}
-	dst = strconv.AppendInt(append(dst, `{"subscription":`...), int64(s), 10)
-	return append(dst, `,"record":`...)
-}
-
-func (s subscription) close(dst []byte) []byte {
-	if s != alone {
-		dst = append(dst, '}')
-	}
-	return append(dst, "\n\n"...)
-}
-
 func appendID(dst []byte, id string) []byte {
 	return append(doc.AppendString(append(dst, `{"id":`...), id), '}')
 }
 
-// heartbeat is a comment.
-var heartbeat = []byte(":\n\n")
+// ready says that what follows has happened behind a place.
+func ready(f form, at place, sub subscription) []byte {
+	e := head{kind: "ready", id: at, hasID: true, sub: sub}
+	dst := append(f.open(nil, e), `"position":"`...)
+	return f.close(append(at.append(dst), '"'), 0, e)
+}
 
-// resync tells a client to begin anew. Its id is empty: what comes back by itself does not name an old one.
-func resync(reason string) []byte {
-	dst := append([]byte("event: resync\nid\ndata: "), `{"reason":`...)
-	return append(doc.AppendString(dst, reason), "}\n\n"...)
+// resync tells a client to begin anew.
+func resync(f form, sub subscription, reason string) []byte {
+	e := head{kind: "resync", sub: sub}
+	return f.close(doc.AppendString(append(f.open(nil, e), `"reason":`...), reason), 0, e)
 }

@@ -9,17 +9,16 @@ import (
 // view is what a stream shows: one list, or several.
 type view struct {
 	key     string
+	form    form
 	watches []*data.Watch
-	several bool // it is of GET /api/live, where events say which list they are of
+	subs    []subscription // their numbers
 }
 
-func newView(watches []*data.Watch, several bool) *view {
-	v := &view{watches: watches, several: several}
-	var key []byte
-	if several {
-		key = append(key, '+')
-	}
-	for _, w := range watches {
+func newView(form form, watches []*data.Watch, subs []subscription) *view {
+	v := &view{form: form, watches: watches, subs: subs}
+	key := []byte{form.mark()}
+	for i, w := range watches {
+		key = binary.AppendVarint(key, int64(subs[i]))
 		key = append(binary.AppendUvarint(key, uint64(len(w.Key()))), w.Key()...)
 	}
 	v.key = string(key)
@@ -91,11 +90,8 @@ func (v *view) tell(dst []byte, h *data.History, epoch string, c *data.Change, s
 		if i < len(all)-1 {
 			id.Number, id.events = c.Position-1, i+1
 		}
-		sub := alone
-		if v.several {
-			sub = subscription(e.of)
-		}
-		dst = sub.open(eventOf(dst, e.Kind, id))
+		from, head := len(dst), head{kind: e.Kind, id: id, hasID: true, sub: v.subs[e.of], name: "record"}
+		dst = v.form.open(dst, head)
 		if shows {
 			var err error
 			if dst, err = v.watches[e.of].Append(dst, h, c, e.Record); err != nil {
@@ -104,7 +100,7 @@ func (v *view) tell(dst []byte, h *data.History, epoch string, c *data.Change, s
 		} else {
 			dst = appendID(dst, e.ID)
 		}
-		dst = sub.close(dst)
+		dst = v.form.close(dst, from, head)
 	}
 	return dst, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
 )
 
 // Store is what the door needs of the database. *data.DB satisfies it.
@@ -23,12 +24,15 @@ type Store interface {
 	Oldest(ctx context.Context) (data.Position, error)
 	AppendChange(dst []byte, epoch string, c *data.Change) ([]byte, error)
 	WithHistory(ctx context.Context, after data.Position, walks bool, fn func(*data.History) error) error
+	Channel(by data.Caller, name, key string) (*data.Channel, error)
+	Process() (*data.Process, error)
 }
 
 // Options of New.
 type Options struct {
 	Log    *slog.Logger
 	Caller func(*http.Request) (data.Caller, error) // who asks, again
+	Server spec.Server                              // origins and limits
 }
 
 const (
@@ -47,6 +51,10 @@ type Hub struct {
 	stop    context.CancelFunc
 	back    chan struct{} // a place for each that looks back
 	running sync.WaitGroup
+
+	server   spec.Server
+	limits   *limits
+	channels *channels // locked after mu
 
 	mu      sync.Mutex
 	groups  map[string]*group
@@ -67,6 +75,7 @@ func New(db Store, o Options) *Hub {
 		h.log = slog.Default()
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
+	h.server, h.limits, h.channels = o.Server, newLimits(o.Server.Limits.Streams), newChannels(h)
 	return h
 }
 
@@ -118,9 +127,10 @@ func (h *Hub) start(ctx context.Context) error {
 	following, end := context.WithCancel(h.ctx)
 	h.follow = end
 	h.opening++
-	h.running.Add(2)
+	h.running.Add(3)
 	go h.run(following)
 	go h.attend(following)
+	go h.channels.attend(following, h.channels.life.Add(1))
 	return nil
 }
 
@@ -172,7 +182,7 @@ func (h *Hub) restart(ctx context.Context) {
 	h.move(at)
 	for _, g := range h.groups {
 		for c := range g.clients {
-			c.finish(resync("the log of changes does not go on from here"))
+			c.resync("the log of changes does not go on from here")
 			h.leave(c)
 		}
 	}
@@ -237,21 +247,26 @@ func (h *Hub) deliver(all []*data.Change, to data.Position) error {
 		case failed[i] != nil:
 			h.log.Error("changes could not be told to a live list", "error", failed[i])
 			for c := range g.clients {
-				c.finish(resync("a change could not be told"))
+				c.resync("a change could not be told")
 				h.leave(c)
 			}
 		case len(frames[i]) > 0:
 			g.send(frames[i])
 		}
 	}
+	h.channels.changed(all, changed)
 	for _, c := range all {
 		for cl := range h.users[c.ID] {
 			for _, w := range cl.view.watches {
 				if w.Ended(&cl.by, c) {
-					cl.finish(resync("your rights have changed"))
+					cl.resync("your rights have changed")
 					h.leave(cl)
 					break
 				}
+			}
+			if h.channels.ended(cl, c) {
+				cl.resync("your rights have changed")
+				h.leave(cl)
 			}
 		}
 	}
@@ -320,13 +335,7 @@ func (h *Hub) join(c *client, from place) (joined bool, at data.Position, err er
 	if from.Position != h.at || from.events > 0 {
 		return false, h.at, nil
 	}
-	g := h.groups[c.view.key]
-	if g == nil {
-		g = &group{view: c.view, clients: map[*client]struct{}{}}
-		h.groups[c.view.key] = g
-	}
-	c.view = g.view // one view for all
-	g.clients[c] = struct{}{}
+	h.group(c, c.view)
 	h.count++
 	if id := c.by.ID; id != "" {
 		if h.users[id] == nil {
@@ -337,8 +346,20 @@ func (h *Hub) join(c *client, from place) (joined bool, at data.Position, err er
 	return true, h.at, nil
 }
 
+// group makes a client one of those who have a view.
+func (h *Hub) group(c *client, v *view) {
+	g := h.groups[v.key]
+	if g == nil {
+		g = &group{view: v, clients: map[*client]struct{}{}}
+		h.groups[v.key] = g
+	}
+	c.view = g.view // one view for all
+	g.clients[c] = struct{}{}
+}
+
 // leave takes a client out, which is told nothing any more.
 func (h *Hub) leave(c *client) {
+	h.channels.leave(c)
 	g := h.groups[c.view.key]
 	if g == nil {
 		return
@@ -402,7 +423,7 @@ func (h *Hub) attend(ctx context.Context) {
 		}
 		h.mu.Unlock()
 		for _, c := range silent {
-			c.send(heartbeat)
+			c.beat()
 		}
 		h.still(known)
 	}
@@ -425,11 +446,11 @@ func (h *Hub) same(c *client) bool {
 	by, err := c.again()
 	switch {
 	case fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Denied):
-		c.finish(resync("the credential is not valid any more"))
+		c.resync("the credential is not valid any more")
 	case err != nil: // the database is away, perhaps
 		return true
 	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn:
-		c.finish(resync("your rights have changed"))
+		c.resync("your rights have changed")
 	default:
 		return true
 	}
@@ -453,7 +474,7 @@ func (h *Hub) watch(c *client) {
 			return
 		}
 		if time.Now().UnixMilli()-c.sent.Load() >= beat.Milliseconds() {
-			c.send(heartbeat)
+			c.beat()
 		}
 	}
 }

@@ -92,7 +92,7 @@ func serve(t *testing.T, yaml string, eng driver.Engine) *house {
 		}
 		return by, nil
 	}
-	h.hub = live.New(h.DB, live.Options{Caller: caller})
+	h.hub = live.New(h.DB, live.Options{Caller: caller, Server: app.Server})
 	srv := httptest.NewServer(web.Guard(rest.New(h.DB, caller, rest.Options{Live: h.hub}), app.Server, nil))
 	h.url = srv.URL
 	t.Cleanup(func() {

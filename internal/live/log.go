@@ -3,8 +3,6 @@ package live
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net/http"
 
 	"github.com/bluell/plinth/data"
@@ -70,7 +68,7 @@ func (h *Hub) Log(w http.ResponseWriter, r *http.Request, by data.Caller) {
 
 // tail sends changes as they come. Few ask for it: each follows the log for itself.
 func (h *Hub) tail(w http.ResponseWriter, r *http.Request, by data.Caller, at data.Position, fresh bool) {
-	c := newClient(&view{}, by, nil)
+	c := newClient(&view{form: sse{}}, by, nil)
 	c.again = h.recognise(r)
 	if err := h.connect(w, c); err != nil {
 		web.Problem(w, r, err)
@@ -79,18 +77,18 @@ func (h *Hub) tail(w http.ResponseWriter, r *http.Request, by data.Caller, at da
 	ctx, cancel := context.WithCancel(h.ctx)
 	follow := func() {
 		defer cancel()
-		c.send(fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(2000)))
+		c.send(c.form.greeting())
 		if fresh {
-			c.send(ready(place{Position: at}))
+			c.send(ready(c.form, place{Position: at}, alone))
 		}
 		err := h.db.Follow(ctx, at, func(all []*data.Change, to data.Position) error {
 			for _, change := range all {
-				b := eventOf(nil, "change", place{Position: data.Position{Epoch: to.Epoch, Number: change.Position}})
-				b, err := h.db.AppendChange(b, to.Epoch, change)
+				e := head{kind: "change", id: place{Position: data.Position{Epoch: to.Epoch, Number: change.Position}}, hasID: true, sub: alone, name: "change"}
+				b, err := h.db.AppendChange(c.form.open(nil, e), to.Epoch, change)
 				if err != nil {
 					return err
 				}
-				if err := c.wait(ctx, append(b, "\n\n"...)); err != nil {
+				if err := c.wait(ctx, c.form.close(b, 0, e)); err != nil {
 					return err
 				}
 			}
@@ -98,7 +96,7 @@ func (h *Hub) tail(w http.ResponseWriter, r *http.Request, by data.Caller, at da
 		})
 		var old *data.TooOld
 		if errors.As(err, &old) {
-			c.finish(resync("the log of changes does not go on from here"))
+			c.resync("the log of changes does not go on from here")
 		} else {
 			if ctx.Err() == nil && !errors.Is(err, errGone) {
 				h.log.Error("the log of changes cannot be followed", "error", err)

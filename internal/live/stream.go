@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"sort"
@@ -22,8 +21,10 @@ const mostSubscriptions = 100
 
 // question is what a stream asks for.
 type question struct {
+	form     form
 	lists    []*data.WatchQuery
-	several  bool
+	subs     []subscription // the numbers of the lists
+	channels []*listening
 	snapshot bool
 	from     string // Last-Event-ID; "": none
 }
@@ -38,34 +39,51 @@ func (h *Hub) Stream(w http.ResponseWriter, r *http.Request, by data.Caller, col
 	var p web.Params
 	wrong := p.Query(r, names...)
 	listOf(q, &p)
-	all := &question{lists: []*data.WatchQuery{q}, from: r.Header.Get("Last-Event-ID")}
+	all := &question{form: sse{}, lists: []*data.WatchQuery{q}, subs: []subscription{alone}, from: r.Header.Get("Last-Event-ID")}
 	all.start(&p, &wrong)
 	h.answer(w, r, by, all, wrong.Err())
 }
 
-// Multiplex is GET /api/live: several lists over one connection.
+// Multiplex is GET /api/live: several lists and channels over one connection.
 func (h *Hub) Multiplex(w http.ResponseWriter, r *http.Request, by data.Caller) {
 	var p web.Params
 	wrong := p.Query(r, "subscribe+", "start")
-	all := &question{several: true, from: r.Header.Get("Last-Event-ID")}
+	all := &question{form: sse{}, from: r.Header.Get("Last-Event-ID")}
 	all.start(&p, &wrong)
-	texts := p.All("subscribe")
-	switch {
-	case len(texts) == 0:
-		wrong.Param("subscribe", 0, "required", "names what is listened to, like posts?filter=… in percent-encoding")
-	case len(texts) > mostSubscriptions:
-		wrong.Param("subscribe", 0, "max", fmt.Sprintf("is there %d times: at most %d", len(texts), mostSubscriptions))
+	if len(p.All("subscribe")) == 0 {
+		wrong.Param("subscribe", 0, "required", "names what is listened to, like posts?filter=… in percent-encoding, or channel:NAME/KEY")
 	}
-	for _, text := range texts {
-		q, bad := subscribed(r, text)
-		wrong = append(wrong, bad...)
-		all.lists = append(all.lists, q)
-	}
+	all.several(&p, &wrong)
 	h.answer(w, r, by, all, wrong.Err())
 }
 
-// subscribed reads one subscription: COLLECTION, COLLECTION/ID or COLLECTION?filter=…, as in an address.
-func subscribed(r *http.Request, text string) (*data.WatchQuery, web.Mistakes) {
+// several reads all that is subscribed to.
+func (q *question) several(p *web.Params, wrong *web.Mistakes) {
+	texts := p.All("subscribe")
+	if len(texts) > mostSubscriptions {
+		wrong.Param("subscribe", 0, "max", fmt.Sprintf("is there %d times: at most %d", len(texts), mostSubscriptions))
+		return
+	}
+	for i, text := range texts {
+		q.add(subscription(i), text, wrong)
+	}
+}
+
+// add reads one subscription.
+func (q *question) add(sub subscription, text string, wrong *web.Mistakes) {
+	if rest, ok := strings.CutPrefix(text, "channel:"); ok {
+		l, bad := listened(sub, rest)
+		*wrong = append(*wrong, bad...)
+		q.channels = append(q.channels, l)
+		return
+	}
+	list, bad := subscribed(text)
+	*wrong = append(*wrong, bad...)
+	q.lists, q.subs = append(q.lists, list), append(q.subs, sub)
+}
+
+// subscribed reads a subscription to a list: COLLECTION, COLLECTION/ID or COLLECTION?filter=…, as in an address.
+func subscribed(text string) (*data.WatchQuery, web.Mistakes) {
 	path, query, _ := strings.Cut(text, "?")
 	collection, id, single := strings.Cut(path, "/")
 	q := &data.WatchQuery{Collection: collection, ID: id}
@@ -115,12 +133,18 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	if err := h.admit(c); err != nil {
+		web.Problem(w, r, err)
+		return
+	}
 	if err := h.start(r.Context()); err != nil {
+		c.freed()
 		web.Problem(w, r, err)
 		return
 	}
 	defer h.opened()
 	if err := h.connect(w, c); err != nil {
+		c.freed()
 		web.Problem(w, r, err)
 		return
 	}
@@ -130,18 +154,7 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 	if taken(c) { // the request's context may end when its handler does; until then only we can tell
 		ctx = h.ctx
 	}
-	err = h.begin(ctx, c, q)
-	if err != nil {
-		var old *data.TooOld
-		switch {
-		case errors.As(err, &old):
-			c.finish(resync("the position is too old, or of another log"))
-		case errors.Is(err, errClosing), errors.Is(err, errGone), ctx.Err() != nil:
-			c.cut()
-		default:
-			h.log.Error("a stream could not begin", "error", err)
-			c.cut()
-		}
+	if !h.began(ctx, c, q) {
 		return
 	}
 	if !taken(c) {
@@ -156,6 +169,27 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 	}
 }
 
+// began is begin; where it fails the client is told why, or cut off.
+func (h *Hub) began(ctx context.Context, c *client, q *question) bool {
+	err := h.begin(ctx, c, q)
+	var old *data.TooOld
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &old):
+		c.resync("the position is too old, or of another log")
+	case errors.Is(err, errClosing), errors.Is(err, errGone), ctx.Err() != nil:
+		c.cut()
+	default:
+		h.log.Error("a stream could not begin", "error", err)
+		c.cut()
+	}
+	h.mu.Lock() // it may have come as far as the hub
+	h.leave(c)
+	h.mu.Unlock()
+	return false
+}
+
 // open compiles what is asked for.
 func (h *Hub) open(r *http.Request, by data.Caller, q *question, wrong error) (*client, error) {
 	errs := []error{wrong}
@@ -165,10 +199,13 @@ func (h *Hub) open(r *http.Request, by data.Caller, q *question, wrong error) (*
 		errs = append(errs, err)
 		watches = append(watches, watch)
 	}
+	for _, l := range q.channels {
+		errs = append(errs, h.allow(r.Context(), by, l))
+	}
 	if err := fault.Join(errs...); err != nil {
 		return nil, err
 	}
-	c := newClient(newView(watches, q.several), by, nil)
+	c := newClient(newView(q.form, watches, q.subs), by, nil)
 	c.again = h.recognise(r)
 	return c, nil
 }
@@ -232,20 +269,22 @@ func taken(c *client) bool { _, ok := c.out.(*wire); return ok }
 
 // begin tells a client what there is already and makes it one of the hub's.
 func (h *Hub) begin(ctx context.Context, c *client, q *question) error {
-	// Those who lost their connection together do not come back at the same moment.
-	c.send(fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(2000)))
+	c.send(q.form.greeting())
 	var from place
 	var err error
 	switch {
-	case q.from != "":
+	case q.from != "" && len(q.lists) > 0:
 		if from, err = readPlace(q.from); err != nil {
 			return &data.TooOld{}
 		}
-	case q.snapshot:
+		if err := h.listen(ctx, c, q); err != nil {
+			return err
+		}
+		return h.catchUp(ctx, c, from)
+	case q.snapshot && len(q.lists) > 0:
 		if from.Position, err = h.present(ctx, c, q); err != nil {
 			return err
 		}
-		c.send(ready(from))
 	default:
 		if from.Position, err = h.db.Head(ctx); err != nil {
 			return err
@@ -254,23 +293,28 @@ func (h *Hub) begin(ctx context.Context, c *client, q *question) error {
 			return err
 		}
 		from.Position = h.position()
-		c.send(ready(from))
 	}
+	if err := h.listen(ctx, c, q); err != nil {
+		return err
+	}
+	c.send(ready(q.form, from, c.number()))
 	return h.catchUp(ctx, c, from)
 }
 
-func ready(at place) []byte {
-	dst := append(eventOf(nil, "ready", at), `{"position":"`...)
-	return append(at.append(dst), "\"}\n\n"...)
+// listen makes a client one of those who listen to its channels: what is sent once it is told ready reaches it.
+func (h *Hub) listen(ctx context.Context, c *client, q *question) error {
+	for _, l := range q.channels {
+		if err := h.channels.enter(ctx, c, l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // present sends what is in the lists now. at is the position from which on changes are told.
 func (h *Hub) present(ctx context.Context, c *client, q *question) (at data.Position, err error) {
 	for i, list := range q.lists {
-		sub := alone
-		if q.several {
-			sub = subscription(i)
-		}
+		e := head{kind: "snapshot", sub: q.subs[i], name: "record"}
 		for cursor, first := "", true; first || cursor != ""; first = false {
 			records, next, is, err := h.db.Present(ctx, c.by, list, cursor)
 			if err != nil {
@@ -281,7 +325,8 @@ func (h *Hub) present(ctx context.Context, c *client, q *question) (at data.Posi
 			}
 			var b []byte
 			for _, record := range records {
-				b = sub.close(append(sub.open(plainEvent(b, "snapshot")), record...))
+				from := len(b)
+				b = q.form.close(append(q.form.open(b, e), record...), from, e)
 			}
 			if err := c.wait(ctx, b); err != nil {
 				return at, err

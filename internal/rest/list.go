@@ -164,7 +164,11 @@ func (d *door) stream(w http.ResponseWriter, r *http.Request, id string) error {
 	return nil
 }
 
+// multiplex answers GET /api/live.
 func (d *door) multiplex(w http.ResponseWriter, r *http.Request) error {
+	if upgrades(r) {
+		return d.socket(w, r)
+	}
 	if !web.Accepts(r, stream) {
 		return fault.New(fault.NotAcceptable, "the answer is %s", stream)
 	}

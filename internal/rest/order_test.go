@@ -104,6 +104,18 @@ func (l *live) Log(w http.ResponseWriter, r *http.Request, _ data.Caller) {
 	l.answer(w, r, "log")
 }
 
+func (l *live) Socket(w http.ResponseWriter, r *http.Request, _ data.Caller) {
+	l.answer(w, r, "socket")
+}
+
+func (l *live) Channel(w http.ResponseWriter, r *http.Request, _ data.Caller, name, key string) {
+	l.answer(w, r, "channel "+name+" "+key)
+}
+
+func (l *live) Presence(w http.ResponseWriter, r *http.Request, _ data.Caller, name, key string) {
+	l.answer(w, r, "presence "+name+" "+key)
+}
+
 // TestStreams: a stream has no deadline, and is reached by those who may read only.
 func TestStreams(t *testing.T) {
 	t.Parallel()

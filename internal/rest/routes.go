@@ -42,6 +42,12 @@ type Live interface {
 	Multiplex(w http.ResponseWriter, r *http.Request, by data.Caller)
 	// Log is GET /api/changes: the log, for operators.
 	Log(w http.ResponseWriter, r *http.Request, by data.Caller)
+	// Socket is GET /api/live as a WebSocket.
+	Socket(w http.ResponseWriter, r *http.Request, by data.Caller)
+	// Channel is /api/live/{channel} and /api/live/{channel}/{key}, whose key is not empty: GET listens, POST sends.
+	Channel(w http.ResponseWriter, r *http.Request, by data.Caller, channel, key string)
+	// Presence is …/presence of a channel: GET says who is there, PUT sets one's own state.
+	Presence(w http.ResponseWriter, r *http.Request, by data.Caller, channel, key string)
 }
 
 // Options of New.
@@ -56,7 +62,7 @@ type Options struct {
 // who asks; its error answers requests with an invalid credential. web.Guard belongs before it.
 func New(store Store, caller func(*http.Request) (data.Caller, error), o Options) http.Handler {
 	d := &door{store: store, caller: caller, live: o.Live, blobs: o.Blobs, version: o.Version}
-	mux := http.NewServeMux()
+	mux, channels := http.NewServeMux(), http.NewServeMux()
 	route := func(pattern string, m methods) {
 		h := m.handler()
 		if strings.HasPrefix(pattern, "/api/{collection}") {
@@ -79,12 +85,18 @@ func New(store Store, caller func(*http.Request) (data.Caller, error), o Options
 	route("/api/docs/docs.css", methods{http.MethodGet: docsStyle})
 	route("/healthz", methods{http.MethodGet: healthy})
 	route("/readyz", methods{http.MethodGet: d.ready})
+	// A channel may be called like what else stands behind a collection: its routes are apart.
+	for _, at := range []string{"/api/live/{channel}", "/api/live/{channel}/{key}"} {
+		channels.Handle(at, methods{http.MethodGet: d.listen, http.MethodPost: d.send}.handler())
+		channels.Handle(at+"/presence", methods{http.MethodGet: d.presence, http.MethodPut: d.presence}.handler())
+	}
 	nowhere := func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, noRoute) }
 	mux.HandleFunc("/api", nowhere)
 	mux.HandleFunc("/api/", nowhere)
+	channels.HandleFunc("/", nowhere)
 	static := &front{dir: o.Public, spa: store.App().Server.SPA}
 	route("/", methods{http.MethodGet: static.page})
-	return clean{mux}
+	return clean{mux, channels, d}
 }
 
 // collections keeps the routes of collections from names that are none: what is under /api/auth or
@@ -99,6 +111,8 @@ func (d *door) collections(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+var noChannel = fault.New(fault.NotFound, "there is no such channel")
 
 var noRoute = fault.New(fault.NotFound, "there is no such route")
 
@@ -161,12 +175,24 @@ func (m methods) handler() http.Handler {
 }
 
 // clean answers paths that a ServeMux would redirect: nothing lives there.
-type clean struct{ mux *http.ServeMux }
+type clean struct {
+	mux, channels *http.ServeMux
+	door          *door
+}
 
 func (c clean) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.Contains(path, "/.") && dotted(path) {
 		web.Problem(w, r, noRoute)
+		return
+	}
+	if rest, ok := strings.CutPrefix(path, "/api/live/"); ok {
+		name, _, _ := strings.Cut(rest, "/")
+		if _, known := c.door.store.App().Channel(name); !known {
+			web.Problem(w, r, noChannel)
+			return
+		}
+		c.channels.ServeHTTP(w, r)
 		return
 	}
 	c.mux.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -35,6 +36,24 @@ var (
 	yes         = []string{"true"}
 	anyOrigin   = []string{"*"}
 )
+
+// MayConnect refuses a connection that a page of another origin opens, unless the app's CORS section lets it: browsers do not
+// ask before they open a WebSocket. What is no page names no origin.
+func MayConnect(server spec.Server, r *http.Request) error {
+	origin := r.Header["Origin"]
+	if len(origin) == 0 {
+		return nil
+	}
+	c := newCORS(server.CORS)
+	named := strings.ToLower(origin[0])
+	_, host, _ := strings.Cut(named, "://")
+	switch {
+	case len(origin) > 1 || named == "null" || host == "":
+	case strings.EqualFold(host, r.Host), named == strings.ToLower(server.URL), c.any, slices.Contains(c.origins, named):
+		return nil
+	}
+	return fault.New(fault.Denied, "pages of this origin may not connect: the app file names those that may, in server.cors.origins")
+}
 
 // answer sets the headers for the request's origin; it reports whether that was all, which it is
 // for a preflight of an origin that may call.

@@ -184,6 +184,27 @@ func AppendProblem(dst []byte, w http.ResponseWriter, r *http.Request, err error
 	return append(dst, '}')
 }
 
+// AppendCause appends what an error tells a client where there is no answer to a request: {type, title, status, detail, errors}.
+func AppendCause(dst []byte, err error) []byte {
+	k := kind(err)
+	var e *fault.Error
+	if !errors.As(err, &e) || k == fault.Internal {
+		e = &fault.Error{Kind: k}
+	}
+	dst = doc.AppendString(append(append(dst, sorts[k].body...), `,"detail":`...), detail(k, e))
+	if len(e.Fields) > 0 {
+		dst = append(dst, `,"errors":[`...)
+		for i, f := range e.Fields {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendField(dst, f)
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}
+
 func appendField(dst []byte, f fault.Field) []byte {
 	if f.Param != "" {
 		dst = doc.AppendString(append(dst, `{"parameter":`...), f.Param)

@@ -124,6 +124,9 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 		web.Problem(w, r, err)
 		return
 	}
+	if !taken(c) {
+		defer c.written() // behind its handler an answer is another's
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()

@@ -151,6 +151,10 @@ func (w *Watch) name() {
 	for _, s := range w.outs {
 		key = expr.AppendKey(appendWords(key, s.field.Name), s.rule)
 	}
+	slices.Sort(w.auth)
+	for _, name := range w.auth { // it ends with others than those that look the same and rest on less
+		key = appendWords(key, name)
+	}
 	w.key = string(key)
 }
 
@@ -242,13 +246,23 @@ func (w *Watch) Ended(by *Caller, c *Change) bool {
 	if by.ID == "" || c.ID != by.ID || c.Collection != w.db.app.Auth.Collection || c.Op == Create {
 		return false
 	}
-	if c.Op == Delete {
-		return true
+	return c.Op == Delete || w.differ(c.Old, c.New)
+}
+
+// Same says whether a watch that was made for one caller is one for another too, as far as rules look at him.
+func (w *Watch) Same(a, b *Caller) bool {
+	return a.ID == b.ID && a.Role == b.Role && a.Operator == b.Operator && a.SignedIn == b.SignedIn && !w.differ(a.User, b.User)
+}
+
+// differ says whether two states of a user's record differ in what the watch rests on.
+func (w *Watch) differ(a, b Record) bool {
+	users := w.db.kinds[w.db.app.Auth.Collection]
+	if users == nil || a == nil || b == nil {
+		return (a == nil) != (b == nil)
 	}
-	users := w.db.kinds[c.Collection]
 	for _, f := range users.Fields {
 		looked := f.Name == "role" || f.Name == "verified" || f.Name == "disabled" || slices.Contains(w.auth, f.Name)
-		if looked && !same(c.Old[f.Ord], c.New[f.Ord]) {
+		if looked && !same(a[f.Ord], b[f.Ord]) {
 			return true
 		}
 	}

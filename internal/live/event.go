@@ -82,6 +82,8 @@ func appendID(dst []byte, id string) []byte {
 // heartbeat is a comment.
 var heartbeat = []byte(":\n\n")
 
+var rightsChanged = resync("your rights have changed")
+
 // resync tells a client to begin anew. Its id is empty: what comes back by itself does not name an old one.
 func resync(reason string) []byte {
 	dst := append([]byte("event: resync\nid\ndata: "), `{"reason":`...)

@@ -232,6 +232,14 @@ func (h *Hub) deliver(all []*data.Change, to data.Position) error {
 			return err
 		}
 	}
+	for _, c := range all { // before the rest: nobody is told anything by a right that he has lost meanwhile
+		for cl := range h.users[c.ID] {
+			if cl.view.ended(&cl.by, c) {
+				cl.finish(rightsChanged)
+				h.leave(cl)
+			}
+		}
+	}
 	for i, g := range concerned {
 		switch {
 		case failed[i] != nil:
@@ -242,17 +250,6 @@ func (h *Hub) deliver(all []*data.Change, to data.Position) error {
 			}
 		case len(frames[i]) > 0:
 			g.send(frames[i])
-		}
-	}
-	for _, c := range all {
-		for cl := range h.users[c.ID] {
-			for _, w := range cl.view.watches {
-				if w.Ended(&cl.by, c) {
-					cl.finish(resync("your rights have changed"))
-					h.leave(cl)
-					break
-				}
-			}
 		}
 	}
 	h.move(to)
@@ -428,8 +425,8 @@ func (h *Hub) same(c *client) bool {
 		c.finish(resync("the credential is not valid any more"))
 	case err != nil: // the database is away, perhaps
 		return true
-	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn:
-		c.finish(resync("your rights have changed"))
+	case by.Operator != c.by.Operator || !c.view.same(&by, &c.by):
+		c.finish(rightsChanged)
 	default:
 		return true
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -137,6 +138,8 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 	if err != nil {
 		var old *data.TooOld
 		switch {
+		case errors.Is(err, errRights):
+			c.finish(rightsChanged)
 		case errors.As(err, &old):
 			c.finish(resync("the position is too old, or of another log"))
 		case errors.Is(err, errClosing), errors.Is(err, errGone), ctx.Err() != nil:
@@ -315,7 +318,7 @@ func (h *Hub) catchUp(ctx context.Context, c *client, from place) error {
 				continue
 			}
 		}
-		b, next, err := h.missed(ctx, c.view, from)
+		b, next, err := h.missed(ctx, c, from)
 		if err != nil {
 			return err
 		}
@@ -332,11 +335,18 @@ func (h *Hub) catchUp(ctx context.Context, c *client, from place) error {
 // mostMissed is about how many bytes are printed at once for a client that has missed something.
 const mostMissed = 1 << 20
 
+// errRights: the log says that the caller sees by other rights now than what he was told before.
+var errRights = errors.New("the caller's rights have changed")
+
 // missed prints what a client has missed behind a place, or the first part of it: up to next.
-func (h *Hub) missed(ctx context.Context, v *view, from place) (b []byte, next data.Position, err error) {
+func (h *Hub) missed(ctx context.Context, c *client, from place) (b []byte, next data.Position, err error) {
+	v := c.view
 	all, next, err := h.db.Changes(ctx, from.Position)
 	if err != nil || len(all) == 0 {
 		return nil, next, err
+	}
+	if slices.ContainsFunc(all, func(change *data.Change) bool { return v.ended(&c.by, change) }) {
+		return nil, next, errRights
 	}
 	if v.looks() {
 		select { // whoever looks back far holds much in memory
@@ -349,6 +359,9 @@ func (h *Hub) missed(ctx context.Context, v *view, from place) (b []byte, next d
 	err = h.db.WithHistory(ctx, from.Position, v.looks(), func(past *data.History) error {
 		if v.looks() { // it has them all
 			all, next.Number = past.Changes()
+			if slices.ContainsFunc(all, func(change *data.Change) bool { return v.ended(&c.by, change) }) {
+				return errRights
+			}
 		}
 		for _, change := range all {
 			skip := 0

@@ -151,6 +151,10 @@ func (w *Watch) name() {
 	for _, s := range w.outs {
 		key = expr.AppendKey(appendWords(key, s.field.Name), s.rule)
 	}
+	slices.Sort(w.auth)
+	for _, name := range w.auth { // it ends with others than those that look the same and rest on less
+		key = appendWords(key, name)
+	}
 	w.key = string(key)
 }
 
@@ -239,7 +243,7 @@ func (w *Watch) reach(n *expr.Node, vars map[int][]hop) (path []hop, row bool) {
 // Ended says whether a change takes away what the watch rests on: the caller's own record is another as far as rules look
 // at it, or gone.
 func (w *Watch) Ended(by *Caller, c *Change) bool {
-	return w.db.unmade(by, c, func(field string) bool { return slices.Contains(w.auth, field) })
+	return w.db.unmade(by, c, w.looks)
 }
 
 // unmade says whether a change makes another of a caller: his own record is gone, or differs in what he may do by it, or in
@@ -248,13 +252,26 @@ func (db *DB) unmade(by *Caller, c *Change, looks func(field string) bool) bool 
 	if by.ID == "" || c.ID != by.ID || c.Collection != db.app.Auth.Collection || c.Op == Create {
 		return false
 	}
-	if c.Op == Delete {
-		return true
+	return c.Op == Delete || db.differ(c.Old, c.New, looks)
+}
+
+// Same says whether a watch that was made for one caller is one for another too, as far as rules look at him.
+func (w *Watch) Same(a, b *Caller) bool {
+	return a.ID == b.ID && a.Role == b.Role && a.Operator == b.Operator && a.SignedIn == b.SignedIn && !w.db.differ(a.User, b.User, w.looks)
+}
+
+// looks says whether the rules look at a field of the caller.
+func (w *Watch) looks(field string) bool { return slices.Contains(w.auth, field) }
+
+// differ says whether two states of a user's record differ in what he may do by it, or in a field that rules look at.
+func (db *DB) differ(a, b Record, looks func(field string) bool) bool {
+	users := db.kinds[db.app.Auth.Collection]
+	if users == nil || a == nil || b == nil {
+		return (a == nil) != (b == nil)
 	}
-	users := db.kinds[c.Collection]
 	for _, f := range users.Fields {
 		looked := f.Name == "role" || f.Name == "verified" || f.Name == "disabled" || looks(f.Name)
-		if looked && !same(c.Old[f.Ord], c.New[f.Ord]) {
+		if looked && !same(a[f.Ord], b[f.Ord]) {
 			return true
 		}
 	}

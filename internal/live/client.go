@@ -169,8 +169,7 @@ func (c *client) drain() {
 		err := c.out.write(b)
 		inAll.Add(-int64(len(b)))
 		if err != nil {
-			c.cut()
-			return
+			c.cut() // what has come to wait meanwhile is taken out of the count
 		}
 	}
 }
@@ -191,6 +190,16 @@ func (c *client) end() {
 		if c.freed != nil {
 			c.freed()
 		}
+	}
+}
+
+// written waits until nobody writes any more, once a client is over or last.
+func (c *client) written() {
+	c.mu.Lock()
+	busy, free := c.busy, c.free
+	c.mu.Unlock()
+	if busy {
+		<-free
 	}
 }
 
@@ -243,6 +252,7 @@ func (w *wire) try(b []byte) (n int, err error) {
 }
 
 func (w *wire) write(b []byte) error {
+	defer func() { _ = w.conn.SetWriteDeadline(time.Time{}) }() // try fails behind one that has passed
 	for len(b) > 0 {
 		_ = w.conn.SetWriteDeadline(time.Now().Add(patience))
 		n, err := w.conn.Write(b)
@@ -265,6 +275,7 @@ type answer struct {
 func (a *answer) try([]byte) (int, error) { return 0, nil }
 
 func (a *answer) write(b []byte) error {
+	defer func() { _ = a.ctl.SetWriteDeadline(time.Time{}) }() // HTTP/2 resets a stream when one passes
 	_ = a.ctl.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := a.w.Write(b); err != nil {
 		return err

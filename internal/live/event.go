@@ -57,6 +57,8 @@ func ready(f form, at place, sub subscription) []byte {
 	return f.close(append(at.append(dst), '"'), 0, e)
 }
 
+const rightsChanged = "your rights have changed"
+
 // resync tells a client to begin anew.
 func resync(f form, sub subscription, reason string) []byte {
 	e := head{kind: "resync", sub: sub}

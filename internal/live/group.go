@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/bluell/plinth/data"
 )
@@ -59,6 +60,16 @@ func (v *view) depends(changed map[string]bool) bool {
 		}
 	}
 	return false
+}
+
+// ended says whether a change takes away what a caller sees the view by.
+func (v *view) ended(by *data.Caller, c *data.Change) bool {
+	return slices.ContainsFunc(v.watches, func(w *data.Watch) bool { return w.Ended(by, c) })
+}
+
+// same says whether one caller sees the view by the same rights as another.
+func (v *view) same(a, b *data.Caller) bool {
+	return !slices.ContainsFunc(v.watches, func(w *data.Watch) bool { return !w.Same(a, b) })
 }
 
 // told is an event and the list that it is of.

@@ -242,6 +242,14 @@ func (h *Hub) deliver(all []*data.Change, to data.Position) error {
 			return err
 		}
 	}
+	for _, c := range all { // before the rest: nobody is told anything by a right that he has lost meanwhile
+		for cl := range h.users[c.ID] {
+			if cl.view.ended(&cl.by, c) || h.channels.ended(cl, c) {
+				cl.resync(rightsChanged)
+				h.leave(cl)
+			}
+		}
+	}
 	for i, g := range concerned {
 		switch {
 		case failed[i] != nil:
@@ -255,21 +263,6 @@ func (h *Hub) deliver(all []*data.Change, to data.Position) error {
 		}
 	}
 	h.channels.changed(all, changed)
-	for _, c := range all {
-		for cl := range h.users[c.ID] {
-			for _, w := range cl.view.watches {
-				if w.Ended(&cl.by, c) {
-					cl.resync("your rights have changed")
-					h.leave(cl)
-					break
-				}
-			}
-			if h.channels.ended(cl, c) {
-				cl.resync("your rights have changed")
-				h.leave(cl)
-			}
-		}
-	}
 	h.move(to)
 	return nil
 }
@@ -449,8 +442,8 @@ func (h *Hub) same(c *client) bool {
 		c.resync("the credential is not valid any more")
 	case err != nil: // the database is away, perhaps
 		return true
-	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn:
-		c.resync("your rights have changed")
+	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn || !c.view.same(&by, &c.by):
+		c.resync(rightsChanged)
 	default:
 		return true
 	}

@@ -109,6 +109,7 @@ func (h *Hub) tail(w http.ResponseWriter, r *http.Request, by data.Caller, at da
 		h.running.Go(follow)
 		return
 	}
+	defer c.written()
 	defer context.AfterFunc(r.Context(), cancel)()
 	follow()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -148,6 +149,9 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 		web.Problem(w, r, err)
 		return
 	}
+	if !taken(c) {
+		defer c.written() // behind its handler an answer is another's
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.ctx, cancel)()
@@ -176,6 +180,8 @@ func (h *Hub) began(ctx context.Context, c *client, q *question) bool {
 	switch {
 	case err == nil:
 		return true
+	case errors.Is(err, errRights):
+		c.resync(rightsChanged)
 	case errors.As(err, &old):
 		c.resync("the position is too old, or of another log")
 	case errors.Is(err, errClosing), errors.Is(err, errGone), ctx.Err() != nil:
@@ -357,7 +363,7 @@ func (h *Hub) catchUp(ctx context.Context, c *client, from place) error {
 				continue
 			}
 		}
-		b, next, err := h.missed(ctx, c.view, from)
+		b, next, err := h.missed(ctx, c, from)
 		if err != nil {
 			return err
 		}
@@ -374,11 +380,18 @@ func (h *Hub) catchUp(ctx context.Context, c *client, from place) error {
 // mostMissed is about how many bytes are printed at once for a client that has missed something.
 const mostMissed = 1 << 20
 
+// errRights: the log says that the caller sees by other rights now than what he was told before.
+var errRights = errors.New("the caller's rights have changed")
+
 // missed prints what a client has missed behind a place, or the first part of it: up to next.
-func (h *Hub) missed(ctx context.Context, v *view, from place) (b []byte, next data.Position, err error) {
+func (h *Hub) missed(ctx context.Context, c *client, from place) (b []byte, next data.Position, err error) {
+	v := c.view
 	all, next, err := h.db.Changes(ctx, from.Position)
 	if err != nil || len(all) == 0 {
 		return nil, next, err
+	}
+	if slices.ContainsFunc(all, func(change *data.Change) bool { return v.ended(&c.by, change) }) {
+		return nil, next, errRights
 	}
 	if v.looks() {
 		select { // whoever looks back far holds much in memory
@@ -391,6 +404,9 @@ func (h *Hub) missed(ctx context.Context, v *view, from place) (b []byte, next d
 	err = h.db.WithHistory(ctx, from.Position, v.looks(), func(past *data.History) error {
 		if v.looks() { // it has them all
 			all, next.Number = past.Changes()
+			if slices.ContainsFunc(all, func(change *data.Change) bool { return v.ended(&c.by, change) }) {
+				return errRights
+			}
 		}
 		for _, change := range all {
 			skip := 0

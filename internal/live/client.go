@@ -38,6 +38,7 @@ type client struct {
 	last    bool          // it ends when what waits is sent
 	over    bool
 	ended   chan struct{} // closed when it is over
+	stop    func()        // ends what is done for it alone; nil: nothing
 }
 
 // sink is the way to a client. One at a time uses it.
@@ -84,7 +85,7 @@ func (c *client) send(b []byte) {
 // wait sends what may be long, and waits until it is taken.
 func (c *client) wait(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
-		n := min(len(b), mostPending)
+		n := min(len(b), mostPending/2) // there may be a little before it
 		c.send(b[:n])
 		b = b[n:]
 		c.mu.Lock()
@@ -156,6 +157,18 @@ func (c *client) end() {
 		c.over = true
 		close(c.ended)
 		c.out.close()
+		if c.stop != nil {
+			c.stop()
+		}
+	}
+}
+
+// ends says what ends with the client.
+func (c *client) ends(stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stop = stop; c.over {
+		stop()
 	}
 }
 

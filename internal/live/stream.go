@@ -128,13 +128,18 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 	if !taken(c) {
 		defer c.written() // behind its handler an answer is another's
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(h.ctx, cancel)()
-	if taken(c) { // the request's context may end when its handler does; until then only we can tell
+	ctx := r.Context()
+	if taken(c) { // it says no more whether the client is there
 		ctx = h.ctx
 	}
-	err = h.begin(ctx, c, q)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	c.ends(cancel)
+	if err = h.admit(c, true); err == nil {
+		err = h.begin(ctx, c, q)
+		h.dismiss(c)
+	}
 	if err != nil {
 		var old *data.TooOld
 		switch {

@@ -33,7 +33,7 @@ type waiting struct {
 }
 
 // mostHeld bounds what waits.
-const mostHeld = 128
+const mostHeld = 256
 
 // holding gives a transaction in which records are held, if the engine can store many at once.
 func holding(w *work, tx driver.Tx) (driver.Tx, *held) {

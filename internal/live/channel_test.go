@@ -34,10 +34,10 @@ channels:
 `
 
 func (h *house) people() {
-	h.callers["ann"] = data.Caller{SignedIn: true, Role: "member", ID: id(100), Scope: "user:ann"}
-	h.callers["bob"] = data.Caller{SignedIn: true, Role: "member", ID: id(101), Scope: "user:bob"}
-	h.callers["staff"] = data.Caller{SignedIn: true, Role: "staff", Scope: "key:staff"}
-	h.callers["reader"] = data.Caller{SignedIn: true, Role: "staff", ReadOnly: true, Scope: "key:reader"}
+	h.callers.Store("ann", data.Caller{SignedIn: true, Role: "member", ID: id(100), Scope: "user:ann"})
+	h.callers.Store("bob", data.Caller{SignedIn: true, Role: "member", ID: id(101), Scope: "user:bob"})
+	h.callers.Store("staff", data.Caller{SignedIn: true, Role: "staff", Scope: "key:staff"})
+	h.callers.Store("reader", data.Caller{SignedIn: true, Role: "staff", ReadOnly: true, Scope: "key:reader"})
 }
 
 // do sends a request as somebody.
@@ -183,7 +183,7 @@ func TestChannelRightsChange(t *testing.T) {
 		bob.told(`leave {"id":"` + id(100) + `"}`)
 		h.say("bob", "room/"+id(1), `{"event":"alone"}`)
 		bob.told(`message {"event":"alone","from":"` + id(101) + `"}`)
-		delete(h.callers, "bob")
+		h.callers.Delete("bob")
 		bob.want("resync")
 		bob.ended()
 	})

@@ -41,6 +41,7 @@ type client struct {
 	last    bool          // it ends when what waits is sent
 	over    bool
 	ended   chan struct{} // closed when it is over
+	stop    func()        // ends what is done for it alone; nil: nothing
 }
 
 // sink is the way to a client. One at a time uses it.
@@ -86,7 +87,7 @@ func (c *client) send(b []byte) {
 
 // wait sends what may be long, and waits until it is taken: some whole events at a time, for others may stand between them.
 func (c *client) wait(ctx context.Context, b []byte) error {
-	way, some := c, mostPending
+	way, some := c, mostPending/2 // there may be a little before it
 	if c.root != nil {
 		way, some = c.root, mostPending/4 // the rest is for what else comes meanwhile
 	}
@@ -190,6 +191,18 @@ func (c *client) end() {
 		if c.freed != nil {
 			c.freed()
 		}
+		if c.stop != nil {
+			c.stop()
+		}
+	}
+}
+
+// ends says what ends with the client.
+func (c *client) ends(stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stop = stop; c.over {
+		stop()
 	}
 }
 

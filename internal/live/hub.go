@@ -60,7 +60,8 @@ type Hub struct {
 	groups  map[string]*group
 	users   map[string]map[*client]struct{} // by their ids
 	count   int
-	opening int // clients that are not among the groups yet
+	opening int              // streams that are not among the groups yet
+	apart   map[*client]bool // clients in no group: true, they are told what there is already; false, they follow the log for themselves
 	at      data.Position
 	moved   chan struct{}      // closed when at has changed
 	follow  context.CancelFunc // nil: nobody follows
@@ -69,7 +70,7 @@ type Hub struct {
 
 // New makes a hub, which does nothing until there is a client.
 func New(db Store, o Options) *Hub {
-	h := &Hub{db: db, log: o.Log, caller: o.Caller, groups: map[string]*group{}, users: map[string]map[*client]struct{}{}, moved: make(chan struct{}),
+	h := &Hub{db: db, log: o.Log, caller: o.Caller, groups: map[string]*group{}, users: map[string]map[*client]struct{}{}, apart: map[*client]bool{}, moved: make(chan struct{}),
 		back: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	if h.log == nil {
 		h.log = slog.Default()
@@ -81,10 +82,10 @@ func New(db Store, o Options) *Hub {
 
 // Close ends all streams and takes no more: clients come back to another server, or to this one when it is there again.
 func (h *Hub) Close() {
+	h.stop() // first: who has the lock may wait for the database
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()
-	h.stop()
 	h.Cut()
 	h.running.Wait()
 }
@@ -93,6 +94,9 @@ func (h *Hub) Close() {
 func (h *Hub) Cut() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for c := range h.apart {
+		c.cut()
+	}
 	for _, g := range h.groups {
 		for c := range g.clients {
 			c.cut()
@@ -110,28 +114,37 @@ func (h *Hub) Count() int {
 
 // start follows the log, if nobody does.
 func (h *Hub) start(ctx context.Context) error {
+	for at := (data.Position{}); ; {
+		done, err := h.startAt(at)
+		if done || err != nil {
+			return err
+		}
+		if at, err = h.db.Head(ctx); err != nil { // without the lock: the database may be away
+			return err
+		}
+	}
+}
+
+// startAt is start where the log is known to go to a position; else it is not done, unless somebody follows.
+func (h *Hub) startAt(at data.Position) (done bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		return errClosing
-	case h.follow != nil:
-		h.opening++
-		return nil
+		return false, errClosing
+	case h.follow == nil && at.Epoch == "":
+		return false, nil
+	case h.follow == nil:
+		h.at = at
+		following, end := context.WithCancel(h.ctx)
+		h.follow = end
+		h.running.Add(3)
+		go h.run(following)
+		go h.attend(following)
+		go h.channels.attend(following, h.channels.life.Add(1))
 	}
-	at, err := h.db.Head(ctx)
-	if err != nil {
-		return err
-	}
-	h.at = at
-	following, end := context.WithCancel(h.ctx)
-	h.follow = end
 	h.opening++
-	h.running.Add(3)
-	go h.run(following)
-	go h.attend(following)
-	go h.channels.attend(following, h.channels.life.Add(1))
-	return nil
+	return true, nil
 }
 
 // opened says that a client which start was called for is with the others, or gone.
@@ -139,6 +152,26 @@ func (h *Hub) opened() {
 	h.mu.Lock()
 	h.opening--
 	h.mu.Unlock()
+}
+
+// hold takes in a client that is in no group, for whom something is done until release. attended says that the hub looks
+// after it.
+func (h *Hub) hold(c *client, attended bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return errClosing
+	}
+	h.running.Add(1)
+	h.apart[c] = attended
+	return nil
+}
+
+func (h *Hub) release(c *client) {
+	h.mu.Lock()
+	delete(h.apart, c)
+	h.mu.Unlock()
+	h.running.Done()
 }
 
 var errClosing = &fault.Error{Kind: fault.Unavailable, Msg: "the server is stopping: try again", After: time.Second}
@@ -149,7 +182,7 @@ func (h *Hub) run(ctx context.Context) {
 	pause := 50 * time.Millisecond
 	for {
 		from := h.position()
-		err := h.db.Follow(ctx, from, h.deliver)
+		err := h.db.Follow(ctx, from, func(all []*data.Change, to data.Position) error { return h.deliver(ctx, all, to) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -179,6 +212,9 @@ func (h *Hub) restart(ctx context.Context) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	h.move(at)
 	for _, g := range h.groups {
 		for c := range g.clients {
@@ -200,10 +236,13 @@ func (h *Hub) move(to data.Position) {
 	h.moved = make(chan struct{})
 }
 
-// deliver tells all groups of changes.
-func (h *Hub) deliver(all []*data.Change, to data.Position) error {
+// deliver tells all groups of changes. ctx is that of who follows the log: behind its end another does.
+func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	changed := map[string]bool{}
 	for _, c := range all {
 		changed[c.Collection] = true
@@ -392,18 +431,27 @@ func (h *Hub) attend(ctx context.Context) {
 			asked = now
 		}
 		var silent, known []*client
+		attend := func(c *client) {
+			if now.UnixMilli()-c.sent.Load() >= beat.Milliseconds() {
+				silent = append(silent, c)
+			}
+			if ask && c.again != nil {
+				known = append(known, c)
+			}
+		}
 		h.mu.Lock()
+		for c, attended := range h.apart {
+			if attended {
+				attend(c)
+			}
+		}
 		for _, g := range h.groups {
 			for c := range g.clients {
-				switch {
-				case c.gone():
+				if c.gone() {
 					h.leave(c)
-				case now.UnixMilli()-c.sent.Load() >= beat.Milliseconds():
-					silent = append(silent, c)
+					continue
 				}
-				if ask && c.again != nil {
-					known = append(known, c)
-				}
+				attend(c)
 			}
 		}
 		if h.count+h.opening > 0 {
@@ -436,13 +484,16 @@ func (h *Hub) still(known []*client) {
 
 // same says whether a client is who he was; else his stream has ended.
 func (h *Hub) same(c *client) bool {
+	h.mu.Lock()
+	view := c.view
+	h.mu.Unlock()
 	by, err := c.again()
 	switch {
 	case fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Denied):
 		c.resync("the credential is not valid any more")
 	case err != nil: // the database is away, perhaps
 		return true
-	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn || !c.view.same(&by, &c.by):
+	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn || !view.same(&by, &c.by):
 		c.resync(rightsChanged)
 	default:
 		return true
@@ -450,7 +501,7 @@ func (h *Hub) same(c *client) bool {
 	return false
 }
 
-// watch looks after one client that is in no group, until it ends.
+// watch looks after one client that follows the log for itself, until it ends.
 func (h *Hub) watch(c *client) {
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()

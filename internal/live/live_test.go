@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -35,7 +36,7 @@ type house struct {
 	t       *testing.T
 	hub     *live.Hub
 	url     string
-	callers map[string]data.Caller // by the word behind Bearer
+	callers sync.Map // by the word behind Bearer
 }
 
 var engines = map[string]func(t *testing.T) driver.Engine{
@@ -77,7 +78,8 @@ func serve(t *testing.T, yaml string, eng driver.Engine) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, callers: map[string]data.Caller{"root": system}}
+	h := &house{t: t}
+	h.callers.Store("root", system)
 	if h.DB, err = data.Open(t.Context(), app, eng, data.Options{Key: secret}); err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +88,11 @@ func serve(t *testing.T, yaml string, eng driver.Engine) *house {
 		if word == "" {
 			return data.Caller{Scope: "nobody"}, nil
 		}
-		by, ok := h.callers[word]
+		by, ok := h.callers.Load(word)
 		if !ok {
-			return by, fault.New(fault.Unauthenticated, "the credential is not valid")
+			return data.Caller{}, fault.New(fault.Unauthenticated, "the credential is not valid")
 		}
-		return by, nil
+		return by.(data.Caller), nil
 	}
 	h.hub = live.New(h.DB, live.Options{Caller: caller, Server: app.Server})
 	srv := httptest.NewServer(web.Guard(rest.New(h.DB, caller, rest.Options{Live: h.hub}), app.Server, nil))
@@ -462,9 +464,9 @@ func TestResync(t *testing.T) {
 
 func TestOnlyWhatTheCallerMayRead(t *testing.T) {
 	onEach(t, shop, func(h *house) {
-		h.callers["ann"] = data.Caller{SignedIn: true, Role: "member", ID: id(100)}
-		h.callers["bob"] = data.Caller{SignedIn: true, Role: "member", ID: id(101)}
-		h.callers["staff"] = data.Caller{SignedIn: true, Role: "staff"}
+		h.callers.Store("ann", data.Caller{SignedIn: true, Role: "member", ID: id(100)})
+		h.callers.Store("bob", data.Caller{SignedIn: true, Role: "member", ID: id(101)})
+		h.callers.Store("staff", data.Caller{SignedIn: true, Role: "staff"})
 		h.create("teams", with(1, `{"name":"t","owner":"`+id(100)+`"}`))
 		ann, bob, staff := h.listen("ann", "/api/drafts", ""), h.listen("bob", "/api/drafts", ""), h.listen("staff", "/api/drafts", "")
 		nobody := h.listen("", "/api/drafts", "")
@@ -492,7 +494,7 @@ func TestOnlyWhatTheCallerMayRead(t *testing.T) {
 
 func TestFieldRules(t *testing.T) {
 	onEach(t, shop, func(h *house) {
-		h.callers["staff"] = data.Caller{SignedIn: true, Role: "staff"}
+		h.callers.Store("staff", data.Caller{SignedIn: true, Role: "staff"})
 		h.create("teams", with(1, `{"name":"t","open":false}`))
 		l, staff := h.listen("", "/api/posts", ""), h.listen("staff", "/api/posts", "")
 		l.want("ready")
@@ -549,10 +551,10 @@ func TestMistakes(t *testing.T) {
 
 func TestWhoIsNotAnyMoreWhoHeWas(t *testing.T) {
 	onEach(t, shop, func(h *house) {
-		h.callers["ann"] = data.Caller{SignedIn: true, Role: "staff", ID: id(100)}
+		h.callers.Store("ann", data.Caller{SignedIn: true, Role: "staff", ID: id(100)})
 		l := h.listen("ann", "/api/own", "")
 		l.want("ready")
-		delete(h.callers, "ann")
+		h.callers.Delete("ann")
 		l.want("resync")
 		l.ended()
 	})
@@ -625,7 +627,7 @@ func TestSlowReader(t *testing.T) {
 
 func TestLogForOperators(t *testing.T) {
 	onEach(t, shop, func(h *house) {
-		h.callers["staff"] = data.Caller{SignedIn: true, Role: "staff"}
+		h.callers.Store("staff", data.Caller{SignedIn: true, Role: "staff"})
 		for who, want := range map[string]int{"": 401, "staff": 403, "stranger": 401} {
 			for _, accept := range []string{"application/json", "text/event-stream"} {
 				if status, _ := h.get(who, "/api/changes", accept); status != want {
@@ -676,7 +678,7 @@ func TestLogForOperators(t *testing.T) {
 			}
 		}
 		h.listen("root", "/api/changes", second.Text).want("change")
-		delete(h.callers, "root")
+		h.callers.Delete("root")
 		l.want("resync")
 		l.ended()
 	})

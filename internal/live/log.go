@@ -38,6 +38,11 @@ func (h *Hub) Log(w http.ResponseWriter, r *http.Request, by data.Caller) {
 		web.Problem(w, r, err)
 		return
 	}
+	if following && r.Method == http.MethodHead {
+		stream(w.Header())
+		w.WriteHeader(http.StatusOK)
+		return
+	}
 	if following {
 		h.tail(w, r, by, at, !named)
 		return
@@ -104,20 +109,23 @@ func (h *Hub) tail(w http.ResponseWriter, r *http.Request, by data.Caller, at da
 			c.cut()
 		}
 	}
-	h.tails(c, cancel)
-	if taken(c) {
-		h.running.Go(follow)
+	if !taken(c) {
+		defer c.written()
+		defer context.AfterFunc(r.Context(), cancel)()
+	}
+	c.ends(cancel)
+	if err := h.hold(c, false); err != nil {
+		c.cut()
 		return
 	}
-	defer c.written()
-	defer context.AfterFunc(r.Context(), cancel)()
+	h.running.Go(func() { h.watch(c) })
+	if taken(c) {
+		go func() {
+			defer h.release(c)
+			follow()
+		}()
+		return
+	}
+	defer h.release(c)
 	follow()
-}
-
-// tails looks after a client that follows the log for itself, until it ends.
-func (h *Hub) tails(c *client, end func()) {
-	h.running.Go(func() {
-		defer end()
-		h.watch(c)
-	})
 }

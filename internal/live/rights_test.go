@@ -44,7 +44,7 @@ func (h *house) member(n int, team string) {
 	if err != nil || len(records) != 1 {
 		h.t.Fatal(records, err)
 	}
-	h.callers["ann"] = data.Caller{SignedIn: true, ID: records[0][spec.OrdID].Text(), User: records[0]}
+	h.callers.Store("ann", data.Caller{SignedIn: true, ID: records[0][spec.OrdID].Text(), User: records[0]})
 }
 
 // What is committed together with the loss of a right, or soon behind it, is not told by that right.
@@ -93,13 +93,13 @@ func TestRightsThatChangeWhileAClientIsAway(t *testing.T) {
 func TestRightsThatChangedBeforeTheStreamBegan(t *testing.T) {
 	onEach(t, club, func(h *house) {
 		h.member(1, "red")
-		stale := h.callers["ann"]
+		stale, _ := h.callers.Load("ann")
 		h.member(1, "blue")
-		now := h.callers["ann"]
-		h.callers["ann"] = stale
+		now, _ := h.callers.Load("ann")
+		h.callers.Store("ann", stale)
 		l := h.listen("ann", "/api/secrets", "")
 		l.want("ready")
-		h.callers["ann"] = now
+		h.callers.Store("ann", now)
 		l.want("resync")
 		l.ended()
 	})

@@ -192,14 +192,15 @@ func TestSocketToken(t *testing.T) {
 		c.told(`{"event":"ready","position":…`)
 		c.say(`{"subscribe":"channel:own/` + id(100) + `"}`)
 		c.told(`{"event":"ready","subscription":0,"channel":"own/` + id(100) + `"}`)
-		h.callers["ann2"] = h.callers["ann"]
+		ann, _ := h.callers.Load("ann")
+		h.callers.Store("ann2", ann)
 		c.say(`{"token":"ann2"}`)
 		c.say(`{"ping":1}`)
 		c.told(`{"event":"pong","ping":1}`)
-		delete(h.callers, "ann") // the old one is not valid any more, and does not matter
+		h.callers.Delete("ann") // the old one is not valid any more, and does not matter
 		h.say("ann2", "own/"+id(100), `{"event":"still"}`)
 		c.told(`{"event":"message","subscription":0,"message":{"event":"still","from":"` + id(100) + `"}}`)
-		delete(h.callers, "ann2")
+		h.callers.Delete("ann2")
 		c.told(`{"event":"resync","reason":"the credential is not valid any more"}`)
 		c.closed(websocket.StatusGoingAway)
 		c = h.dial("", "")

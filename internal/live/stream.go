@@ -152,13 +152,21 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 	if !taken(c) {
 		defer c.written() // behind its handler an answer is another's
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(h.ctx, cancel)()
-	if taken(c) { // the request's context may end when its handler does; until then only we can tell
+	ctx := r.Context()
+	if taken(c) { // it says no more whether the client is there
 		ctx = h.ctx
 	}
-	if !h.began(ctx, c, q) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	c.ends(cancel)
+	if err := h.hold(c, true); err != nil {
+		c.cut()
+		return
+	}
+	began := h.began(ctx, c, q)
+	h.release(c)
+	if !began {
 		return
 	}
 	if !taken(c) {

@@ -153,21 +153,51 @@ func (w *work) referenced(by loose) error {
 // drop removes records of one collection, with their files.
 func (w *work) drop(all []going) error {
 	k := all[0].k
+	if len(k.hooks.before[Delete]) > 0 {
+		for _, g := range all {
+			plain, err := w.left(g)
+			if err != nil {
+				return err
+			}
+			if plain == nil {
+				continue
+			}
+			if plain, err = w.db.opened(k, plain); err != nil {
+				return err
+			}
+			if err := w.before(k, Delete, plain, nil); err != nil {
+				return err
+			}
+		}
+	}
 	ids := make([]string, 0, len(all))
+	if w.hooked {
+		kept := make([]going, 0, len(all))
+		for _, g := range all {
+			rec, err := w.left(g)
+			if err != nil {
+				return err
+			}
+			if rec != nil {
+				kept = append(kept, going{k, rec})
+			}
+		}
+		all = kept
+	}
 	for _, g := range all {
 		ids = append(ids, g.link().id)
-		if !k.files && len(k.hooks.before[Delete])+len(k.hooks.after[Delete]) == 0 {
+		if !k.files && len(k.hooks.after[Delete]) == 0 {
 			continue
 		}
-		plain := append(Record(nil), g.rec...)
-		if err := w.db.keys.open(k.Collection, plain); err != nil {
-			return err
-		}
-		if err := w.before(k, Delete, plain, nil); err != nil {
+		plain, err := w.db.opened(k, g.rec)
+		if err != nil {
 			return err
 		}
 		w.tell(k, Delete, plain, nil)
 		w.dropBlobs(k, plain, nil)
+	}
+	if len(ids) == 0 {
+		return nil
 	}
 	if _, err := w.tx.Delete(k.Collection, ids); err != nil {
 		return err
@@ -176,6 +206,14 @@ func (w *work) drop(all []going) error {
 		w.changed(k, Delete, g.rec, nil)
 	}
 	return nil
+}
+
+// left is a record that goes as it is stored now: hooks may have changed it, or deleted it, which is nil.
+func (w *work) left(g going) (Record, error) {
+	if !w.hooked {
+		return g.rec, nil
+	}
+	return g.k.record(w.ctx, w.tx, g.k.gone, g.link().id)
 }
 
 // clear takes a reference out of a record, which is a write like others: what is set on each is set. The

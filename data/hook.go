@@ -119,6 +119,7 @@ func (w *work) before(k *kind, op Op, old, rec Record) (err error) {
 	if len(k.before[op]) == 0 {
 		return nil
 	}
+	w.hooked = true
 	if w.depth++; w.depth > mostDeep {
 		return fault.New(fault.Internal, "hooks write %d deep, one in another: %s comes to itself", mostDeep, k.Name)
 	}

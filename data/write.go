@@ -29,6 +29,7 @@ type work struct {
 	alone bool // nothing else is written with it but a batch's operations, and it has met nobody in its way yet
 
 	depth   int      // of hooks that write, one in another
+	hooked  bool     // a hook has run before something is written: records that were read earlier may be others by now
 	queued  bool     // jobs are enqueued
 	guessed bool     // the record was read without a lock
 	finds   fetcher  // of the records that a rule looks at
@@ -45,7 +46,7 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
 			w.tx, w.held = holding(w, tx)
 			w.now, w.after, w.finds, w.guessed, w.changes = db.now(), nil, fetcher{db, inside, w.tx}, false, nil
-			w.queued, w.depth = false, 0
+			w.queued, w.hooked, w.depth = false, false, 0
 			err := do(w)
 			if err == nil {
 				err = w.record()

@@ -159,6 +159,12 @@ func (cs *channels) say(name, id string, text []byte) bool {
 	at, away := cs.stamp(m), len(m.away) > 0
 	if m.here > 0 {
 		cs.set(ch, id, state{text, at})
+	} else { // as the others will tell
+		cs.change(ch, id, nil, func(m *member) {
+			for from := range m.away {
+				m.away[from] = state{text, at}
+			}
+		})
 	}
 	if away {
 		cs.others.mustTell(item{Kind: itemSay, Channel: name, Member: id, Value: text, At: at})

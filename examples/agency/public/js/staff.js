@@ -225,11 +225,12 @@ let waits = {};    // list → how many have come while another was looked at
 function follow() {
   const names = Object.keys(views);
   stream = new Stream(address("live", { subscribe: names.map((name) => `${name}?fields=${views[name].tells}`) }), { Authorization: `Bearer ${key}` });
-  stream.addEventListener("open", () => {
+  const begin = () => {
     showLive(sign, true);
-    if (stream.lastEventId) refresh(); // what failed to load while the server was away
-  });
-  stream.addEventListener("ready", refresh);
+    refresh();
+  };
+  stream.addEventListener("ready", begin);
+  stream.addEventListener("open", () => { if (stream.lastEventId) begin(); }); // it goes on: but a page may have failed to load
   stream.addEventListener("error", ({ problem }) => {
     showLive(sign, false, stream.closed ? "Not live: reload the page to see what is new." : undefined);
     if (problem?.status === 401) lock("This key is not valid, or no longer.");
@@ -251,7 +252,7 @@ function follow() {
 
 function missed(name, count) {
   waits[name] = count;
-  $(`.tabs a[href="#${name}"] span`).textContent = count ? `${count} new` : "";
+  $(`.tabs a[href="#${name}"] .count`).replaceChildren(...(count ? [`${count}`, h("span", { class: "visually-hidden" }, " new")] : []));
 }
 
 let asking = false, again = false;

@@ -24,14 +24,22 @@ func TestAgencyInBrowser(t *testing.T) {
 			if err := json.Unmarshal([]byte(runOn(t, db, "key", "add", dir, "--role", "staff", "--json")), &made); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command("node", "agency.mjs")
-			cmd.Dir = "browser"
-			cmd.Env = append(os.Environ(), "PLINTH_URL="+s.url, "PLINTH_STAFF_KEY="+made.Key)
-			out, err := cmd.CombinedOutput()
-			t.Logf("%s", out)
-			if err != nil {
-				t.Fatal(err)
+			inBrowser(t, "agency.mjs", "PLINTH_URL="+s.url, "PLINTH_STAFF_KEY="+made.Key)
+			for _, script := range []string{"live.mjs", "resume.mjs"} { // they kill their servers
+				inBrowser(t, script, environ("PLINTH="+plinth, "PLINTH_DB="+e.db(t))...)
 			}
 		})
+	}
+}
+
+func inBrowser(t *testing.T, script string, env ...string) {
+	t.Helper()
+	cmd := exec.Command("node", script)
+	cmd.Dir = "browser"
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
 	}
 }

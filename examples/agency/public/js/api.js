@@ -30,13 +30,14 @@ export function fieldOf(pointer = "") {
   return (pointer.split("/")[1] ?? "").replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
-function address(path, query = {}) {
+/** The address of a request; a list of values gives a name several times. */
+export function address(path, query = {}) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (name === "param") {
       for (const [param, bound] of Object.entries(value)) search.set(`param.${param}`, bound);
     } else if (value != null && value !== "") {
-      search.set(name, value);
+      for (const one of [value].flat()) search.append(name, one);
     }
   }
   const text = search.toString();

@@ -72,7 +72,7 @@ export function say(form, text, kind = "") {
 
 /**
  * Posts a form to a collection. `record` may change the values, `refused` may handle a problem
- * itself (it answers true then), `done` gets the record made.
+ * and what was sent itself (it answers true then), `done` gets the record made.
  */
 export function postForm(form, collection, { record = values, refused, done }) {
   const once = new Once();
@@ -86,8 +86,8 @@ export function postForm(form, collection, { record = values, refused, done }) {
     say(form, "Sending …");
     busy = true;
     button.setAttribute("aria-disabled", "true");
+    const body = record(form);
     try {
-      const body = record(form);
       const made = await create(collection, body, { idempotencyKey: once.key(body) });
       once.done();
       say(form, "");
@@ -95,7 +95,7 @@ export function postForm(form, collection, { record = values, refused, done }) {
       done(made, body);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      if (await refused?.(problem)) return;
+      if (await refused?.(problem, body)) return;
       const rest = showProblem(form, problem);
       const first = form.querySelector("[aria-invalid]");
       if (first) {

@@ -1,16 +1,18 @@
-// The staff view: three lists with filters, pages by cursor, and changes guarded by If-Match.
+// The staff view: three lists with filters, pages by cursor, and changes guarded by If-Match. What others change
+// is shown when it happens.
 
-import { Problem, list, update } from "./api.js";
+import { Problem, address, list, update } from "./api.js";
 import { local, moment, today } from "./calendar.js";
 import { $, $$, h, stars } from "./dom.js";
 import { clearErrors, say, showError } from "./forms.js";
+import { Stream, showLive } from "./live.js";
 
 const pageSize = 10;
 const store = "bluell.staff.key";
 let key = sessionStorage.getItem(store);
 
 const door = $("#door"), doorForm = $("#door-form"), desk = $("#desk");
-const rows = $("#rows"), filters = $("#filters"), status = $("#desk-status"), pages = $("#pages");
+const rows = $("#rows"), filters = $("#filters"), status = $("#desk-status"), pages = $("#pages"), sign = $("#live");
 
 // ── The three lists ─────────────────────────────────────────────────────────────────────────
 
@@ -20,6 +22,8 @@ const views = {
   calls: {
     title: "Calls",
     empty: "No calls here.",
+    tells: "name,day,slot",
+    news: (call) => `New call: ${call.name}, ${local(call.day, call.slot).short}`,
     filters: [
       { name: "when", label: "When", options: [["upcoming", "Today and later"], ["past", "Past"], ["all", "All"]] },
       { name: "status", label: "Status", options: [["open", "Not cancelled"], ["requested", "Requested"], ["confirmed", "Confirmed"], ["cancelled", "Cancelled"], anyStatus] },
@@ -55,6 +59,8 @@ const views = {
   contacts: {
     title: "Contacts",
     empty: "No messages here.",
+    tells: "name",
+    news: (contact) => `New message from ${contact.name}`,
     filters: [{ name: "status", label: "Status", options: [["", "Any status"], ["new", "New"], ["answered", "Answered"], ["closed", "Closed"]] }],
     query: ({ status }) => ({ ...(status && { filter: "status == param.status", param: { status } }), sort: "-created", expand: "service" }),
     row(contact) {
@@ -76,6 +82,8 @@ const views = {
   feedback: {
     title: "Feedback",
     empty: "No feedback here.",
+    tells: "author",
+    news: (item) => `New feedback by ${item.author}`,
     filters: [{ name: "shown", label: "On the site", options: [["", "All"], ["no", "Waiting"], ["yes", "Published"]] }],
     query: ({ shown }) => ({ ...(shown && { filter: shown === "yes" ? "published" : "!published" }), sort: "-created" }),
     row(item) {
@@ -100,7 +108,7 @@ function person({ name, email, phone }) {
 }
 
 function row(record, { head, body, actions, about, off }) {
-  return h("li", { class: off ? "row off" : "row", "data-id": record.id },
+  return h("li", { class: `row${off ? " off" : ""}${fresh.has(record.id) ? " fresh" : ""}`, "data-id": record.id },
     h("div", {}, head),
     h("div", {}, body),
     h("div", { class: "actions" }, actions.filter(Boolean).map(([label, kind, patch, said]) =>
@@ -110,9 +118,11 @@ function row(record, { head, body, actions, about, off }) {
 // ── Showing a page of a list ────────────────────────────────────────────────────────────────
 
 let current = "calls";
-let chosen = {};   // filter name → value
-let cursors = [];  // the cursors of the pages before this one and of this one; "" is the first
-let latest = 0;    // an answer that comes after a newer question is dropped
+let chosen = {};       // filter name → value
+let cursors = [];      // the cursors of the pages before this one and of this one; "" is the first
+let fresh = new Set(); // the ids of what has come since this list was opened
+let latest = 0;        // an answer that comes after a newer question is dropped
+let turning = null;    // the promise of the newest
 
 const viewOf = (hash) => (views[hash.slice(1)] ? hash.slice(1) : "calls");
 const announce = (said, kind = "") => {
@@ -128,6 +138,8 @@ function open(name) {
     if (tab.hash === `#${name}`) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
+  fresh = new Set();
+  missed(name, 0);
   chosen = Object.fromEntries(view.filters.map((filter) => [filter.name, filter.options[0][0]]));
   filters.replaceChildren(...view.filters.map((filter) => h("label", {}, filter.label,
     h("select", { name: filter.name, onchange: (event) => { chosen[filter.name] = event.target.value; turn([""]); } },
@@ -137,17 +149,22 @@ function open(name) {
   return turn([""]);
 }
 
-/** Shows the page at the last of these cursors. */
-async function turn(at) {
+/** Shows the page at the last of these cursors, or what was asked for since. Quietly: nobody here has asked. */
+function turn(at, quietly = false) {
+  turning = ask(at, quietly && !rows.hasAttribute("aria-busy"));
+  return turning;
+}
+
+async function ask(at, quietly) {
   const question = ++latest;
   const view = views[current];
   cursors = at;
-  rows.setAttribute("aria-busy", "true");
+  if (!quietly) rows.setAttribute("aria-busy", "true");
   try {
     const page = await list(current, { ...view.query(chosen), limit: pageSize, count: "exact", cursor: at.at(-1) }, { key });
-    if (question !== latest) return;
-    if (page.items.length === 0 && at.length > 1) return turn(at.slice(0, -1));
-    rows.replaceChildren(...(page.items.length ? page.items.map(view.row) : [h("li", { class: "empty" }, view.empty)]));
+    if (question !== latest) return turning;
+    if (page.items.length === 0 && at.length > 1) return turn(at.slice(0, -1), quietly);
+    draw(page.items.length ? page.items.map(view.row) : [h("li", { class: "empty" }, view.empty)]);
     const from = (at.length - 1) * pageSize;
     pages.hidden = page.total <= pageSize;
     $("#range").textContent = `${from + 1} to ${from + page.items.length} of ${page.total}`;
@@ -156,13 +173,23 @@ async function turn(at) {
     $("#next").onclick = () => turn([...at, page.next]);
     $("#previous").onclick = () => turn(at.slice(0, -1));
   } catch (problem) {
-    if (question !== latest) return;
+    if (question !== latest) return turning;
     if (!(problem instanceof Problem)) throw problem;
     if (problem.status === 401) return lock("This key is not valid, or no longer.");
-    announce(problem.sentence, "bad");
+    if (!quietly) announce(problem.sentence, "bad");
   } finally {
     if (question === latest) rows.removeAttribute("aria-busy");
   }
+}
+
+/** Puts rows in the place of others. Who uses a keyboard stays at his button, or near it. */
+function draw(items) {
+  const button = document.activeElement;
+  const id = rows.contains(button) && button.closest(".row")?.dataset.id;
+  rows.replaceChildren(...items);
+  if (!id) return;
+  const buttons = $$(`[data-id="${id}"] button`, rows);
+  (buttons.find((other) => other.ariaLabel === button.ariaLabel) ?? buttons[0] ?? $("#desk-title")).focus();
 }
 
 /** Changes a record, if it is still as shown: If-Match carries the rev this page was drawn from. */
@@ -184,13 +211,69 @@ async function change(button, record, patch, said) {
       announce(problem.sentence, "bad");
     }
   }
-  // The row was drawn anew: stay near it, for those who use a keyboard.
-  (rows.querySelector(`[data-id="${record.id}"] button`) ?? $("#desk-title")).focus();
+}
+
+// ── What others do meanwhile ────────────────────────────────────────────────────────────────
+
+let stream = null; // one connection for all three lists
+let waits = {};    // list → how many have come while another was looked at
+
+/**
+ * An event says that a list has changed. Its page is asked for again: it has a filter, an order and a total. Behind
+ * `ready`, which begins the stream, and again after a `resync`, all changes are told: so the page is asked for then too.
+ */
+function follow() {
+  const names = Object.keys(views);
+  stream = new Stream(address("live", { subscribe: names.map((name) => `${name}?fields=${views[name].tells}`) }), { Authorization: `Bearer ${key}` });
+  const begin = () => {
+    showLive(sign, true);
+    refresh();
+  };
+  stream.addEventListener("ready", begin);
+  stream.addEventListener("open", () => { if (stream.lastEventId) begin(); }); // it goes on: but a page may have failed to load
+  stream.addEventListener("error", ({ problem }) => {
+    showLive(sign, false, stream.closed ? "Not live: reload the page to see what is new." : undefined);
+    if (problem?.status === 401) lock("This key is not valid, or no longer.");
+  });
+  const on = (kind, heed) => stream.addEventListener(kind, ({ data }) => {
+    const { subscription, record } = JSON.parse(data);
+    const name = names[subscription];
+    heed?.(name, record);
+    if (name === current) refresh();
+  });
+  on("update");
+  on("delete");
+  on("create", (name, record) => {
+    showLive(sign, true, `Live · ${views[name].news(record)}`);
+    if (name === current) fresh.add(record.id);
+    else missed(name, (waits[name] ?? 0) + 1);
+  });
+}
+
+function missed(name, count) {
+  waits[name] = count;
+  $(`.tabs a[href="#${name}"] .count`).replaceChildren(...(count ? [`${count}`, h("span", { class: "visually-hidden" }, " new")] : []));
+}
+
+let asking = false, again = false;
+
+/** Asks for the page again, once for all events that come meanwhile. */
+async function refresh() {
+  again = true;
+  if (asking) return;
+  asking = true;
+  while (again && key) {
+    again = false;
+    await turn(cursors, true);
+  }
+  asking = false;
 }
 
 // ── The door ────────────────────────────────────────────────────────────────────────────────
 
 function lock(said = "") {
+  stream?.close();
+  showLive(sign, false, "");
   key = null;
   sessionStorage.removeItem(store);
   rows.replaceChildren();
@@ -205,6 +288,8 @@ function unlock() {
   door.hidden = true;
   desk.hidden = false;
   $("#sign-out").hidden = false;
+  for (const name in views) missed(name, 0);
+  follow();
   return open(viewOf(location.hash));
 }
 

@@ -243,9 +243,15 @@ func lateCommit(p *pair) error {
 		second <- err
 	}()
 	if !ordered {
-		if err := <-second; err != nil {
+		select {
+		case err := <-second:
+			if err != nil {
+				close(release)
+				return fmt.Errorf("the second: %w", err)
+			}
+		case <-time.After(10 * time.Second):
 			close(release)
-			return fmt.Errorf("the second: %w", err)
+			return errors.Join(errors.New("the second waits for the first"), <-ended, <-second)
 		}
 	}
 	before, at, err := p.it.Changes(ctx, from) // nobody waits for the first

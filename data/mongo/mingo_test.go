@@ -33,7 +33,8 @@ func TestSuiteOnMingo(t *testing.T) {
 			t.Fatal(err)
 		}
 		return e
-	}, drivertest.Known{"lifecycle/a backup beside writers": "mongodump is the tool"})
+	}, drivertest.Known{"lifecycle/a backup beside writers": "mongodump is the tool",
+		"changes/a transaction that begins first and commits last": "the stand-in does transactions one after the other"})
 }
 
 // mingo is a server in a process of Node's.

@@ -90,6 +90,22 @@ func (c *Channel) may(ctx context.Context, rule *expr.Expr, what string) error {
 	return err
 }
 
+// Heard says what a caller could do with a channel, before any key is looked at: a rule that looks at the key counts as yes.
+func (db *DB) Heard(by Caller, name string) (listen, send bool) {
+	c, ok := db.app.Channel(name)
+	if !ok {
+		return false, false
+	}
+	could := func(rule *expr.Expr) bool {
+		if by.Operator || rule.Record {
+			return true
+		}
+		ok, err := db.holds(rule, &by, nil)
+		return ok && err == nil
+	}
+	return could(c.Read), could(c.Write) && !by.ReadOnly
+}
+
 // Changes says whether the answer of MayListen may change with a change in a collection.
 func (c *Channel) Changes(collection string) bool {
 	if c.by.Operator {

@@ -23,13 +23,15 @@ func (d *door) openapi(w http.ResponseWriter, r *http.Request) error {
 	}
 	personal(w)
 	app := d.store.App()
-	b := describe(app, func(collection string) data.Sight { return d.store.Sight(by, collection) }, d.version)
+	heard := func(channel string) (listen, send bool) { return d.store.Heard(by, channel) }
+	b := describe(app, func(collection string) data.Sight { return d.store.Sight(by, collection) }, heard, d.version)
 	web.JSON(w, r, http.StatusOK, b)
 	return nil
 }
 
-// describe is the OpenAPI 3.1 description of an app, of what a caller with that sight could do.
-func describe(app *spec.App, sight func(collection string) data.Sight, version string) []byte {
+// describe is the OpenAPI 3.1 description of an app, of what a caller with that sight, who hears so much, could do. Streams are
+// not in it: it knows of answers that end.
+func describe(app *spec.App, sight func(collection string) data.Sight, heard func(channel string) (listen, send bool), version string) []byte {
 	p := &description{app: app, sights: map[string]data.Sight{}, paths: doc.NewObject(), schemas: doc.NewObject(), tags: doc.NewArray()}
 	for _, c := range app.Collections {
 		if !c.System {
@@ -40,6 +42,11 @@ func describe(app *spec.App, sight func(collection string) data.Sight, version s
 		s, ok := p.sights[c.Name]
 		if ok && (s.Read || s.Create || s.Update || s.Delete) {
 			p.collection(c, s)
+		}
+	}
+	for _, c := range app.Channels {
+		if listen, send := heard(c.Name); listen || send {
+			p.channel(c, listen, send)
 		}
 	}
 	p.shared()
@@ -314,5 +321,51 @@ func (p *description) files(c *spec.Collection, s data.Sight) {
 			"get", p.operation(c.Name, "file."+f.Name, "Download a file of "+f.Name, "The bytes of a file, whole or in ranges.", nil, nil,
 				object("200", object("description", "The file", "content", bytes), "206", object("description", "A part of it", "content", bytes),
 					"304", object("description", "Not changed")), 400, 401, 403, 404, 412, 416)))
+	}
+}
+
+// channel describes the routes of a channel, with a key and, where it may have none, without.
+func (p *description) channel(c *spec.Channel, listen, send bool) {
+	tag := "channel." + c.Name
+	p.tags.Items = append(p.tags.Items, *object("name", tag, "description", "The channel "+c.Name))
+	keyed := object("type", "string", "pattern", `^[A-Za-z0-9._~-]{1,100}$`)
+	if c.To != "" {
+		keyed = object("type", "string", "format", "uuid")
+	}
+	key := object("name", "key", "in", "path", "required", true, "description", "The channel's key", "schema", keyed)
+	state := object("type", "object", "description", "What a member says of himself, at most 2 KB")
+	member := object("type", "object", "required", doc.FromAny([]any{"id", "state"}), "additionalProperties", false, "properties", object("id", object("type", "string"), "state", state))
+	members := object("type", "object", "required", doc.FromAny([]any{"members"}), "additionalProperties", false, "properties", object("members", object("type", "array", "items", member)))
+	message := object("type", "object", "minProperties", 1, "additionalProperties", false, "description", "At most 8 KB", "properties",
+		object("event", object("type", "string", "minLength", 1, "maxLength", 100), "data", doc.NewObject()))
+	for _, at := range []struct {
+		path, act, text string
+		keyed           bool
+	}{{"/api/live/" + c.Name, "", "the channel " + c.Name, false}, {"/api/live/" + c.Name + "/{key}", ".key", "a channel of " + c.Name, true}} {
+		if !at.keyed && c.To != "" {
+			continue
+		}
+		said, present := doc.NewObject(), doc.NewObject()
+		if at.keyed {
+			said.Set("parameters", doc.NewArray(key))
+			present.Set("parameters", doc.NewArray(key))
+		}
+		if send {
+			said.Set("post", p.operation(tag, "send"+at.act, "Send to "+at.text, "Sends a message to all who listen. It is not stored.", nil,
+				object("required", true, "content", jsonOf(message)), object("202", object("description", "It is on its way")), 400, 401, 403, 404, 406, 413, 415))
+			p.paths.Set(at.path, said)
+		}
+		if !c.Presence {
+			continue
+		}
+		if listen {
+			present.Set("get", p.operation(tag, "present"+at.act, "Who is in "+at.text, "Who listens to it.", nil, nil,
+				object("200", object("description", "The members", "content", jsonOf(members))), 400, 401, 403, 404, 406))
+		}
+		if send {
+			present.Set("put", p.operation(tag, "say"+at.act, "Say one's state in "+at.text, "Sets what the others see of a user who listens.", nil,
+				object("required", true, "content", jsonOf(state)), object("204", object("description", "Said")), 400, 401, 403, 404, 406, 409, 413, 415))
+		}
+		p.paths.Set(at.path+"/presence", present)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -133,5 +134,41 @@ func TestOpenAPI(t *testing.T) {
 	readonly := s.ask("GET /api/openapi.json", "Authorization: Bearer readonly", "").want(200)
 	if strings.Contains(readonly.body, `"post":`) && strings.Contains(readonly.body, "posts.create") || strings.Contains(readonly.body, "/api/batch") {
 		t.Error("a read-only key sees writes")
+	}
+}
+
+// Channels are described as far as the caller has something to do with them.
+func TestChannelsAreDescribed(t *testing.T) {
+	t.Parallel()
+	s := open(t, `
+name: channels
+collections: {posts: {fields: {a: {type: text}}}}
+channels:
+  open: {read: true, write: auth.signedIn, presence: true}
+  post: {to: posts, read: auth.signedIn, write: key.a == "x"}
+  shut: {read: 'false', write: 'false'}
+`, "")
+	for who, want := range map[string]string{
+		"":                               "/api/live/open/presence get, /api/live/open/{key}/presence get, /api/live/post/{key} post",
+		"Authorization: Bearer readonly": "/api/live/open/presence get, /api/live/open/{key}/presence get",
+		"Authorization: Bearer operator": "/api/live/open post, /api/live/open/presence get put, /api/live/open/{key} post, /api/live/open/{key}/presence get put, /api/live/post/{key} post, /api/live/shut post, /api/live/shut/{key} post",
+	} {
+		d := s.ask("GET /api/openapi.json", who, "").want(200).json()
+		var got []string
+		for path, item := range d["paths"].(map[string]any) {
+			if !strings.HasPrefix(path, "/api/live/") {
+				continue
+			}
+			for _, method := range []string{"get", "post", "put"} {
+				if _, ok := item.(map[string]any)[method]; ok {
+					path += " " + method
+				}
+			}
+			got = append(got, path)
+		}
+		slices.Sort(got)
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("%q sees %s, want %s", who, text, want)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 type Store interface {
 	App() *spec.App
 	Sight(by data.Caller, collection string) data.Sight
+	Heard(by data.Caller, channel string) (listen, send bool)
 	Allow(by data.Caller, collection string, op data.Op) error
 
 	List(ctx context.Context, by data.Caller, q *data.ListQuery, dst []byte) ([]byte, error)

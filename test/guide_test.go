@@ -199,5 +199,5 @@ onerror = (e) => show("error", e);
 			}
 		}
 	}
-	t.Fatal(fmt.Sprintf("the browser has shown %q, want %q", seen, wanted))
+	t.Fatalf("the browser has shown %q, want %q", seen, wanted)
 }

@@ -106,12 +106,12 @@ func (db *DB) Heard(by Caller, name string) (listen, send bool) {
 	return could(c.Read), could(c.Write) && !by.ReadOnly
 }
 
+// Walks says whether MayListen looks at records.
+func (c *Channel) Walks() bool { return c.c.Read.Walks && !c.by.Operator }
+
 // Changes says whether the answer of MayListen may change with a change in a collection.
 func (c *Channel) Changes(collection string) bool {
-	if c.by.Operator {
-		return false
-	}
-	return slices.ContainsFunc(c.c.Read.Reads, func(r expr.Read) bool { return r.To == collection || r.Collection == collection })
+	return c.Walks() && slices.ContainsFunc(c.c.Read.Reads, func(r expr.Read) bool { return r.To == collection || r.Collection == collection })
 }
 
 // Passes says whether the answer of MayListen may change with time alone.

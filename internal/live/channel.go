@@ -33,6 +33,7 @@ type channels struct {
 	mu   sync.Mutex
 	all  map[string]*channel // by name with key: those to which somebody listens here, or in which somebody is
 	ears map[*client][]*ear
+	walk int               // how many of them have a rule that looks at records
 	due  map[*ear]struct{} // their rules are to be asked again
 }
 
@@ -49,6 +50,7 @@ type ear struct {
 	sub    subscription
 	of     *channel
 	may    *data.Channel
+	walks  bool
 	member string // who he is to the others; "": they do not see him
 }
 
@@ -262,10 +264,15 @@ func (cs *channels) enter(ctx context.Context, c *client, l *listening) error {
 		return errGone
 	}
 	ch := cs.channel(l.may.Name())
-	e := &ear{c: c, sub: l.sub, of: ch, may: l.may}
+	e := &ear{c: c, sub: l.sub, of: ch, may: l.may, walks: l.may.Walks()}
 	cs.appear(e, l.state)
 	ch.ears[e] = struct{}{}
 	cs.ears[c] = append(cs.ears[c], e)
+	if e.walks { // what has changed since it was asked was not looked at
+		cs.walk++
+		cs.due[e] = struct{}{}
+		cs.prod()
+	}
 	return nil
 }
 
@@ -306,6 +313,9 @@ func (cs *channels) part(c *client, sub subscription) (there bool) {
 func (cs *channels) drop(e *ear) {
 	delete(e.of.ears, e)
 	delete(cs.due, e)
+	if e.walks {
+		cs.walk--
+	}
 	cs.vanish(e)
 	cs.tidy(e.of)
 }
@@ -341,20 +351,28 @@ func (cs *channels) changed(all []*data.Change, collections map[string]bool) {
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
+	if cs.walk == 0 {
+		return
+	}
 	for _, ears := range cs.ears {
 		for _, e := range ears {
 			for name := range collections {
-				if e.may.Changes(name) {
+				if e.walks && e.may.Changes(name) {
 					cs.due[e] = struct{}{}
 				}
 			}
 		}
 	}
 	if len(cs.due) > 0 {
-		select {
-		case cs.poke <- struct{}{}:
-		default:
-		}
+		cs.prod()
+	}
+}
+
+// prod has what is due asked soon.
+func (cs *channels) prod() {
+	select {
+	case cs.poke <- struct{}{}:
+	default:
 	}
 }
 

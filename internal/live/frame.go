@@ -139,11 +139,13 @@ func (in *inbound) one() (op byte, last bool, err error) {
 		return op, last, err
 	}
 	var short [mostControl]byte
-	payload := short[:size&0x7f]
+	var payload []byte
 	if op < opClose {
 		at := len(in.text)
 		in.text = append(in.text, make([]byte, size)...)
 		payload = in.text[at:]
+	} else {
+		payload = short[:size]
 	}
 	if _, err := io.ReadFull(in.r, payload); err != nil {
 		return op, last, err

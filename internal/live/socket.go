@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -111,6 +112,12 @@ func (h *Hub) socket(w http.ResponseWriter, r *http.Request, by data.Caller) err
 	go func() {
 		defer h.running.Done()
 		defer h.opened()
+		defer func() {
+			if failed := recover(); failed != nil { // this connection's, and nobody else's
+				h.log.Error("a WebSocket has failed", "error", fmt.Sprint(failed), "stack", string(debug.Stack()))
+				s.root.cut()
+			}
+		}()
 		s.talk(in, q, shown)
 	}()
 	return nil

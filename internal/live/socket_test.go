@@ -327,6 +327,7 @@ func TestBrokenFrames(t *testing.T) {
 		"close without reason":  {frame(0x88, true, 2, "\x03\xed"), 1002},
 		"close":                 {frame(0x88, true, 2, "\x03\xe8"), 1000},
 		"close with a text":     {frame(0x88, true, 5, "\x0b\xb8bye"), 3000},
+		"126 bytes and goodbye": {append(frame(0x81, true, 126, `{"ping":1`+strings.Repeat(" ", 3*128+126-10)+`}`), frame(0x88, true, 2, "\x03\xe8")...), 1000},
 		"parts that grow large": {append(append(frame(0x01, true, 126, strings.Repeat("x", 30000)), frame(0x00, true, 126, strings.Repeat("x", 2700))...), frame(0x80, true, 126, strings.Repeat("x", 200))...), 1009},
 	} {
 		conn, in := h.raw()
@@ -399,6 +400,7 @@ func TestSlowSocket(t *testing.T) {
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte{0x81, 0x82, 0, 0, 0, 0, '{', '}'})
 	f.Add([]byte{0x01, 0xfe, 0, 3, 1, 2, 3, 4, 'a', 'b', 'c', 0x89, 0x80, 0, 0, 0, 0, 0x80, 0x80, 0, 0, 0, 0})
+	f.Add([]byte("\x01\xfe0\xff0000")) // 126 and 127, modulo 128, are no lengths of a control frame
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for range 1000 {
 			if n, ok := live.ReadFrame(&b); !ok {

@@ -186,6 +186,20 @@ func TestCutEndsAll(t *testing.T) {
 	})
 }
 
+// A WebSocket is told its snapshot by nobody's handler: a cut reaches it as well.
+func TestCutEndsTheBeginningOfAConnection(t *testing.T) {
+	begun := make(chan struct{})
+	h := New(long{nowhere{}, begun}, Options{})
+	defer h.Close()
+	c := newClient(newView(frames{}, []*data.Watch{{}}, []subscription{alone}), data.Caller{}, &stuck{make(chan struct{}), make(chan struct{})})
+	done := async(func() {
+		h.began(t.Context(), c, &question{form: frames{}, subs: []subscription{alone}, snapshot: true, lists: []*data.WatchQuery{{}}})
+	})
+	<-begun
+	h.Cut()
+	inTime(t, "a snapshot is told behind a cut", done)
+}
+
 // A snapshot may take long: whoever loses his credential meanwhile is told no more of it.
 func TestCredentialThatIsLostDuringASnapshot(t *testing.T) {
 	begun := make(chan struct{})

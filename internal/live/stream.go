@@ -156,17 +156,7 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 	if taken(c) { // it says no more whether the client is there
 		ctx = h.ctx
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(h.ctx, cancel)()
-	c.ends(cancel)
-	if err := h.hold(c, true); err != nil {
-		c.cut()
-		return
-	}
-	began := h.began(ctx, c, q)
-	h.release(c)
-	if !began {
+	if !h.began(ctx, c, q) {
 		return
 	}
 	if !taken(c) {
@@ -183,7 +173,15 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 
 // began is begin; where it fails the client is told why, or cut off.
 func (h *Hub) began(ctx context.Context, c *client, q *question) bool {
-	err := h.begin(ctx, c, q)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	c.ends(cancel)
+	err := h.hold(c, true)
+	if err == nil {
+		err = h.begin(ctx, c, q)
+		h.release(c)
+	}
 	var old *data.TooOld
 	switch {
 	case err == nil:

@@ -42,7 +42,7 @@ func (h *History) Changes() ([]*Change, int64) { return h.all, h.newest }
 // WithHistory runs fn with the history behind a position, which ends with fn. walks says that other records than the
 // changed ones are looked at.
 func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn func(*History) error) error {
-	h := &History{db: db, ctx: ctx}
+	h := &History{db: db, ctx: ctx, records: map[string]map[string]Record{}}
 	if !walks {
 		return fn(h)
 	}
@@ -50,7 +50,7 @@ func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn fu
 	if err != nil {
 		return err
 	}
-	h.later, h.records, h.links = map[string]map[string][]*Change{}, map[string]map[string]Record{}, map[way][][]Value{}
+	h.later, h.links = map[string]map[string][]*Change{}, map[way][][]Value{}
 	return db.eng.Read(ctx, func(rd driver.Reader) error {
 		h.rd = rd
 		newest, err := l.last(ctx, rd)
@@ -99,6 +99,37 @@ func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn fu
 	})
 }
 
+// present is what a record is now, plain; nil when it is gone.
+func (h *History) present(k *kind, id string) (Record, error) {
+	rec, err := h.stored(k, id)
+	if rec == nil || err != nil {
+		return nil, err
+	}
+	return h.db.opened(k, rec)
+}
+
+// stored reads a record as it is stored, in the snapshot if there is one.
+func (h *History) stored(k *kind, id string) (Record, error) {
+	all := h.records[k.Name]
+	if rec, known := all[id]; known {
+		return rec, nil
+	}
+	var rd driver.Reader = h.db.eng
+	if h.rd != nil {
+		rd = h.rd
+	}
+	rec, err := k.record(h.ctx, rd, k.whole, id)
+	if err != nil {
+		return nil, err
+	}
+	if all == nil {
+		all = map[string]Record{}
+		h.records[k.Name] = all
+	}
+	all[id] = rec
+	return rec, nil
+}
+
 // instant is the database at a position. It is an expr.Fetcher.
 type instant struct {
 	h  *History
@@ -129,21 +160,7 @@ func (i instant) Fetch(collection, id string) ([]Value, error) {
 	if rec, changed := i.past(collection, id); changed {
 		return rec, nil
 	}
-	k := i.h.db.kinds[collection]
-	all := i.h.records[collection]
-	if rec, ok := all[id]; ok {
-		return rec, nil
-	}
-	rec, err := k.record(i.h.ctx, i.h.rd, k.whole, id)
-	if err != nil {
-		return nil, err
-	}
-	if all == nil {
-		all = map[string]Record{}
-		i.h.records[collection] = all
-	}
-	all[id] = rec
-	return rec, nil
+	return i.h.stored(i.h.db.kinds[collection], id)
 }
 
 func (i instant) Referring(collection string, ord int, id string) ([][]Value, error) {

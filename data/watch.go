@@ -58,6 +58,8 @@ type Event struct {
 	Kind   string // create update delete enter leave
 	ID     string // of the record
 	Record Record // to be shown by Watch.Append; nil for delete and leave, and where the caller may not read it now
+
+	present Record // what the record is now, where a rule looks at it; nil when it is gone
 }
 
 // Watch compiles a question. Its errors are those of a list.
@@ -361,17 +363,34 @@ func (w *Watch) event(h *History, c *Change, id string, old, rec Record) (e Even
 	}
 	if is {
 		e.Record = rec
-		if w.again {
-			may, err := w.holds(w.rule, h.now(), c, rec)
-			if err != nil {
-				return e, err
-			}
-			if !may {
-				e.Record = nil
-			}
+		if may, err := w.shows(h, c, &e); err != nil || !may {
+			e.Record = nil
+			return e, err
 		}
 	}
 	return e, nil
+}
+
+// shows says whether the caller may read the record of an event now: as it was, for who is told of it may come late, and as
+// it is, for what it says may be nobody's any more.
+func (w *Watch) shows(h *History, c *Change, e *Event) (bool, error) {
+	if w.again {
+		if may, err := w.holds(w.rule, h.now(), c, e.Record); err != nil || !may {
+			return false, err
+		}
+	}
+	asks := w.rule != nil && w.rule.Op != expr.OpLit // the rule, and not only those of fields
+	if !asks && !slices.ContainsFunc(w.outs, func(s shown) bool { return s.rule != nil }) {
+		return true, nil
+	}
+	var err error
+	if e.present, err = h.present(w.k, e.ID); err != nil || !asks {
+		return err == nil, err
+	}
+	if e.present == nil { // nobody can say whether it would be his to read
+		return false, nil
+	}
+	return w.holds(w.rule, h.now(), c, e.present)
 }
 
 // reshown is "update" where a change makes other fields of a record visible, "" where it does not.
@@ -405,13 +424,15 @@ func (w *Watch) holds(n *expr.Node, fetch expr.Fetcher, c *Change, rec Record) (
 	return expr.Holds(n, &expr.Scope{Rows: [][]Value{rec}, Now: c.At.UnixMilli(), Fetch: fetch})
 }
 
-// Append prints a record as the caller may read it at the moment.
-func (w *Watch) Append(dst []byte, h *History, c *Change, rec Record) ([]byte, error) {
+// Append prints the record of an event as the caller may read it at the moment.
+func (w *Watch) Append(dst []byte, h *History, c *Change, e Event) ([]byte, error) {
 	dst = append(dst, '{')
-	id := rec[spec.OrdID].Text()
 	for i, s := range w.outs {
 		if s.rule != nil {
-			ok, err := w.holds(s.rule, h.now(), c, rec)
+			ok, err := w.holds(s.rule, h.now(), c, e.Record)
+			if ok = ok && e.present != nil; ok && err == nil {
+				ok, err = w.holds(s.rule, h.now(), c, e.present)
+			}
 			if err != nil {
 				return dst, err
 			}
@@ -424,7 +445,7 @@ func (w *Watch) Append(dst []byte, h *History, c *Change, rec Record) ([]byte, e
 		}
 		dst = append(dst, s.prefix...)
 		var err error
-		if dst, err = w.db.appendValue(dst, w.k.Collection, s.field, id, rec[s.field.Ord]); err != nil {
+		if dst, err = w.db.appendValue(dst, w.k.Collection, s.field, e.ID, e.Record[s.field.Ord]); err != nil {
 			return dst, err
 		}
 	}

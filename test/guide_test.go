@@ -37,7 +37,8 @@ func blocks(t *testing.T, page, language string) (all []string) {
 func TestLiveGuide(t *testing.T) {
 	for _, program := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("LEFT OUT: %s is not there", program)
+			missing(t, program+" is not there")
+			return
 		}
 	}
 	dir := folder(t, blocks(t, "live.md", "yaml")[0])

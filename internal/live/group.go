@@ -105,7 +105,7 @@ func (v *view) tell(dst []byte, h *data.History, epoch string, c *data.Change, s
 		dst = v.form.open(dst, head)
 		if shows {
 			var err error
-			if dst, err = v.watches[e.of].Append(dst, h, c, e.Record); err != nil {
+			if dst, err = v.watches[e.of].Append(dst, h, c, e.Event); err != nil {
 				return dst, err
 			}
 		} else {

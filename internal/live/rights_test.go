@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/bluell/plinth/data"
@@ -117,5 +118,45 @@ func TestNewRightsOfOneOfTwoWhoSeeTheSame(t *testing.T) {
 		l.want("resync")
 		h.create("open", `{"name":"x"}`)
 		first.want("create x")
+	})
+}
+
+const diary = `
+name: diary
+collections:
+  pages:
+    fields:
+      name: {type: text, max: 40}
+      public: {type: bool}
+      told: {type: bool}
+      more: {type: text, max: 40, read: told == true}
+    access: {read: public == true, write: true}
+`
+
+// What was open once and is not any more is not told to whoever comes late: not the record, nor a field of it.
+func TestWhatIsClosedByNowIsNotTold(t *testing.T) {
+	onEach(t, diary, func(h *house) {
+		l := h.listen("", "/api/pages", "")
+		l.want("ready")
+		h.create("pages", with(1, `{"name":"a","public":true,"told":true,"more":"one"}`))
+		h.create("pages", with(2, `{"name":"b","public":true,"told":true,"more":"one"}`))
+		h.create("pages", with(3, `{"name":"c","public":true}`))
+		l.want("create a", "create b", "create c")
+		last := l.last
+		l.cancel()
+		h.update("pages", id(1), `{"name":"secret of before"}`)
+		h.update("pages", id(1), `{"name":"secret","public":false}`)
+		h.update("pages", id(2), `{"more":"secret of before"}`)
+		h.update("pages", id(2), `{"name":"bb","told":false}`)
+		h.update("pages", id(3), `{"name":"secret of before"}`)
+		h.delete("pages", id(3))
+		h.create("pages", with(4, `{"name":"end","public":true}`))
+		l = h.listen("", "/api/pages", last)
+		for _, want := range []string{"leave 01", "update b", "update bb", "delete 03", "create end"} {
+			e, err := l.next()
+			if err != nil || short(e) != want || strings.Contains(e.data, "secret") {
+				h.t.Fatalf("%s (%s) %v, want %s", short(e), e.data, err, want)
+			}
+		}
 	})
 }

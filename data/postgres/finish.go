@@ -28,7 +28,7 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 	if err := t.usable(); err != nil {
 		return 0, err
 	}
-	if t.begin == "" || !t.c.quiet() || u == nil && together(all) {
+	if t.begin == "" || !t.c.quiet() {
 		return t.stepwise(u, all)
 	}
 	f := &finish{t: t, u: u, all: all, ctx: t.bounded(context.Background())}
@@ -41,10 +41,13 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 	case f.err == nil:
 		t.done = f.missing < 0
 		return f.stop(f.missing)
-	case told && refused.Code == divided:
+	case told && (refused.Code == divided || f.several):
 		return t.stepwise(u, all)
 	case told:
 		at := f.place()
+		if at < f.count() && refused.TableName == f.second && f.second != "" {
+			at = f.count() - 1
+		}
 		return at, t.refusal(f.ctx, "store", f.err)
 	}
 	if err := t.settle(f.trace(), f.err); err != nil {
@@ -85,8 +88,10 @@ type finish struct {
 	all []driver.Insertion
 
 	calls   []call
-	firsts  []int // the first statement of u and of each record
-	only    bool  // there is one statement, and it must change a row
+	firsts  []int  // the first statement of u and of each record
+	only    bool   // there is one statement, and it must change a row
+	second  string // the table of the second record of the one statement
+	several bool   // a statement stores more than one record
 	done    int
 	missing int // of what is done: it changed nothing; -1: there is none
 	err     error
@@ -99,26 +104,17 @@ func (f *finish) count() int {
 	return len(f.all)
 }
 
-// build makes the statements.
+// build makes the statements: one, if it can be.
 func (f *finish) build() bool {
 	f.t.c.args.reset()
 	b := &batch{ctx: f.ctx, c: f.t.c}
 	served := f.t.e.served()
+	if f.chain(b, served) {
+		return f.close(b)
+	}
 	if f.u != nil {
 		f.firsts = append(f.firsts, 0)
 		f.revise(b, served.Writes(f.u.C))
-	}
-	if len(f.all) == 1 && f.u == nil {
-		if to := f.all[0].Refers; len(to) == 1 {
-			w := served.Writes(f.all[0].C)
-			if f.only = !fills(w, f.all[0].R); f.only {
-				f.firsts = append(f.firsts, 0)
-				b.call(w.Referring(to[0].C.Name, 0))
-				b.record(f.all[0])
-				b.add(expr.TextOf(to[0].ID), expr.Null)
-				return f.close(b)
-			}
-		}
 	}
 	for _, target := range sqldb.Targets(f.all) {
 		ids := target.IDs()
@@ -126,16 +122,79 @@ func (f *finish) build() bool {
 		b.add(expr.ListOf(ids...), expr.Text)
 		b.add(expr.IntOf(int64(len(ids))), expr.Null)
 	}
-	for _, one := range f.all {
-		f.firsts = append(f.firsts, len(b.calls))
-		w := served.Writes(one.C)
-		b.call(w.Plain)
-		b.record(one)
-		for _, s := range w.Sides {
-			b.fill(s, one.R[spec.OrdID], one.R[s.Ord])
+	for rest := f.all; len(rest) > 0; {
+		w, n := served.Writes(rest[0].C), together(rest)
+		if f.several = f.several || n > 1; n > 1 {
+			b.call(insertSome(rest[0].C))
+			b.columns(rest[:n])
+		} else {
+			b.call(w.Plain)
+			b.record(rest[0])
 		}
+		for range n {
+			f.firsts = append(f.firsts, len(b.calls)-1)
+		}
+		for _, s := range w.Sides {
+			if n == 1 {
+				b.fill(s, rest[0].R[spec.OrdID], rest[0].R[s.Ord])
+			}
+		}
+		rest = rest[n:]
 	}
 	return f.close(b)
+}
+
+// chain makes one statement of a change of a record, or of a new record that refers to one other at most, and of another
+// new one, if there is one: that is stored if the first was. It costs the server less than one after the other.
+func (f *finish) chain(b *batch, served *sqldb.Served) bool {
+	var c *spec.Collection
+	var first string
+	rest := f.all
+	if f.u != nil {
+		w := served.Writes(f.u.C)
+		if len(touched(w, f.u.Ords)) > 0 {
+			return false
+		}
+		c, first, f.only = f.u.C, w.Revision(f.u.Ords), true
+	} else {
+		w := served.Writes(f.all[0].C)
+		if len(f.all[0].Refers) > 1 || fills(w, f.all[0].R) {
+			return false
+		}
+		c, first, rest = f.all[0].C, w.Plain, f.all[1:]
+		if f.only = len(f.all[0].Refers) == 1; f.only {
+			first = w.Referring(f.all[0].Refers[0].C.Name, 0)
+		}
+	}
+	if len(rest) > 1 || len(rest) == 1 && (rest[0].C == c || len(rest[0].Refers) > 0 || fills(served.Writes(rest[0].C), rest[0].R)) {
+		f.only = false
+		return false
+	}
+	if len(rest) == 1 {
+		bound := len(c.Fields)
+		switch {
+		case f.u != nil:
+			bound = len(f.u.Ords) + 3
+		case f.only:
+			bound++
+		}
+		first = `WITH "first" AS (` + first + " RETURNING 1) " + served.Writes(rest[0].C).Following(bound)
+	}
+	b.call(first)
+	if f.u != nil {
+		b.revision(f.u)
+	} else {
+		b.record(f.all[0])
+		for _, r := range f.all[0].Refers {
+			b.add(expr.TextOf(r.ID), expr.Null)
+		}
+	}
+	f.firsts = []int{0}
+	for _, one := range rest {
+		b.record(one)
+		f.second = one.C.Name
+	}
+	return true
 }
 
 func (f *finish) close(b *batch) bool {
@@ -163,22 +222,18 @@ func (b *batch) record(one driver.Insertion) {
 
 // revise changes the record that u says. It may be followed by others.
 func (f *finish) revise(b *batch, w *sqldb.Writes) {
-	u, sides := f.u, touched(w, f.u.Ords)
-	f.only = len(f.all) == 0 && len(sides) == 0
-	sql := w.Revision(u.Ords)
-	if !f.only {
-		sql = "WITH u AS (" + sql + " RETURNING 1) SELECT 1 / (SELECT count(*) FROM u)"
-	}
-	b.revision(sql, u)
-	for _, s := range sides {
+	u := f.u
+	b.call("WITH u AS (" + w.Revision(u.Ords) + " RETURNING 1) SELECT 1 / (SELECT count(*) FROM u)")
+	b.revision(u)
+	for _, s := range touched(w, u.Ords) {
 		b.call(s.Delete)
 		b.add(expr.ListOf(expr.TextOf(u.ID)), expr.Text)
 		b.fill(s, expr.TextOf(u.ID), u.R[s.Ord])
 	}
 }
 
-func (b *batch) revision(sql string, u *driver.Revision) {
-	b.call(sql)
+// revision gives Writes.Revision its arguments.
+func (b *batch) revision(u *driver.Revision) {
 	for _, ord := range u.Ords {
 		b.add(u.R[ord], u.C.Fields[ord].Elem.Kind())
 	}
@@ -235,7 +290,10 @@ func (t *tx) revise(u *driver.Revision) (bool, error) {
 		return false, err
 	}
 	w := t.e.served().Writes(u.C)
-	n, err := t.change("update", func(b *batch) { b.revision(w.Revision(u.Ords)+dialect{}.Tells(), u) })
+	n, err := t.change("update", func(b *batch) {
+		b.call(w.Revision(u.Ords) + dialect{}.Tells())
+		b.revision(u)
+	})
 	if err != nil || n == 0 {
 		return false, err
 	}

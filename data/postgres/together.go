@@ -16,24 +16,28 @@ import (
 // fewTogether is from how many records on one statement for all of them is worth its savepoint.
 const fewTogether = 16
 
-// together says whether records can be inserted by one statement: they are of one collection, refer to nothing, and
-// have no lists, for an array of arrays would have one length.
-func together(all []driver.Insertion) bool {
-	if len(all) < fewTogether {
-		return false
-	}
+// together is how many of the first records can be inserted by one statement: they are of one collection and have no
+// lists, for an array of arrays would have one length.
+func together(all []driver.Insertion) (n int) {
 	c := all[0].C
-	for _, one := range all {
-		if one.C != c || len(one.Refers) > 0 {
-			return false
-		}
+	for n < len(all) && all[n].C == c {
 		for i, f := range c.Fields {
-			if f.Kind() == expr.List && !one.R[i].IsNull() {
-				return false
+			if f.Kind() == expr.List && !all[n].R[i].IsNull() {
+				return max(n, 1)
 			}
 		}
+		n++
 	}
-	return true
+	return n
+}
+
+// columns gives insertSome the values of records.
+func (b *batch) columns(all []driver.Insertion) {
+	for i, f := range all[0].C.Fields {
+		if f.Kind() != expr.List {
+			b.c.args.column(f.Kind(), len(all), func(n int) expr.Value { return all[n].R[i] })
+		}
+	}
 }
 
 // insertTogether inserts records by one statement, to which each field comes as an array. Where one of them is refused
@@ -48,12 +52,8 @@ func (t *tx) insertTogether(all []driver.Insertion) (ok bool, err error) {
 		t.c.args.reset()
 		b := batch{ctx: ctx, c: t.c}
 		b.call(`SAVEPOINT "together"`)
-		b.call(insertSome(c))
-		for i, f := range c.Fields {
-			if f.Kind() != expr.List {
-				t.c.args.column(f.Kind(), len(all), func(n int) expr.Value { return all[n].R[i] })
-			}
-		}
+		b.call(insertSome(c) + dialect{}.Tells())
+		b.columns(all)
 		b.call(`RELEASE SAVEPOINT "together"`)
 		if b.close(); b.err != nil {
 			return b.err
@@ -88,5 +88,5 @@ func insertSome(c *spec.Collection) string {
 		names.WriteString(q(f.Name))
 		arrays.WriteString("$" + strconv.Itoa(n) + "::" + typeOf(expr.List, f.Kind()))
 	}
-	return "INSERT INTO " + q(c.Name) + " (" + names.String() + ") SELECT * FROM unnest(" + arrays.String() + ")" + dialect{}.Tells()
+	return "INSERT INTO " + q(c.Name) + " (" + names.String() + ") SELECT * FROM unnest(" + arrays.String() + ")"
 }

@@ -130,6 +130,8 @@ type Form struct {
 	To   string
 	IDs  int
 	By   int // the reference that is the id, from spec.OrdFirst; 0: any
+	// Behind is how many arguments belong to the statement that it follows, and one more; 0: it follows none.
+	Behind int
 }
 
 // keptForms bounds the statements that are kept by form.
@@ -173,6 +175,22 @@ func (w *Writes) Referring(to string, by int) string {
 		}
 		return "INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + " FROM " + w.d.Quote(to) + " r WHERE r." +
 			w.d.Quote("id") + " = " + w.d.Placeholder(bound+1) + w.d.Lock(driver.LockStay)
+	})
+}
+
+// Following inserts a row for each row of "first", a statement that stands before it in the same text and has n arguments.
+// It tells nothing of its transaction.
+func (w *Writes) Following(n int) string {
+	return w.Kept(Form{Rows: 1, Behind: n + 1}, func() string {
+		columns, values := "", ""
+		for i, f := range w.c.Fields {
+			if i > 0 {
+				columns, values = columns+", ", values+", "
+			}
+			columns += w.d.Quote(f.Name)
+			values += w.d.Argument(n+i+1, f.Kind(), f.Elem.Kind())
+		}
+		return "INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + ` FROM "first"`
 	})
 }
 

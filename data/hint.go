@@ -23,8 +23,9 @@ type hints struct {
 	stop      context.CancelFunc
 }
 
-// spacing bounds how many hints one process gives: the first at once, what follows at the end of this.
-const spacing = 5 * time.Millisecond
+// spacing bounds how many hints one process gives: the first at once, what follows at the end of this. Who has just
+// found something looks again that soon by himself.
+const spacing = soon
 
 func newHints(eng driver.Engine, log *slog.Logger) *hints {
 	waker, _ := eng.(driver.Waker)

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -82,6 +83,17 @@ func Run(t *testing.T, open Open, known ...Known) {
 // there is one, is told of each that is refused, to make the list.
 func RunLacking(t *testing.T, open Open, refusals Refusals, seen func(name, lacks string), known ...Known) {
 	run(t, open, refusals, seen, known)
+}
+
+// RunTopics runs some topics, which are not counted: the same engine on another way.
+func RunTopics(t *testing.T, open Open, names ...string) {
+	for _, name := range names {
+		at := slices.IndexFunc(topics, func(o topic) bool { return o.name == name })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			topics[at].run(&suite{T: t, topic: name, open: open, counts: &counts{}})
+		})
+	}
 }
 
 func run(t *testing.T, open Open, refusals Refusals, seen func(name, lacks string), known []Known) {

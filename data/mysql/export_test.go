@@ -16,3 +16,9 @@ func (e *Engine) StopAfter(stop func(i int) error) { e.stopAfter = stop }
 
 // WarningsOf is what is said of settings that have these values.
 var WarningsOf = warnings
+
+// OneByOne makes it an engine whose server takes no compound statements.
+func (e *Engine) OneByOne() { e.compounds = false }
+
+// Compounds says whether the server takes compound statements.
+func (e *Engine) Compounds() bool { return e.compounds }

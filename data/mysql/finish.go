@@ -12,6 +12,7 @@ import (
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -23,13 +24,20 @@ const divided = 1365 // ER_DIVISION_BY_ZERO
 
 var _ driver.Finisher = (*tx)(nil)
 
-// Finish commits in one round trip where nothing was begun yet and one statement does it all.
+// Finish commits in one round trip where nothing was begun yet and one statement does it all (see compound).
 func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err error) {
 	if err := t.usable(); err != nil {
 		return 0, err
 	}
+	if !t.late {
+		return t.stepwise(u, all)
+	}
 	sql, args := t.e.whole(u, all)
-	if sql == "" || !t.late {
+	several := sql == ""
+	if several {
+		sql, args = t.e.compound(u, all)
+	}
+	if sql == "" {
 		return t.stepwise(u, all)
 	}
 	if err := t.connect(context.Background(), reading); err != nil {
@@ -45,6 +53,11 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 	result, err := p.Exec(args)
 	var told *mysql.MySQLError
 	switch ours := errors.As(err, &told) && !cutOff(told.Number); {
+	case several && err == nil:
+		t.done = true
+		return count(u, all), nil
+	case several && ours:
+		return t.undone(ctx, u, all, told, err)
 	case err == nil:
 		n, err := result.RowsAffected()
 		if t.done = err != nil || n > 0; t.done {
@@ -77,6 +90,22 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 	}
 	t.done = true
 	return count(u, all), nil
+}
+
+// undone is what becomes of a compound statement that ended with an error.
+func (t *tx) undone(ctx context.Context, u *driver.Revision, all []driver.Insertion, told *mysql.MySQLError, err error) (at int, _ error) {
+	_ = t.c.failed(err)
+	if err := t.c.exec(ctx, "ROLLBACK"); err != nil {
+		return 0, t.fail(ctx, "store", err)
+	}
+	refers := func(one driver.Insertion) bool { return len(one.Refers) > 0 }
+	switch why := classify("store", err); {
+	case told.Number == unfound && u != nil && !slices.ContainsFunc(all, refers):
+		return 0, nil
+	case told.Number != unfound && (fault.Is(why, fault.Retry) || fault.Is(why, fault.Unavailable) || fault.Is(why, fault.Full)):
+		return 0, t.fail(ctx, "store", err)
+	}
+	return t.stepwise(u, all)
 }
 
 func count(u *driver.Revision, all []driver.Insertion) int {

@@ -19,7 +19,7 @@ import (
 
 // Options of Open. Zero values are the defaults.
 type Options struct {
-	Conns int // connections at most; default 4 for each processor
+	Conns int // connections in use at most, as many again may lie idle; default 4 for each processor
 }
 
 // connectTime is how long one try to connect may take.
@@ -27,9 +27,10 @@ const connectTime = 5 * time.Second
 
 // Engine is one database on a MariaDB or MySQL server.
 type Engine struct {
-	pool *pool
-	d    dialect
-	app  atomic.Pointer[sqldb.Served]
+	pool      *pool
+	d         dialect
+	compounds bool // the server takes compound statements, see compound.go
+	app       atomic.Pointer[sqldb.Served]
 
 	stopAfter func(i int) error // where tests pull the plug: behind each statement of a step
 }
@@ -87,6 +88,7 @@ func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config) erro
 	if err := c.begun(soon, e.pool.settings, reading); err != nil {
 		return during(ctx, "open the database", err)
 	}
+	e.compounds = c.compounds(soon)
 	return during(ctx, "open the database", e.makeCatalogue(ctx, c))
 }
 

@@ -18,7 +18,8 @@ const (
 	modes
 )
 
-// pool keeps connections of both modes, the latest used first.
+// pool keeps connections of both modes, the latest used first: as many of each as there may be in use, for a write that has
+// read on one goes on on one of the other mode, which begins its transaction by itself.
 type pool struct {
 	connector sqldriver.Connector
 	settings  string
@@ -102,7 +103,7 @@ func (p *pool) get(ctx context.Context, m mode) (*conn, error) {
 	p.mu.Lock()
 	p.open++
 	var spare *conn
-	if other := &p.idle[modes-1-m]; p.open > cap(p.slots) && len(*other) > 0 {
+	if other := &p.idle[modes-1-m]; p.open > int(modes)*cap(p.slots) && len(*other) > 0 {
 		spare, *other, p.open = (*other)[0], (*other)[1:], p.open-1
 	}
 	p.mu.Unlock()

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
@@ -120,8 +122,28 @@ const (
 )
 
 // InsertAll asks for what the records refer to, some hundreds at once, and inserts those of one collection that
-// stand together with one statement.
+// stand together with one statement. That asks, too, where only the first of them refer to others, of one collection.
 func (t *tx) InsertAll(all []driver.Insertion) (at int, err error) {
+	if at, err = t.insertReferring(all); err != nil {
+		return 0, err
+	}
+	end := len(all)
+	if at == 0 {
+		if end, err = t.asked(all); err != nil {
+			return 0, err
+		}
+	}
+	for at < end {
+		n, err := t.insertSome(all[at:end])
+		if at += n; err != nil {
+			return at, err
+		}
+	}
+	return at, nil
+}
+
+// asked is how many of the first records can be inserted: what they refer to is there, and locked.
+func (t *tx) asked(all []driver.Insertion) (end int, err error) {
 	targets := sqldb.Targets(all)
 	there := make([]map[string]bool, len(targets))
 	for i, target := range targets {
@@ -132,17 +154,54 @@ func (t *tx) InsertAll(all []driver.Insertion) (at int, err error) {
 			}
 		}
 	}
-	end := 0
 	for end < len(all) && !sqldb.Missing(targets, there, &all[end]) {
 		end++
 	}
-	for at < end {
-		n, err := t.insertSome(all[at:end])
-		if at += n; err != nil {
-			return at, err
-		}
+	return end, nil
+}
+
+// insertReferring inserts the first records by one statement which asks for what they refer to (see Finish), if only they
+// refer to others; 0: they are not stored, which is found out one after the other.
+func (t *tx) insertReferring(all []driver.Insertion) (int, error) {
+	n := 0
+	for n < len(all) && all[n].C == all[0].C && n < mostInserted {
+		n++
 	}
-	return at, nil
+	refers := func(one driver.Insertion) bool { return len(one.Refers) > 0 }
+	if !slices.ContainsFunc(all[:n], refers) || slices.ContainsFunc(all[n:], refers) {
+		return 0, nil
+	}
+	sql, args := t.e.whole(nil, all[:n])
+	if sql == "" {
+		return 0, nil
+	}
+	if err := t.writes(); err != nil {
+		return 0, err
+	}
+	t.changed = true
+	t.use(all[0].C.Name)
+	stored := 0
+	ctx := t.bounded(context.Background())
+	err := t.first(ctx, func() (err error) {
+		t.c.settle()
+		t.c.args = append(t.c.args[:0], args...)
+		stored, err = t.c.run(ctx, sql)
+		return err
+	})
+	var told *mysql.MySQLError
+	why := classify("insert", err)
+	switch {
+	case errors.As(err, &told) && told.Number == divided, fault.Is(why, fault.Unique), fault.Is(why, fault.TooLarge):
+		return 0, nil // nothing of the statement is done
+	case err != nil:
+		return 0, t.fail(ctx, "insert", err)
+	case stored < n:
+		return 0, nil
+	}
+	for _, one := range all[:n] {
+		t.trace.inserted(one.C, one.R)
+	}
+	return n, nil
 }
 
 // referred finds out which of these records are there, and locks them. The ids are as many as in a delete.

@@ -42,6 +42,11 @@ func Workers(n int) Option { return func(o *options) { o.workers = n } }
 // Patience is how long the jobs under way may go on when the process is to end; 10 seconds when absent.
 func Patience(d time.Duration) Option { return func(o *options) { o.patience = d } }
 
+// Consume registers a consumer of the log of changes, which runs where jobs are worked off: in one process at a time.
+func Consume(c data.Consumer) Option {
+	return func(o *options) { o.consumers = append(o.consumers, c) }
+}
+
 // Permanent is an error of a job that is not to be tried again.
 func Permanent(err error) error { return jobs.Permanent(err) }
 
@@ -85,7 +90,51 @@ func (o *options) checkKinds() error {
 	return nil
 }
 
-// RunJobs works off jobs and schedules until ctx ends: then the jobs under way may go on for Patience. Serve does so by
+// checkConsumers refuses consumers that cannot run.
+func (o *options) checkConsumers() error {
+	seen := map[string]bool{}
+	for _, c := range o.consumers {
+		if err := c.Check(); err != nil {
+			return err
+		}
+		if seen[c.Name] {
+			return fault.New(fault.Invalid, "the consumer %s is registered twice", c.Name)
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}
+
+// consume runs the consumers until ctx ends, while the database has the tables of this app.
+func (p *Plinth) consume(ctx context.Context, db *data.DB) {
+	var all sync.WaitGroup
+	for _, c := range p.o.consumers {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				fit, end := context.WithCancel(ctx)
+				go every(fit, time.Second, func(context.Context) {
+					if p.unfit.Load() {
+						end()
+					}
+				})
+				var err error
+				if !p.unfit.Load() {
+					err = db.Consume(fit, c)
+				}
+				if err != nil {
+					p.o.log.Error("a consumer of the log of changes does not go on", "consumer", c.Name, "error", err)
+					end()
+					return
+				}
+				<-fit.Done()
+				end()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// RunJobs runs consumers, and works off jobs and schedules, until ctx ends: then the jobs under way may go on for Patience. Serve does so by
 // itself. It is called once at a time. A schedule whose kind of job is not registered is *spec.Problems.
 func (p *Plinth) RunJobs(ctx context.Context) error {
 	if err := p.App().CheckKinds(p.o.kindNames()); err != nil {
@@ -97,8 +146,11 @@ func (p *Plinth) RunJobs(ctx context.Context) error {
 			return nil
 		}
 		s := p.now.Load()
+		var beside sync.WaitGroup
+		beside.Go(func() { p.consume(inside, s.db) })
 		jobs.New(s.db, p.o.kinds, s.app.Schedules, jobs.Options{Workers: p.o.workers, Patience: p.o.patience, Log: p.o.log,
 			Ready: func() bool { return !p.unfit.Load() }}).Run(inside)
+		beside.Wait()
 		ended()
 	}
 }

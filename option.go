@@ -28,6 +28,8 @@ type options struct {
 	workers  int
 	patience time.Duration
 
+	consumers []data.Consumer
+
 	file     string // OnFile
 	openFile func(file string) (driver.Engine, error)
 }

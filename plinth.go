@@ -62,6 +62,9 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 	if err := o.checkKinds(); err != nil {
 		return nil, err
 	}
+	if err := o.checkConsumers(); err != nil {
+		return nil, err
+	}
 	app, err := load(dir, &o)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,21 @@ type Change struct {
 	ID         string
 	Rev        int64  // of the record after it; of a deleted one before it
 	Old, New   Record // plain. Nil before a create, after a delete
+
+	k *kind
+}
+
+// Before is the value of a field before the change, After the one after it: null where there is no record, or no such field.
+func (c *Change) Before(field string) Value { return c.k.valueOf(c.Old, field) }
+
+// After is the value of a field after the change.
+func (c *Change) After(field string) Value { return c.k.valueOf(c.New, field) }
+
+func (k *kind) valueOf(rec Record, name string) (v Value) {
+	if f, ok := k.Field(name); ok && rec != nil {
+		v = rec[f.Ord]
+	}
+	return v
 }
 
 // The row of a change. Its id is its position (see positionID); until it has one, a time. Its rev is the record's.
@@ -182,6 +197,7 @@ func (l *changeLog) change(row Record) (*Change, error) {
 	if k == nil {
 		return nil, nil
 	}
+	c.k = k
 	if text := row[l.row.new].Text(); text != "" {
 		c.New = make(Record, len(k.Fields))
 		if err := l.db.readImage(k, c.New, text); err != nil {

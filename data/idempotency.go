@@ -42,6 +42,7 @@ _leases:
     holder: {type: text, max: 120, required: true}
     term:   {type: int, required: true}
     until:  {type: time, required: true}
+    note:   {type: text, max: 200}
 _jobs:
   fields:
     kind:     {type: text, max: 60, required: true}

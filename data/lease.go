@@ -18,6 +18,7 @@ type Lease struct {
 	Holder string
 	Term   int64     // grows each time that the lease is taken: by another, or anew after it had ended
 	Until  time.Time // by the database's clock
+	Note   string    // what its holders have left for the next
 }
 
 // maxName is how long the name of a lease, and of its holder, may be, in characters.
@@ -94,6 +95,25 @@ func (db *DB) Release(ctx context.Context, l Lease) error {
 	})
 }
 
+// leave leaves something for those who take a lease later, if its term is not over: else its error is *termOver.
+func (w *work) leave(l Lease, text string) error {
+	k := w.db.kinds["_leases"]
+	old, err := w.leased(l.Name)
+	if err != nil {
+		return err
+	}
+	if old == nil || k.lease(old).Term != l.Term {
+		return &termOver{passedOn(l)}
+	}
+	rec := append(Record(nil), old...)
+	k.put(rec, "note", expr.TextOf(text))
+	return w.replace(k, old, rec)
+}
+
+func passedOn(l Lease) error {
+	return fault.New(fault.Precondition, "the lease %s has passed on: term %d of %s is over", l.Name, l.Term, l.Holder)
+}
+
 // fence fails with fault.Precondition if the term of a lease is over. Else nobody else can take the lease before
 // this transaction has ended: what it does, it does as the holder. Transactions that are fenced by one lease come
 // one after the other. It is a comparison of terms, not of times: a lease that has ended and that nobody has taken
@@ -108,7 +128,7 @@ func (w *work) fence(l Lease) error {
 		return err
 	}
 	if rec == nil || w.db.kinds["_leases"].lease(rec).Term != l.Term {
-		return fault.New(fault.Precondition, "the lease %s has passed on: term %d of %s is over", l.Name, l.Term, l.Holder)
+		return passedOn(l)
 	}
 	return nil
 }
@@ -127,5 +147,5 @@ func (w *work) leased(name string) (rec Record, err error) {
 func (k *kind) lease(rec Record) Lease {
 	term, _ := k.Field("term")
 	until, _ := k.Field("until")
-	return Lease{Name: k.text(rec, "name"), Holder: k.text(rec, "holder"), Term: rec[term.Ord].Int(), Until: time.UnixMilli(rec[until.Ord].Int()).UTC()}
+	return Lease{Name: k.text(rec, "name"), Holder: k.text(rec, "holder"), Term: rec[term.Ord].Int(), Until: time.UnixMilli(rec[until.Ord].Int()).UTC(), Note: k.text(rec, "note")}
 }

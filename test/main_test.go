@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 		applyAndDie()
 		return
 	}
+	if os.Getenv(consumeHelper) != "" {
+		consumeUntilKilled()
+	}
 	if os.Getenv(jobsHelper) != "" {
 		workUntilKilled()
 		return

@@ -2,17 +2,19 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/fault"
 )
 
 func (c *cli) changes() *cobra.Command {
-	var follow bool
+	var follow, consumers bool
 	var after, collection string
 	cmd := &cobra.Command{
 		Use:   "changes [DIR]",
@@ -30,6 +32,9 @@ The log goes back as far as the app file says (changes: {keep: 24h, most: 100000
 						return err
 					}
 				}
+				if consumers {
+					return c.showConsumers(cmd, p.DB())
+				}
 				return c.showChanges(cmd, p.DB(), after, collection, follow)
 			})
 		},
@@ -39,6 +44,10 @@ The log goes back as far as the app file says (changes: {keep: 24h, most: 100000
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with those that come (from now on, unless --after is given)")
 	cmd.Flags().StringVar(&after, "after", "", "a position: only what was changed behind it")
 	cmd.Flags().StringVar(&collection, "collection", "", "only changes in this collection")
+	cmd.Flags().BoolVar(&consumers, "consumers", false, "show who follows the log instead, and how many changes each has not done yet")
+	for _, other := range []string{"follow", "after", "collection"} {
+		cmd.MarkFlagsMutuallyExclusive("consumers", other)
+	}
 	return cmd
 }
 
@@ -93,6 +102,42 @@ func (c *cli) showChanges(cmd *cobra.Command, db *data.DB, after, collection str
 		}
 		at = next
 	}
+}
+
+// showConsumers shows the consumers that Go programs register.
+func (c *cli) showConsumers(cmd *cobra.Command, db *data.DB) error {
+	all, err := db.Consumers(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if c.json {
+		for _, one := range all {
+			o := doc.NewObject()
+			o.Set("name", doc.NewString(one.Name))
+			o.Set("at", doc.NewNull())
+			if one.At != (data.Position{}) {
+				o.Set("at", doc.NewString(one.At.String()))
+			}
+			o.Set("behind", doc.NewInt(one.Behind))
+			o.Set("running", doc.NewBool(one.Holder != ""))
+			c.say("%s", o.Append(nil))
+		}
+		return nil
+	}
+	if len(all) == 0 {
+		c.say("nobody follows the log: a Go program registers who does (plinth.Consume)")
+	}
+	for _, one := range all {
+		state, behind := "is not running", fmt.Sprintf("%d behind", one.Behind)
+		if one.Holder != "" {
+			state = "runs"
+		}
+		if one.Behind < 0 {
+			behind = "has lost some"
+		}
+		c.say("%s  %s  %s  at %s", one.Name, state, behind, one.At)
+	}
+	return nil
 }
 
 // older says what to do where the log does not go so far back.

@@ -53,6 +53,7 @@ var topics = []topic{
 	{"concurrency", concurrency},
 	{"clock", clock},
 	{"leases", leases},
+	{"consumers", consumers},
 	{"jobs", jobs},
 	{"schema", schema},
 	{"lifecycle", lifecycle},

@@ -79,8 +79,9 @@ func (h *held) revise(k *kind, u *driver.Revision) error {
 
 // store stores what is held. Its error is that of the first record which cannot be stored.
 func (h *held) store() error {
-	if u := h.change; u != nil {
-		h.change = nil
+	u, records, of := h.change, h.records, h.of
+	h.change, h.records, h.of = nil, nil, nil // at an error nothing behind it is stored
+	if u != nil {
 		if h.w.guessed {
 			return overtaken(true) // what was read without a lock is changed by Finish alone
 		}
@@ -92,11 +93,9 @@ func (h *held) store() error {
 			return overtaken(false)
 		}
 	}
-	records, of := h.records, h.of
 	if len(records) == 0 {
 		return nil
 	}
-	h.records, h.of = nil, nil
 	at, err := h.in.InsertAll(records)
 	if at == len(records) && err == nil {
 		return nil

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/bluell/plinth/data"
@@ -25,6 +26,7 @@ func uniques(s *suite) {
       - {fields: [a, b], unique: true, name: both}
       - {fields: [a], unique: true, where: 'state == "open"', name: one_open}
     access: {read: true}
+  singles: {fields: {n: {type: int, unique: true}}, access: {read: true}}
 `)
 	p.create("things",
 		`"one":"x","number":1,"sealed":"s","a":"p","b":1,"state":"open"`,
@@ -123,5 +125,27 @@ func uniques(s *suite) {
 		})
 		return err
 	})
+	p.create("singles", `"n":1`, `"n":2`, `"n":3`)
+	if p.caps.Transactions {
+		p.expect("of two operations of a batch the first is told", func() error {
+			got, err := p.both(func(db *data.DB) (string, error) {
+				_, _, err := db.Batch(s.Context(), operator, []data.Operation{
+					{Op: "update", Collection: "singles", ID: id(2), Body: parse(p, `{"n":1}`)},
+					{Op: "create", Collection: "singles", Body: parse(p, `{"id":"`+id(1)+`"}`)},
+					{Op: "delete", Collection: "singles", ID: id(3)}, // before it what waits is stored
+				}, true, data.WriteOptions{})
+				var told *data.BatchError
+				var e *fault.Error
+				if !errors.As(err, &told) || !errors.As(err, &e) || e.Kind != fault.Conflict {
+					return "", errors.Join(err, errors.New("want a conflict"))
+				}
+				return fmt.Sprint(told.Operation, e.Fields), nil
+			})
+			if err == nil && !strings.HasPrefix(got, "0 ") {
+				err = errors.New(got)
+			}
+			return err
+		})
+	}
 	p.ask("things", question{filter: `one == "first"`, want: ""})
 }

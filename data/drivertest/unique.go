@@ -27,6 +27,7 @@ func uniques(s *suite) {
       - {fields: [a], unique: true, where: 'state == "open"', name: one_open}
     access: {read: true}
   singles: {fields: {n: {type: int, unique: true}}, access: {read: true}}
+  plains: {fields: {n: {type: int}}, access: {read: true}}
 `)
 	p.create("things",
 		`"one":"x","number":1,"sealed":"s","a":"p","b":1,"state":"open"`,
@@ -126,12 +127,13 @@ func uniques(s *suite) {
 		return err
 	})
 	p.create("singles", `"n":1`, `"n":2`, `"n":3`)
+	p.create("plains", `"n":1`)
 	if p.caps.Transactions {
 		p.expect("of two operations of a batch the first is told", func() error {
 			got, err := p.both(func(db *data.DB) (string, error) {
 				_, _, err := db.Batch(s.Context(), operator, []data.Operation{
 					{Op: "update", Collection: "singles", ID: id(2), Body: parse(p, `{"n":1}`)},
-					{Op: "create", Collection: "singles", Body: parse(p, `{"id":"`+id(1)+`"}`)},
+					{Op: "create", Collection: "plains", Body: parse(p, `{"id":"`+id(1)+`"}`)},
 					{Op: "delete", Collection: "singles", ID: id(3)}, // before it what waits is stored
 				}, true, data.WriteOptions{})
 				var told *data.BatchError

@@ -37,6 +37,19 @@ func TestSuiteOnMingo(t *testing.T) {
 		"changes/a transaction that begins first and commits last": "the stand-in does transactions one after the other"})
 }
 
+// TestSuiteOnMingoAlone runs the suite on mingo as on a single server, which has no transactions.
+func TestSuiteOnMingoAlone(t *testing.T) {
+	t.Parallel()
+	lacking(t, "alone.refused", func(t testing.TB, _ *spec.App) driver.Engine {
+		e, err := on(context.Background(), newMingo(t), abilities{joins: true, partial: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}, drivertest.Known{"lifecycle/a backup beside writers": "mongodump is the tool",
+		"tx/a snapshot stays what it was": "without transactions each question has its own moment"})
+}
+
 // mingo is a server in a process of Node's.
 type mingo struct {
 	node   *node
@@ -187,6 +200,16 @@ func (s *mingo) rows(ctx context.Context, q asked, yield func(bson.Raw) error) e
 func (s *mingo) insert(ctx context.Context, collection string, doc bson.D) error {
 	_, err := s.ask(ctx, "insert", collection, bson.E{Key: "doc", Value: doc})
 	return err
+}
+
+// insertAll sends one after the other: what others do in between is seen.
+func (s *mingo) insertAll(ctx context.Context, collection string, docs []bson.D) (int, error) {
+	for i, d := range docs {
+		if err := s.insert(ctx, collection, d); err != nil {
+			return i, err
+		}
+	}
+	return len(docs), nil
 }
 
 func (s *mingo) update(ctx context.Context, collection string, filter, change bson.D, how updating) (int64, error) {

@@ -53,10 +53,6 @@ func TestSuite(t *testing.T) {
 		return
 	}
 	known["tx/a snapshot stays what it was"] = "without transactions each question has its own moment"
-	const steps = "FerretDB 1 reads a document and writes it in two steps: the condition of an update is not atomic there"
-	known["concurrency/a locked row is counted up without loss"] = steps
-	known["concurrency/stock is not oversold"] = steps
-	known["jobs/many workers share them: each has one worker"] = steps
 	lacking(t, "ferretdb.refused", open, known)
 }
 

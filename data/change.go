@@ -114,6 +114,9 @@ func (w *work) record() error {
 		return nil
 	}
 	log := w.db.changes
+	if log.carrier != nil {
+		return log.carry(w)
+	}
 	next := int64(0)
 	if log.ordered {
 		last, err := log.ends(w)

@@ -13,6 +13,10 @@ import (
 
 // History is the database as it was at the positions of some changes, and as it is now: one snapshot of it, from which
 // what was committed since is taken back. It is used by one goroutine.
+//
+// Without transactions there is no snapshot, and each question has its own moment. So after each the changes are read that
+// have come meanwhile, and are taken back too (catchUp): what was asked is then as it was at the position, whenever it
+// was asked.
 type History struct {
 	db  *DB
 	ctx context.Context
@@ -23,6 +27,10 @@ type History struct {
 	later   map[string]map[string][]*Change // the same, by collection and record, with those that have no position yet
 	records map[string]map[string]Record    // as they are in the snapshot
 	links   map[way][][]Value
+
+	log     *changeLog                      // where there are no snapshots; else nil
+	read    int64                           // the last position among later
+	waiting map[string]map[string][]*Change // like later, and behind it: what had not landed when it was looked for
 }
 
 // way leads from a record to those that refer to it.
@@ -51,6 +59,9 @@ func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn fu
 		return err
 	}
 	h.later, h.links = map[string]map[string][]*Change{}, map[way][][]Value{}
+	if l.carrier != nil {
+		return l.unfixed(h, after, fn)
+	}
 	return db.eng.Read(ctx, func(rd driver.Reader) error {
 		h.rd = rd
 		newest, err := l.last(ctx, rd)
@@ -69,12 +80,7 @@ func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn fu
 			if c.Position <= newest {
 				h.all = append(h.all, c)
 			}
-			records := h.later[c.Collection]
-			if records == nil {
-				records = map[string][]*Change{}
-				h.later[c.Collection] = records
-			}
-			records[c.ID] = append(records[c.ID], c)
+			keep(h.later, c)
 			return nil
 		}
 		err = rd.Rows(ctx, l.between, []Value{expr.TextOf(positionID(after.Number)), expr.TextOf(positionID(newest))}, func(cols driver.Columns) error {
@@ -99,6 +105,16 @@ func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn fu
 	})
 }
 
+// keep notes a change by its record.
+func keep(in map[string]map[string][]*Change, c *Change) {
+	records := in[c.Collection]
+	if records == nil {
+		records = map[string][]*Change{}
+		in[c.Collection] = records
+	}
+	records[c.ID] = append(records[c.ID], c)
+}
+
 // present is what a record is now, plain; nil when it is gone.
 func (h *History) present(k *kind, id string) (Record, error) {
 	rec, err := h.stored(k, id)
@@ -119,6 +135,9 @@ func (h *History) stored(k *kind, id string) (Record, error) {
 		rd = h.rd
 	}
 	rec, err := k.record(h.ctx, rd, k.whole, id)
+	if err == nil {
+		err = h.catchUp(k)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +169,11 @@ func (i instant) past(collection, id string) (rec Record, changed bool) {
 			return c.Old, true
 		}
 	}
+	for _, c := range i.h.waiting[collection][id] {
+		if c.Position > i.at {
+			return c.Old, true
+		}
+	}
 	return nil, false
 }
 
@@ -160,7 +184,14 @@ func (i instant) Fetch(collection, id string) ([]Value, error) {
 	if rec, changed := i.past(collection, id); changed {
 		return rec, nil
 	}
-	return i.h.stored(i.h.db.kinds[collection], id)
+	rec, err := i.h.stored(i.h.db.kinds[collection], id)
+	if err != nil {
+		return nil, err
+	}
+	if was, changed := i.past(collection, id); changed { // meanwhile
+		return was, nil
+	}
+	return rec, nil
 }
 
 func (i instant) Referring(collection string, ord int, id string) ([][]Value, error) {
@@ -174,9 +205,12 @@ func (i instant) Referring(collection string, ord int, id string) ([][]Value, er
 		if found, err = (fetcher{i.h.db, i.h.ctx, i.h.rd}).Referring(collection, ord, id); err != nil {
 			return nil, err
 		}
+		if err := i.h.catchUp(i.h.db.kinds[collection]); err != nil {
+			return nil, err
+		}
 		i.h.links[key] = found
 	}
-	changed := i.h.later[collection]
+	changed := i.h.changed(collection)
 	if len(changed) == 0 {
 		return found, nil
 	}
@@ -186,7 +220,7 @@ func (i instant) Referring(collection string, ord int, id string) ([][]Value, er
 			out = append(out, r)
 		}
 	}
-	for own := range changed {
+	for _, own := range changed {
 		rec, was := i.past(collection, own)
 		if !was || rec == nil {
 			continue

@@ -24,7 +24,8 @@ import (
 // position never misses anything below it, so positions are given in the order of commits: by the write itself where
 // the engine does one after the other (driver.Caps.Ordered). Elsewhere a transaction that began first may commit last:
 // there rows get their positions when they are committed, in batches, by whichever process wants to read them
-// (sequence). One at a time does so, for it locks the one row of _log.
+// (sequence). One at a time does so, for it locks the one row of _log. Where there are no transactions rows wait in the
+// records that they tell of, and are moved (landing).
 //
 // A position is the id of its row, as the time of a UUIDv7, which no clock has said since 1970 plus a few minutes: rows
 // without one have ids of their own time, and come behind all that have.
@@ -34,6 +35,8 @@ type changeLog struct {
 	row     changeRow
 	state   *kind
 	ordered bool
+	carrier driver.Carrier // nil: rows are stored with the transaction that they tell of
+	landing landing
 
 	newest  driver.Stmt // the id of the last row that has a position
 	oldest  driver.Stmt
@@ -73,10 +76,16 @@ func positionOf(id string) int64 {
 
 func newChangeLog(db *DB) (*changeLog, error) {
 	k, state := db.kinds["_changes"], db.kinds["_log"]
-	if k == nil || state == nil || !db.eng.Caps().Transactions {
+	if k == nil || state == nil {
 		return nil, nil
 	}
 	l := &changeLog{db: db, k: k, row: changeRowOf(k), state: state, ordered: db.eng.Caps().Ordered}
+	if !db.eng.Caps().Transactions {
+		var ok bool
+		if l.carrier, ok = db.eng.(driver.Carrier); !ok {
+			return nil, nil
+		}
+	}
 	id := fieldNode(k.Fields[spec.OrdID])
 	compare := func(op expr.Op, with *expr.Node) *expr.Node {
 		return &expr.Node{Op: op, Type: expr.Type{Kind: expr.Bool}, Args: []*expr.Node{id, with}}
@@ -163,6 +172,10 @@ func (e *TooOld) Error() string {
 func (l *changeLog) sequence(ctx context.Context) (n int, err error) {
 	if l.ordered {
 		return 0, nil
+	}
+	if l.carrier != nil {
+		_, err := l.land(ctx, nil)
+		return 0, err
 	}
 	if any, err := l.unsequenced(ctx, l.db.eng, 1); err != nil || len(any) == 0 {
 		return 0, err
@@ -311,6 +324,13 @@ func (l *changeLog) settle(ctx context.Context) (logState, error) {
 	floor, _ := l.state.Field("floor")
 	form := l.form()
 	var s logState
+	var clean int64
+	if l.carrier != nil {
+		var err error
+		if clean, err = l.land(ctx, nil); err != nil {
+			return s, err
+		}
+	}
 	err := l.db.commit(ctx, &System, func(w *work) error {
 		rec, err := l.state.record(w.ctx, w.tx, l.state.lock, logRow)
 		if err != nil {
@@ -320,7 +340,9 @@ func (l *changeLog) settle(ctx context.Context) (logState, error) {
 		if err != nil {
 			return err
 		}
-		if !l.ordered {
+		if l.carrier != nil {
+			last = clean
+		} else if !l.ordered {
 			rows, err := l.unsequenced(w.ctx, w.tx, 1<<20)
 			if err != nil {
 				return err
@@ -448,6 +470,11 @@ func (db *DB) Oldest(ctx context.Context) (Position, error) {
 	if err != nil {
 		return head, err
 	}
+	if db.changes.carrier != nil { // another process may have swept since
+		if s.floor, err = db.changes.floor(ctx); err != nil {
+			return head, err
+		}
+	}
 	first, err := db.changes.first(ctx, db.eng)
 	if first != nil {
 		head.Number = max(positionOf(first[spec.OrdID].Text())-1, s.floor)
@@ -543,6 +570,13 @@ func (db *DB) SweepChanges(ctx context.Context, keep time.Duration, most int64) 
 	if err != nil {
 		return err
 	}
+	if l.carrier != nil {
+		clean, err := l.land(ctx, nil)
+		if err != nil {
+			return err
+		}
+		head.Number = min(head.Number, clean)
+	}
 	before := db.now().Add(-keep)
 	for {
 		first, err := l.first(ctx, db.eng)
@@ -565,6 +599,15 @@ func (db *DB) SweepChanges(ctx context.Context, keep time.Duration, most int64) 
 		}
 		if to < from {
 			return nil
+		}
+		if l.carrier != nil {
+			if err := l.raise(ctx, to); err != nil {
+				return err
+			}
+			if err := l.carrier.Clear(ctx, l.k.Collection, positionID(to)); err != nil {
+				return err
+			}
+			continue
 		}
 		ids := make([]string, 0, to-from+1)
 		for p := from; p <= to; p++ {

@@ -39,18 +39,18 @@ func changes(s *suite) {
 `)
 	ctx := context.Background()
 	team := func(n int) string { return `"` + id(n) + `"` }
+	op := func(op, collection string, n int, body string) data.Operation {
+		o := data.Operation{Op: op, Collection: collection, ID: id(n)}
+		if op == "create" {
+			body, o.ID = `{"id":`+team(n)+`,`+strings.TrimPrefix(body, "{"), ""
+		}
+		if body != "" {
+			o.Body = parse(p, body)
+		}
+		return o
+	}
 	p.expect("what they are", func() error {
 		return logged(p, func(db *data.DB) error {
-			op := func(op, collection string, n int, body string) data.Operation {
-				o := data.Operation{Op: op, Collection: collection, ID: id(n)}
-				if op == "create" {
-					body, o.ID = `{"id":`+team(n)+`,`+strings.TrimPrefix(body, "{"), ""
-				}
-				if body != "" {
-					o.Body = parse(p, body)
-				}
-				return o
-			}
 			for _, ops := range [][]data.Operation{
 				{op("create", "teams", 1, `{"name":"Éa"}`), op("create", "teams", 2, `{"name":"b"}`)},
 				{op("create", "things", 3, `{"name":"t","team":`+team(1)+`,"other":`+team(2)+`,"all":[`+team(1)+`,`+team(2)+`],"big":"-9007199254740995","f":0.1,"yes":true,`+
@@ -60,9 +60,11 @@ func changes(s *suite) {
 				{op("update", "things", 3, `{"yes":false,"all":[`+team(1)+`]}`)},
 				{op("update", "things", 3, `{"yes":false,"all":null}`)},
 				{op("update", "things", 3, `{"yes":false}`)}, // nothing
-				{op("delete", "teams", 2, "")},
-				{op("delete", "teams", 1, "")},
-				{op("delete", "things", 4, "")},
+				{op("create", "things", 5, `{"name":"w"}`)},
+				{op("delete", "things", 5, "")},
+				{op("create", "things", 5, `{"name":"again"}`)}, // its id is free at once
+				{op("update", "things", 5, `{"name":"x"}`)},
+				{op("delete", "things", 5, "")},
 			} {
 				if err := p.batch(db, ops); err != nil {
 					return err
@@ -77,7 +79,22 @@ update things rev 2 name,f,secret
 update things rev 3 yes
 update things rev 4 all
 update things rev 5 all
-update things rev 6 other
+create things rev 1 id,created,updated,rev,name
+delete things rev 1 id,created,updated,rev,name
+create things rev 1 id,created,updated,rev,name
+update things rev 2 name
+delete things rev 2 id,created,updated,rev,name
+`)
+	})
+	p.expect("what goes with a record", func() error {
+		return logged(p, func(db *data.DB) error {
+			for _, ops := range [][]data.Operation{{op("delete", "teams", 2, "")}, {op("delete", "teams", 1, "")}, {op("delete", "things", 4, "")}} {
+				if err := p.batch(db, ops); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, `update things rev 6 other
 delete teams rev 1 id,created,updated,rev,name
 update things rev 2 other
 delete things rev 6 id,created,updated,rev,name,team,big,yes,cost,at,day,times,j,secret
@@ -224,7 +241,7 @@ func lateCommit(p *pair) error {
 	}
 	go func() {
 		ended <- p.eng.Write(ctx, func(tx driver.Tx) error {
-			if err := tx.Insert(log, row); err != nil {
+			if err := leave(p, tx, log, row); err != nil {
 				return err
 			}
 			close(stored)
@@ -285,6 +302,37 @@ func lateCommit(p *pair) error {
 	return nil
 }
 
+// leave stores a row of the log, of a team, and with it the change that it tells of where that carries it.
+func leave(p *pair, tx driver.Tx, log *spec.Collection, row driver.Record) error {
+	carrier, ok := tx.(driver.CarryTx)
+	if !ok {
+		return tx.Insert(log, row)
+	}
+	teams, _ := p.app.Collection("teams")
+	text := func(name string) string { f, _ := log.Field(name); return row[f.Ord].Text() }
+	rev := row[spec.OrdRev].Int()
+	r := make(driver.Record, len(teams.Fields))
+	r[spec.OrdID], r[spec.OrdCreated], r[spec.OrdUpdated], r[spec.OrdRev] = expr.TextOf(text("record")), expr.TimeOf(0), expr.TimeOf(0), expr.IntOf(rev)
+	var err error
+	switch text("op") {
+	case "create":
+		err = tx.Insert(teams, r)
+	case "update":
+		ok, err = tx.Update(teams, text("record"), rev-1, r, []int{spec.OrdRev})
+	default:
+		var n int
+		n, err = tx.Delete(teams, []string{text("record")})
+		ok = n == 1
+	}
+	if err == nil && !ok {
+		err = fmt.Errorf("revision %d of %s cannot be made", rev, text("record"))
+	}
+	if err != nil {
+		return err
+	}
+	return carrier.Carry(log, []driver.Record{row})
+}
+
 // changeRow is a row of the log, of a team.
 func changeRow(log *spec.Collection, own, record, op string, rev int64) driver.Record {
 	r := make(driver.Record, len(log.Fields))
@@ -321,22 +369,17 @@ func clocksApart(p *pair) error {
 		return err
 	}
 	log, _ := p.app.Collection("_changes")
-	err = p.eng.Write(ctx, func(tx driver.Tx) error {
-		for n, row := range []driver.Record{
-			changeRow(log, "0190ffff-0000-7000-8000-000000000005", id(950), "create", 1),
-			changeRow(log, "0190ffff-0000-7000-8000-000000000004", id(950), "update", 2),
-			changeRow(log, "0190ffff-0000-7000-8000-000000000003", id(951), "create", 1),
-			changeRow(log, "0190ffff-0000-7000-8000-000000000002", id(950), "update", 3),
-			changeRow(log, "0190ffff-0000-7000-8000-000000000001", id(950), "delete", 3),
-		} {
-			if err := tx.Insert(log, row); err != nil {
-				return fmt.Errorf("row %d: %w", n, err)
-			}
+	rows := []driver.Record{
+		changeRow(log, "0190ffff-0000-7000-8000-000000000005", id(950), "create", 1),
+		changeRow(log, "0190ffff-0000-7000-8000-000000000004", id(950), "update", 2),
+		changeRow(log, "0190ffff-0000-7000-8000-000000000003", id(951), "create", 1),
+		changeRow(log, "0190ffff-0000-7000-8000-000000000002", id(950), "update", 3),
+		changeRow(log, "0190ffff-0000-7000-8000-000000000001", id(950), "delete", 3),
+	}
+	for n, row := range rows {
+		if err := p.eng.Write(ctx, func(tx driver.Tx) error { return leave(p, tx, log, row) }); err != nil {
+			return fmt.Errorf("row %d: %w", n, err)
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	all, _, err := p.it.Changes(ctx, from)
 	if err != nil {
@@ -416,7 +459,10 @@ func crowd(p *pair) error {
 				if i%2 == 0 {
 					ops = append(ops, data.Operation{Op: "update", Collection: "teams", ID: to, Body: parse(p, fmt.Sprintf(`{"name":"w%d.%d"}`, n, i))})
 				}
-				results, _, err := p.it.Batch(ctx, operator, ops, true, data.WriteOptions{})
+				results, _, err := p.it.Batch(ctx, operator, ops, p.caps.Transactions, data.WriteOptions{})
+				for _, r := range results {
+					err = errors.Join(err, r.Err)
+				}
 				if err != nil {
 					errs <- err
 					return

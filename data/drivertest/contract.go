@@ -21,7 +21,68 @@ import (
 func underContract(t testing.TB, eng driver.Engine) driver.Engine {
 	c := &contract{Engine: eng, t: t}
 	t.Cleanup(func() { c.ended.Store(true) })
+	if carrier, ok := eng.(driver.Carrier); ok && !eng.Caps().Transactions {
+		return &carrying{c, carrier}
+	}
 	return c
+}
+
+// carrying is an engine that carries rows with records.
+type carrying struct {
+	*contract
+	driver.Carrier
+}
+
+func (c *carrying) Carried(ctx context.Context, in, log *spec.Collection, most int, yield func(string, []driver.Record) error) error {
+	seen, n := map[string]bool{}, 0
+	var last error
+	err := c.Carrier.Carried(ctx, in, log, most, func(id string, rows []driver.Record) error {
+		if n++; n > most || seen[id] {
+			c.breach("of %d records at most that carry rows %d are told, or %s twice", most, n, id)
+		}
+		seen[id] = true
+		for _, r := range rows {
+			(&guarded{c: c.contract}).whole(log, r)
+		}
+		last = yield(id, rows)
+		return last
+	})
+	if last != nil && err != last {
+		c.breach("Carried returns %v, not the error of yield: %v", err, last)
+	} else if last == nil {
+		c.kind(ctx, "Carried", err)
+	}
+	return err
+}
+
+func (c *carrying) Place(ctx context.Context, log *spec.Collection, rows []driver.Record, names []string) (int, error) {
+	for _, r := range rows {
+		(&guarded{c: c.contract}).whole(log, r)
+	}
+	n, err := c.Carrier.Place(ctx, log, rows, names)
+	if n < 0 || n > len(rows) || fault.Is(err, fault.Unique) {
+		c.breach("%d of %d rows are placed: %v", n, len(rows), err)
+	}
+	c.kind(ctx, "Place", err)
+	return n, err
+}
+
+// carryTx is a Tx that carries rows.
+type carryTx struct {
+	*guarded
+	in driver.CarryTx
+}
+
+func (g *carryTx) Carry(log *spec.Collection, rows []driver.Record) error {
+	if err := g.use("Carry"); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		g.whole(log, r)
+	}
+	err := g.in.Carry(log, rows)
+	g.c.kind(context.Background(), "Carry", err)
+	return err
 }
 
 type contract struct {
@@ -229,7 +290,10 @@ func (c *contract) within(ctx context.Context, what string, fn func(driver.Tx) e
 		defer g.end()
 		ran = true
 		in, ok := tx.(driver.Inserter)
+		carrier, carries := tx.(driver.CarryTx)
 		switch last, finishes := tx.(driver.Finisher); {
+		case carries:
+			fnErr = fn(&carryTx{g, carrier})
 		case finishes:
 			fnErr = fn(&finisher{inserter{g, in}, last})
 		case ok:

@@ -192,6 +192,9 @@ func (e *Engine) createTable(ctx context.Context, tables map[string]*table, d dr
 	if err := e.server.create(ctx, d.Name); err != nil {
 		return err
 	}
+	if err := e.waited(ctx, d.Name); err != nil {
+		return err
+	}
 	t := &table{Name: d.Name}
 	for _, c := range d.Columns {
 		if err := e.side(ctx, d.Name, c); err != nil {
@@ -340,6 +343,9 @@ func (e *Engine) told(s driver.Step) []string {
 	switch s.Kind {
 	case driver.CreateTable:
 		lines := []string{run(bson.D{{Key: "create", Value: s.New.Name}})}
+		if e.can.carries() && e.can.partial {
+			lines = append(lines, run(bson.D{{Key: "createIndexes", Value: s.New.Name}, {Key: "indexes", Value: bson.A{waits.spec()}}}))
+		}
 		for _, c := range s.New.Columns {
 			lines = append(lines, side(s.New.Name, c)...)
 		}

@@ -59,6 +59,18 @@ func (s *client) insert(ctx context.Context, collection string, doc bson.D) erro
 	return err
 }
 
+func (s *client) insertAll(ctx context.Context, collection string, docs []bson.D) (int, error) {
+	_, err := s.db.Collection(collection).InsertMany(ctx, docs)
+	var refused mongo.BulkWriteException
+	if errors.As(err, &refused) && len(refused.WriteErrors) > 0 {
+		return refused.WriteErrors[0].Index, err
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(docs), nil
+}
+
 func (s *client) update(ctx context.Context, collection string, filter, change bson.D, how updating) (int64, error) {
 	c := s.db.Collection(collection)
 	var r *mongo.UpdateResult

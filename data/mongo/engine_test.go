@@ -159,7 +159,7 @@ func TestAddresses(t *testing.T) {
 // with a bound.
 func TestIndexesServe(t *testing.T) {
 	t.Parallel()
-	e := &Engine{can: abilities{joins: true}}
+	e := &Engine{can: abilities{joins: true, transactions: true}}
 	e.app.Store(app)
 	q := every(posts, say(expr.OpAnd, say(expr.OpEq, mine(postStatus), param(0, expr.Text)), say(expr.OpGt, mine(postStock), param(1, expr.Int))))
 	q.Sort = []driver.Key{{Ord: postStock, Desc: true}, {Ord: spec.OrdID, Desc: true}}

@@ -1,14 +1,9 @@
 package mongo
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,6 +14,7 @@ import (
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/drivertest"
+	"github.com/bluell/plinth/data/mongo/mongotest"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
@@ -37,26 +33,27 @@ func TestSuiteOnMingo(t *testing.T) {
 		"changes/a transaction that begins first and commits last": "the stand-in does transactions one after the other"})
 }
 
+// TestSuiteOnMingoAlone runs the suite on mingo as on a single server, which has no transactions.
+func TestSuiteOnMingoAlone(t *testing.T) {
+	t.Parallel()
+	lacking(t, "alone.refused", func(t testing.TB, _ *spec.App) driver.Engine {
+		return openAt(t, mongotest.Alone(t))
+	}, drivertest.Known{"lifecycle/a backup beside writers": "mongodump is the tool",
+		"tx/a snapshot stays what it was": "without transactions each question has its own moment"})
+}
+
 // mingo is a server in a process of Node's.
 type mingo struct {
-	node   *node
+	node   *mongotest.Node
 	db     string
 	writer chan struct{} // holds one token: who has it may have a transaction
 }
 
 var _ server = (*mingo)(nil)
 
-// node is a process that has the databases of several tests.
-type node struct {
-	mu  sync.Mutex
-	in  io.WriteCloser
-	out *bufio.Reader
-	cmd *exec.Cmd
-}
-
 var (
 	nodesOnce sync.Once
-	nodes     [2]*node
+	nodes     [2]*mongotest.Node
 	nodesErr  error
 	mingos    atomic.Int64
 )
@@ -66,7 +63,7 @@ var (
 func newMingo(t testing.TB) *mingo {
 	nodesOnce.Do(func() {
 		for i := range nodes {
-			if nodes[i], nodesErr = startNode(); nodesErr != nil {
+			if nodes[i], nodesErr = mongotest.StartNode(); nodesErr != nil {
 				return
 			}
 		}
@@ -81,73 +78,31 @@ func newMingo(t testing.TB) *mingo {
 	return &mingo{node: nodes[n%2], db: strconv.FormatInt(n, 10), writer: make(chan struct{}, 1)}
 }
 
-func startNode() (*node, error) {
-	dir := filepath.Join("..", "..", "test", "mingo")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "mingo")); err != nil {
-		install := exec.Command("npm", "ci", "--silent", "--no-audit", "--no-fund")
-		install.Dir = dir
-		if said, err := install.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("npm ci: %w: %s", err, said)
-		}
-	}
-	cmd := exec.Command("node", "server.mjs")
-	cmd.Dir, cmd.Stderr = dir, os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	return &node{in: in, out: bufio.NewReaderSize(out, 1<<16), cmd: cmd}, cmd.Start()
-}
-
 func stopNodes() {
 	for _, n := range nodes {
 		if n != nil {
-			_ = n.in.Close() // it ends with its input
-			_ = n.cmd.Wait()
+			n.Stop()
 		}
 	}
-}
-
-type answer struct {
-	Rows  []bson.Raw `bson:"rows"`
-	N     int64      `bson:"n"`
-	Index string     `bson:"index"`
-	Error string     `bson:"error"`
 }
 
 // stateKey finds the transaction or snapshot in a context.
 type stateKey struct{}
 
-func (s *mingo) ask(ctx context.Context, op, from string, more ...bson.E) (answer, error) {
-	var a answer
+func (s *mingo) ask(ctx context.Context, op, from string, more ...bson.E) (mongotest.Answer, error) {
+	var a mongotest.Answer
 	if err := ctx.Err(); err != nil {
 		return a, err
 	}
 	state, _ := ctx.Value(stateKey{}).(int64)
 	request := append(bson.D{{Key: "op", Value: op}, {Key: "db", Value: s.db}, {Key: "state", Value: int32(state)}, {Key: "from", Value: from}}, more...)
-	text, err := bson.MarshalExtJSON(request, true, false)
+	a, err := s.node.Ask(request)
 	if err != nil {
 		return a, err
-	}
-	s.node.mu.Lock()
-	defer s.node.mu.Unlock()
-	if _, err := s.node.in.Write(append(text, '\n')); err != nil {
-		return a, err
-	}
-	line, err := s.node.out.ReadBytes('\n')
-	if err != nil {
-		return a, fmt.Errorf("mingo ended: %w", err)
-	}
-	if err := bson.UnmarshalExtJSON(line, false, &a); err != nil {
-		return a, fmt.Errorf("%w in %s", err, line)
 	}
 	switch {
 	case a.Error != "":
-		return a, &fault.Error{Kind: fault.Internal, Err: errors.New(a.Error + "\n" + string(text))}
+		return a, &fault.Error{Kind: fault.Internal, Err: fmt.Errorf("%s\n%v", a.Error, request)}
 	case a.Index != "":
 		return a, &fault.Error{Kind: fault.Unique, Index: a.Index}
 	}
@@ -187,6 +142,16 @@ func (s *mingo) rows(ctx context.Context, q asked, yield func(bson.Raw) error) e
 func (s *mingo) insert(ctx context.Context, collection string, doc bson.D) error {
 	_, err := s.ask(ctx, "insert", collection, bson.E{Key: "doc", Value: doc})
 	return err
+}
+
+// insertAll sends one after the other: what others do in between is seen.
+func (s *mingo) insertAll(ctx context.Context, collection string, docs []bson.D) (int, error) {
+	for i, d := range docs {
+		if err := s.insert(ctx, collection, d); err != nil {
+			return i, err
+		}
+	}
+	return len(docs), nil
 }
 
 func (s *mingo) update(ctx context.Context, collection string, filter, change bson.D, how updating) (int64, error) {

@@ -109,7 +109,12 @@ func on(ctx context.Context, s server, can abilities) (*Engine, error) {
 			return nil, during(ctx, "open the database", err)
 		}
 	}
-	_, err := e.inspect(ctx)
+	tables, err := e.inspect(ctx)
+	for name := range tables { // those of versions that did not carry have none
+		if err == nil {
+			err = during(ctx, "open the database", e.waited(ctx, name))
+		}
+	}
 	return e, err
 }
 

@@ -49,7 +49,7 @@ type abilities struct {
 
 // compile makes the plan of a query, purely. It is whole, or fault.Capability says what cannot be asked.
 func compile(can abilities, collections []*spec.Collection, q *driver.Query) (*plan, error) {
-	c := &compiler{tables: map[string]*spec.Collection{}, vars: map[int]variable{}, touched: map[string]bool{q.From.Name: true}}
+	c := &compiler{carries: can.carries(), tables: map[string]*spec.Collection{}, vars: map[int]variable{}, touched: map[string]bool{q.From.Name: true}}
 	for _, t := range collections {
 		c.tables[t.Name] = t
 	}
@@ -104,6 +104,9 @@ func (p *plan) where(c *compiler, more ...any) (early bson.A, late bson.A) {
 	}
 	if p.q.Where != nil {
 		split(p.q.Where)
+	}
+	if c.carries {
+		early = append(early, lives())
 	}
 	return early, late
 }
@@ -336,8 +339,12 @@ func (p *plan) lookup(c *compiler, name, parents string) {
 	stages := append(matched(c, early, late, p.order(c)), op("$limit", number{p.q.Per.Limit}))
 	project, _ := p.columns(c)
 	rows.stages = append(append(stages, rows.stages...), op("$project", project))
+	one := is("_id", "$in", texts{p.q.Per.Arg})
+	if c.carries {
+		one = append(one, lives()...)
+	}
 	p.stages = []any{
-		op("$match", is("_id", "$in", texts{p.q.Per.Arg})),
+		op("$match", one),
 		op("$project", field("_id", int32(1))),
 		c.lookup(rows, "_id", name, "_r"),
 		op("$unwind", "$_r"),

@@ -40,6 +40,7 @@ type compiler struct {
 	made   int // names
 	walks  int // uses of what a path leads to
 
+	carries     bool // a document may be what a deleted record has left
 	expressions bool // something can be said in the aggregation language only
 	lookups     bool
 	touched     map[string]bool
@@ -138,7 +139,11 @@ func (c *compiler) follow(n *expr.Node) (*scope, string, *spec.Collection) {
 
 // inside is the scope of a lookup's pipeline.
 func (c *compiler) inside(outer *scope, of *spec.Collection) *scope {
-	return &scope{outer: outer, of: of, name: c.next("v"), joined: map[string]string{}}
+	s := &scope{outer: outer, of: of, name: c.next("v"), joined: map[string]string{}}
+	if c.carries {
+		s.stages = append(s.stages, op("$match", lives()))
+	}
+	return s
 }
 
 // enter compiles in another scope, whose documents are a variable.

@@ -12,6 +12,8 @@ type server interface {
 	// rows answers a find or a pipeline. A document is valid until yield returns, whose error is returned as it is.
 	rows(ctx context.Context, a asked, yield func(bson.Raw) error) error
 	insert(ctx context.Context, collection string, doc bson.D) error
+	// insertAll inserts documents one after the other, up to the first that is refused, and says how many it has inserted.
+	insertAll(ctx context.Context, collection string, docs []bson.D) (int, error)
 	// update changes the first document that fits, or all of them, and says how many fitted.
 	update(ctx context.Context, collection string, filter, change bson.D, how updating) (int64, error)
 	delete(ctx context.Context, collection string, filter bson.D) (int64, error)

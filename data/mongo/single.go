@@ -31,7 +31,11 @@ type single struct {
 	was    int64         // the revision that is changed or deleted
 	set    driver.Record // values of ords
 	ords   []int
-	gone   bool // it is deleted
+	gone   bool     // it is deleted
+	over   bool     // what is inserted takes the place of a record that was deleted
+	has    []string // the fields of what is deleted
+	log    *spec.Collection
+	rows   []driver.Record // of log, which travel with the change
 	locks  map[string]int64
 }
 
@@ -107,10 +111,11 @@ func (t *single) Insert(c *spec.Collection, r driver.Record) error {
 	if mine {
 		return t.fail(needs(twice))
 	}
-	if err := t.free(c, id, true, r, nil); err != nil {
+	over, err := t.free(c, id, true, r, nil)
+	if err != nil {
 		return t.fail(err)
 	}
-	t.c, t.id, t.insert = c, id, slices.Clone(r)
+	t.c, t.id, t.insert, t.over = c, id, slices.Clone(r), over
 	return nil
 }
 
@@ -126,7 +131,7 @@ func (t *single) Update(c *spec.Collection, id string, rev int64, r driver.Recor
 		}
 		was = t.was
 	} else if held, ok := t.locks[c.Name+" "+id]; !ok || held != rev {
-		now, there, err := t.read(c, id)
+		now, there, _, err := t.read(c, id)
 		switch {
 		case err != nil:
 			return false, t.fail(err)
@@ -136,7 +141,7 @@ func (t *single) Update(c *spec.Collection, id string, rev int64, r driver.Recor
 			return false, nil
 		}
 	}
-	if err := t.free(c, id, false, r, ords); err != nil {
+	if _, err := t.free(c, id, false, r, ords); err != nil {
 		return false, t.fail(err)
 	}
 	t.c, t.id, t.was = c, id, was
@@ -190,8 +195,10 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 		return n, nil
 	}
 	found := map[string]int64{}
-	err := t.e.server.rows(t.in, asked{from: c.Name, filter: is("_id", "$in", list(ids)), project: field("rev", int32(1))}, func(d bson.Raw) error {
+	var has []string
+	err := t.e.server.rows(t.in, asked{from: c.Name, filter: append(is("_id", "$in", list(ids)), lives()...), project: bson.D{}}, func(d bson.Raw) error {
 		found[string(text(d.Lookup("_id")))] = number64(d.Lookup("rev"))
+		has = fields(d)
 		return nil
 	})
 	if err != nil {
@@ -204,25 +211,28 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 		if held, ok := t.locks[c.Name+" "+id]; ok && held != rev {
 			return 0, t.fail(fault.New(fault.Retry, "the record changed in the meantime"))
 		}
-		t.c, t.id, t.was, t.gone = c, id, rev, true
+		t.c, t.id, t.was, t.gone, t.has = c, id, rev, true, has
 	}
 	return n + len(found), nil
 }
 
-// read finds the revision of a document.
-func (t *single) read(c *spec.Collection, id string) (rev int64, there bool, err error) {
-	err = t.e.server.rows(t.in, asked{from: c.Name, filter: field("_id", id), project: field("rev", int32(1))}, func(d bson.Raw) error {
-		rev, there = number64(d.Lookup("rev")), true
+// read finds the revision of a record; or that one was deleted, which has left its document.
+func (t *single) read(c *spec.Collection, id string) (rev int64, there, left bool, err error) {
+	err = t.e.server.rows(t.in, asked{from: c.Name, filter: field("_id", id), project: bson.D{{Key: "rev", Value: int32(1)}, {Key: emptied, Value: int32(1)}}}, func(d bson.Raw) error {
+		_, err := d.LookupErr(emptied)
+		left = err == nil
+		rev, there = number64(d.Lookup("rev")), !left
 		return nil
 	})
-	return rev, there, classify("read", err)
+	return rev, there, left, classify("read", err)
 }
 
-// free says whether the unique values of a record are free, as far as ords names them (nil: all).
-func (t *single) free(c *spec.Collection, id string, fresh bool, r driver.Record, ords []int) error {
+// free says whether the unique values of a record are free, as far as ords names them (nil: all). over says that a record
+// with the id was deleted, and has left its document.
+func (t *single) free(c *spec.Collection, id string, fresh bool, r driver.Record, ords []int) (over bool, err error) {
 	keys, err := t.e.uniques(c.Name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	ordinal := func(column string) int {
 		return slices.IndexFunc(c.Fields, func(f *spec.Field) bool { return f.Name == column })
@@ -243,11 +253,12 @@ func (t *single) free(c *spec.Collection, id string, fresh bool, r driver.Record
 		}
 	}
 	if fresh {
-		if _, there, err := t.read(c, id); err != nil || there {
+		var there bool
+		if _, there, over, err = t.read(c, id); err != nil || there {
 			if err == nil {
 				err = &fault.Error{Kind: fault.Unique, Index: "id"}
 			}
-			return err
+			return false, err
 		}
 	}
 	for _, x := range keys {
@@ -270,13 +281,13 @@ func (t *single) free(c *spec.Collection, id string, fresh bool, r driver.Record
 		}
 		taken, err := t.taken(c, id, filter, rest)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if taken {
-			return &fault.Error{Kind: fault.Unique, Index: x.Name}
+			return false, &fault.Error{Kind: fault.Unique, Index: x.Name}
 		}
 	}
-	return nil
+	return over, nil
 }
 
 // taken says whether a document fits a filter, and is in these fields as the one with the id is.
@@ -323,12 +334,16 @@ func (t *single) flush(ctx context.Context) error {
 	var n int64
 	var err error
 	switch {
+	case t.over:
+		n, err = t.e.server.update(ctx, t.c.Name, bson.D{{Key: "_id", Value: t.id}, {Key: emptied, Value: true}}, t.anew(), one)
 	case t.insert != nil:
-		n, err = 1, t.e.server.insert(ctx, t.c.Name, document(t.c, t.insert))
+		n, err = 1, t.e.server.insert(ctx, t.c.Name, t.fresh())
+	case t.gone && len(t.rows) > 0:
+		n, err = t.e.server.update(ctx, t.c.Name, revision(t.id, t.was), t.empty(), one)
 	case t.gone:
 		n, err = t.e.server.delete(ctx, t.c.Name, revision(t.id, t.was))
 	default:
-		n, err = t.e.server.update(ctx, t.c.Name, revision(t.id, t.was), change(t.c, t.set, t.ords), one)
+		n, err = t.e.server.update(ctx, t.c.Name, revision(t.id, t.was), setting(t.carry(nil), t.c, t.set, t.ords), one)
 	}
 	err = classify("write", err)
 	switch {

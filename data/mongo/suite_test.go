@@ -17,7 +17,7 @@ import (
 	"github.com/bluell/plinth/spec"
 )
 
-var update = flag.Bool("update", false, "write anew what FerretDB is known to be refused")
+var update = flag.Bool("update", false, "write anew what servers without transactions are known to refuse")
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -53,11 +53,12 @@ func TestSuite(t *testing.T) {
 		return
 	}
 	known["tx/a snapshot stays what it was"] = "without transactions each question has its own moment"
-	const steps = "FerretDB 1 reads a document and writes it in two steps: the condition of an update is not atomic there"
-	known["concurrency/a locked row is counted up without loss"] = steps
-	known["concurrency/stock is not oversold"] = steps
-	known["jobs/many workers share them: each has one worker"] = steps
-	file := filepath.Join("testdata", "ferretdb.refused")
+	lacking(t, "ferretdb.refused", open, known)
+}
+
+// lacking runs the suite on a server of which it is known what it refuses: the cases in a file of testdata.
+func lacking(t *testing.T, name string, open drivertest.Open, known drivertest.Known) {
+	file := filepath.Join("testdata", name)
 	if !*update {
 		drivertest.RunLacking(t, open, refusals(t, file), nil, known)
 		return

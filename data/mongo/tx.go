@@ -218,7 +218,12 @@ func document(c *spec.Collection, r driver.Record) bson.D {
 
 // change sets fields; those that are null are taken away.
 func change(c *spec.Collection, r driver.Record, ords []int) bson.D {
-	set, unset := bson.D{}, bson.D{}
+	return setting(nil, c, r, ords)
+}
+
+// setting is change with what else is set.
+func setting(set bson.D, c *spec.Collection, r driver.Record, ords []int) bson.D {
+	unset := bson.D{}
 	for _, ord := range ords {
 		if name := stored(c.Fields[ord].Name); r[ord].IsNull() {
 			unset = append(unset, bson.E{Key: name, Value: ""})

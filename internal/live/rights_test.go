@@ -56,13 +56,8 @@ func TestNothingIsToldByARightThatIsLost(t *testing.T) {
 		l.want("ready")
 		h.create("secrets", `{"name":"x","team":"red"}`)
 		l.want("create x")
-		ops := []data.Operation{
-			{Op: "update", Collection: "users", ID: id(1), Body: h.node(`{"team":"blue"}`)},
-			{Op: "create", Collection: "secrets", Body: h.node(`{"name":"y","team":"red"}`)},
-		}
-		if _, _, err := h.Batch(t.Context(), system, ops, true, data.WriteOptions{}); err != nil {
-			h.t.Fatal(err)
-		}
+		h.batch(data.Operation{Op: "update", Collection: "users", ID: id(1), Body: h.node(`{"team":"blue"}`)},
+			data.Operation{Op: "create", Collection: "secrets", Body: h.node(`{"name":"y","team":"red"}`)})
 		l.want("resync")
 		l.ended()
 	})

@@ -1,6 +1,10 @@
 // Command ferretdb is FerretDB 1 on SQLite, for the tests of data/mongo: it prints the address of a free port of
 // the loopback and runs until its standard input ends. Its databases are in the folder that it is given.
 //
+// FerretDB 1 reads the documents that a command changes and writes them in a second step, so that of two changes of
+// one document at one moment one can be lost. MongoDB changes a document at once. So whoever comes to the port meets a
+// door first (door.go), which lets in one command that changes documents at a time.
+//
 // It is a module of its own: what FerretDB needs is none of Plinth's.
 package main
 
@@ -9,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
@@ -31,11 +37,22 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
-	go func() { fmt.Println(f.MongoDBURI()) }()
+	go func() {
+		inside, err := url.Parse(f.MongoDBURI())
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println("mongodb://" + listener.Addr().String() + "/")
+		(&door{inside: inside.Host}).serve(listener)
+	}()
 	return f.Run(ctx)
 }

@@ -50,12 +50,24 @@ function unique(db, docs, name, doc) {
   }
 }
 
+// within is the document in which the last name of a path stands, copied on the way; undefined where there is none, and
+// none is to be made.
+function within(doc, names, make) {
+  for (const name of names) {
+    if (!(name in doc) && !make) return undefined;
+    doc = doc[name] = { ...doc[name] };
+  }
+  return doc;
+}
+
 function changed(doc, change) {
   const out = { ...doc };
   for (const [op, fields] of Object.entries(change)) {
-    for (const [k, v] of Object.entries(fields)) {
-      if (op === '$set') out[k] = v;
-      else if (op === '$unset') delete out[k];
+    for (const [path, v] of Object.entries(fields)) {
+      const names = path.split('.');
+      const k = names.pop();
+      if (op === '$set') within(out, names, true)[k] = v;
+      else if (op === '$unset') delete within(out, names, false)?.[k];
       else if (op === '$inc') out[k] = new Long((out[k]?.n ?? 0n) + v.n);
       else if (op === '$rename') {
         if (k in out) out[v] = out[k];

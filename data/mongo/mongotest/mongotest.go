@@ -1,6 +1,7 @@
 // Package mongotest gives tests a database that speaks MongoDB's protocol: FerretDB 1, built from test/ferretdb, one
-// server for a test binary in a folder that is removed at its end; or the server at PLINTH_TEST_MONGO_URL. Each
-// test has an empty database of its own. Only tests import it.
+// server for a test binary in a folder that is removed at its end; or the server at PLINTH_TEST_MONGO_URL; or one whose
+// language is that of mingo, in a process of Node's (Alone). Each test has an empty database of its own. Only tests import
+// it.
 //
 // A package that uses it ends its TestMain with Stop.
 package mongotest
@@ -88,8 +89,11 @@ func drop(t testing.TB, address, name string) {
 	}
 }
 
-// Stop ends the server, if it was started.
+// Stop ends the servers that were started.
 func Stop() {
+	if lonely != nil {
+		lonely.stop()
+	}
 	if shared == nil || shared.cmd == nil {
 		return
 	}
@@ -114,16 +118,16 @@ func start() (*server, error) {
 	return s, nil
 }
 
-// source is where the server's module is: beside the packages of this one.
-func source() string {
+// beside is a folder of test, beside the packages of this module.
+func beside(name string) string {
 	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..", "test", "ferretdb")
+	return filepath.Join(filepath.Dir(file), "..", "..", "..", "test", name)
 }
 
 func (s *server) run() error {
 	program := filepath.Join(s.dir, "ferretdb")
 	build := exec.Command("go", "build", "-tags", "ferretdb_sqlite", "-o", program, ".")
-	build.Dir = source()
+	build.Dir = beside("ferretdb")
 	if said, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build FerretDB: %w: %s", err, said)
 	}

@@ -64,7 +64,7 @@ const mostPause = 30 * time.Second
 // Consume runs a consumer until ctx ends: when this process has its lease, else it waits for it. Any number of processes may
 // call it. Errors of Do and Write, and of a database that is away, are logged and tried again; a panic is such an error. What
 // it returns, but nil when ctx has ended, is that it cannot go on: fault.Capability where the engine keeps no log, fault.Invalid
-// for a wrong consumer, *TooOld.
+// for a wrong consumer, *TooOld. What the engine cannot do in one transaction with Write is fault.Capability too.
 func (db *DB) Consume(ctx context.Context, c Consumer) error {
 	if err := c.Check(); err != nil {
 		return err
@@ -226,7 +226,7 @@ func (r *consuming) again(ctx context.Context, do func() error) error {
 			return context.Cause(ctx)
 		}
 		var over *termOver
-		if err == nil || errors.As(err, &over) {
+		if err == nil || errors.As(err, &over) || fault.Is(err, fault.Capability) {
 			return err
 		}
 		pause = r.failed(pause, err)

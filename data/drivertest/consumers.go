@@ -69,8 +69,8 @@ func consumers(s *suite) {
 		return err
 	}
 	any := func(string) error { return nil }
-	// settled waits until a consumer has done all.
-	settled := func(consumer string) error {
+	// settled waits until a consumer has done all, or has ended.
+	settled := func(consumer string, ended chan error) error {
 		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 			all, err := db.Consumers(context.Background())
 			if err != nil {
@@ -81,6 +81,12 @@ func consumers(s *suite) {
 					return nil
 				}
 			}
+			select {
+			case err := <-ended:
+				ended <- err
+				return fmt.Errorf("%s has ended: %w", consumer, err)
+			default:
+			}
 		}
 		return fmt.Errorf("%s is not done", consumer)
 	}
@@ -90,12 +96,7 @@ func consumers(s *suite) {
 		c.Do = func(context.Context, []*data.Change) error { return nil }
 		ended := make(chan error, 1)
 		go func() { ended <- db.Consume(ctx, c) }()
-		err := settled(c.Name)
-		select {
-		case failed := <-ended: // it cannot run
-			return failed
-		default:
-		}
+		err := settled(c.Name, ended)
 		cancel()
 		return errors.Join(err, <-ended)
 	}
@@ -169,7 +170,7 @@ func consumers(s *suite) {
 				return nil
 			}})
 		}()
-		err := settled("copies")
+		err := settled("copies", ended)
 		cancel()
 		if err := errors.Join(err, <-ended); err != nil {
 			return err
@@ -184,7 +185,7 @@ func consumers(s *suite) {
 		var mu sync.Mutex
 		tellers := map[int]int{}
 		var ends [3]context.CancelFunc
-		ended := make(chan error, len(ends))
+		ended := make(chan error, len(ends)+1)
 		if err := begun(data.Consumer{Name: "many"}); err != nil {
 			return err
 		}
@@ -202,7 +203,7 @@ func consumers(s *suite) {
 			}()
 		}
 		for round := range ends {
-			if err := errors.Join(write("x", "y"), settled("many")); err != nil {
+			if err := errors.Join(write("x", "y"), settled("many", ended)); err != nil {
 				return err
 			}
 			mu.Lock()

@@ -26,6 +26,7 @@ var columns = []struct{ file, title string }{
 	{"postgres", "PostgreSQL"},
 	{"mysql", "MariaDB"},
 	{"mongoOnMingo", "MongoDB's language on mingo"},
+	{"mongoOnMingoAlone", "the same, without transactions"},
 	{"mongo", "MongoDB's protocol on FerretDB 1"},
 }
 

@@ -25,8 +25,8 @@ func TestSuite(t *testing.T) {
 	}, drivertest.Known{"lifecycle/a backup beside writers": "mariadb-dump is the tool"})
 }
 
-// TestSuiteOneByOne: where the server takes no compound statements, as MySQL's does not, one comes after the other.
-func TestSuiteOneByOne(t *testing.T) {
+// TestOneByOne: where the server takes no compound statements, as MySQL's does not, one comes after the other.
+func TestOneByOne(t *testing.T) {
 	t.Parallel()
 	drivertest.RunTopics(t, func(t testing.TB, _ *spec.App) driver.Engine {
 		eng, err := mysql.Open(context.Background(), mysqltest.Database(t), mysql.Options{Conns: 20})

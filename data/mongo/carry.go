@@ -199,7 +199,8 @@ func (e *Engine) Named(ctx context.Context, log *spec.Collection, after, upTo st
 }
 
 // Shed takes the rows away first. What has none any more is looked for by that: nobody counts, and whoever writes in
-// between is not overlooked.
+// between is not overlooked. A deleted record goes whole, and is not made clean: it might be one that another has just begun
+// to take away.
 func (e *Engine) Shed(ctx context.Context, in *spec.Collection, ids, names []string) error {
 	if err := e.enter(ctx); err != nil {
 		return err
@@ -219,7 +220,7 @@ func (e *Engine) Shed(ctx context.Context, in *spec.Collection, ids, names []str
 	if _, err := e.server.delete(ctx, in.Name, append(none[:2:2], bson.E{Key: emptied, Value: true})); err != nil {
 		return during(ctx, "shed rows", err)
 	}
-	_, err := e.server.update(ctx, in.Name, none, op("$unset", bson.D{{Key: rowsField, Value: ""}, {Key: waiting, Value: ""}}), many)
+	_, err := e.server.update(ctx, in.Name, append(none, lives()...), op("$unset", bson.D{{Key: rowsField, Value: ""}, {Key: waiting, Value: ""}}), many)
 	return during(ctx, "shed rows", err)
 }
 

@@ -26,6 +26,9 @@ The log goes back as far as the app file says (changes: {keep: 24h, most: 100000
 		Example: "  plinth changes examples/agency\n  plinth changes --follow --json",
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if consumers && (follow || after != "" || collection != "") {
+				return misused("--consumers shows no changes: leave --follow, --after and --collection out")
+			}
 			return c.opening(cmd.Context(), folder(args, 0), func(p *plinth.Plinth) error {
 				if collection != "" {
 					if err := collectionOf(p.App(), collection); err != nil {
@@ -45,9 +48,6 @@ The log goes back as far as the app file says (changes: {keep: 24h, most: 100000
 	cmd.Flags().StringVar(&after, "after", "", "a position: only what was changed behind it")
 	cmd.Flags().StringVar(&collection, "collection", "", "only changes in this collection")
 	cmd.Flags().BoolVar(&consumers, "consumers", false, "show who follows the log instead, and how many changes each has not done yet")
-	for _, other := range []string{"follow", "after", "collection"} {
-		cmd.MarkFlagsMutuallyExclusive("consumers", other)
-	}
 	return cmd
 }
 

@@ -17,7 +17,7 @@ import (
 // have been found and was not ends it by an error of our own; whatever error ended it, nothing of it is left once it is
 // rolled back, and the write is done once more, one statement after the other, to find out why.
 const (
-	unfound = 31000 // the number of that error: MySQL's manual leaves those from 5000 on, below 51000, to others
+	unfound = 31000 // the number of that error: SIGNAL takes any, and gives 1644 where none is said
 	absent  = " THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31000, MESSAGE_TEXT = 'not there'; END IF; "
 )
 
@@ -40,7 +40,7 @@ type body struct {
 	args []sqldriver.Value
 }
 
-// add adds a statement, which begins after the one before it has ended.
+// add adds a statement and what ends it.
 func (b *body) add(sql, end string) {
 	b.WriteString(sql)
 	b.WriteString(end)

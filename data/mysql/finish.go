@@ -98,9 +98,8 @@ func (t *tx) undone(ctx context.Context, u *driver.Revision, all []driver.Insert
 	if err := t.c.exec(ctx, "ROLLBACK"); err != nil {
 		return 0, t.fail(ctx, "store", err)
 	}
-	refers := func(one driver.Insertion) bool { return len(one.Refers) > 0 }
 	switch why := classify("store", err); {
-	case told.Number == unfound && u != nil && !slices.ContainsFunc(all, refers):
+	case told.Number == unfound && u != nil && !sqldb.Refer(all):
 		return 0, nil
 	case told.Number != unfound && (fault.Is(why, fault.Retry) || fault.Is(why, fault.Unavailable) || fault.Is(why, fault.Full)):
 		return 0, t.fail(ctx, "store", err)

@@ -167,8 +167,7 @@ func (t *tx) insertReferring(all []driver.Insertion) (int, error) {
 	for n < len(all) && all[n].C == all[0].C && n < mostInserted {
 		n++
 	}
-	refers := func(one driver.Insertion) bool { return len(one.Refers) > 0 }
-	if !slices.ContainsFunc(all[:n], refers) || slices.ContainsFunc(all[n:], refers) {
+	if !sqldb.Refer(all[:n]) || sqldb.Refer(all[n:]) {
 		return 0, nil
 	}
 	sql, args := t.e.whole(nil, all[:n])

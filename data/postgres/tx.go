@@ -236,7 +236,7 @@ func (t *tx) InsertAll(all []driver.Insertion) (at int, err error) {
 	if err := t.usable(); err != nil {
 		return 0, err
 	}
-	if len(all) >= fewTogether && together(all) == len(all) && !slices.ContainsFunc(all, func(one driver.Insertion) bool { return len(one.Refers) > 0 }) {
+	if len(all) >= fewTogether && together(all) == len(all) && !sqldb.Refer(all) {
 		if ok, err := t.insertTogether(all); ok {
 			return len(all), nil
 		} else if err != nil {

@@ -74,6 +74,11 @@ func within(all []driver.Insertion) bool {
 	return false
 }
 
+// Refer says whether one of the records refers to another.
+func Refer(all []driver.Insertion) bool {
+	return slices.ContainsFunc(all, func(one driver.Insertion) bool { return len(one.Refers) > 0 })
+}
+
 // Missing marks what a record refers to in vain: it was asked for and is not there, by target.
 func Missing(targets []*Target, there []map[string]bool, one *driver.Insertion) (missing bool) {
 	for i := range one.Refers {

@@ -4,13 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"time"
 )
 
 // What killed runs leave, each as large as a database, by the names that os.CreateTemp gives.
 var (
-	growing    = regexp.MustCompile(`^\.plinth-backup-[0-9]+$`)               // beside a backup: what was to become one
-	engineCopy = regexp.MustCompile(`^\.backup-[0-9]+(-journal|-wal|-shm)?$`) // beside a database: SQLite's copy of it
+	growing    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\.plinth-backup-[0-9]+$`) })               // beside a backup: what was to become one
+	engineCopy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\.backup-[0-9]+(-journal|-wal|-shm)?$`) }) // beside a database: SQLite's copy of it
 )
 
 // aged is how long nobody has written to what nobody writes any more.

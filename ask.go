@@ -17,6 +17,7 @@ type (
 	ListQuery   = data.ListQuery
 	Explanation = data.Explanation
 	Verdict     = data.Verdict
+	Matrix      = data.Matrix
 )
 
 // Explain says how a list is answered for somebody with a role ("" nobody, "operator").
@@ -67,7 +68,7 @@ func OpenAPI(ctx context.Context, dir, role string, opts ...Option) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	door := rest.New(s.db, func(*http.Request) (data.Caller, error) { return by, nil }, rest.Options{Version: Version()})
+	door := rest.New(s.db, func(*http.Request) (data.Caller, error) { return by, nil }, rest.Options{Auth: http.NotFoundHandler(), Version: Version()})
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/api/openapi.json", nil)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "describe the API", err)
@@ -78,6 +79,15 @@ func OpenAPI(ctx context.Context, dir, role string, opts ...Option) ([]byte, err
 		return nil, fault.New(fault.Internal, "the API could not be described: %s", w.Bytes())
 	}
 	return w.Bytes(), nil
+}
+
+// MatrixOf says who may do what with the app in a folder, by its rules. The database is not asked for anything.
+func MatrixOf(ctx context.Context, dir string, opts ...Option) (*Matrix, error) {
+	p, err := unserved(ctx, dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	return p.now.Load().db.Matrix(), p.eng.Close()
 }
 
 // unserved opens an app with its database as it is, to ask about the app itself.
@@ -91,7 +101,7 @@ func unserved(ctx context.Context, dir string, opts []Option) (*Plinth, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plinth{dir: dir, o: o, secret: newKey(), eng: eng} // nothing is sealed with this key
+	p := &Plinth{dir: dir, o: o, secret: newKey(), eng: eng, hasher: hasher()} // nothing is sealed with this key
 	s, err := p.wire(ctx, app, nil)
 	if err != nil {
 		_ = eng.Close()

@@ -72,7 +72,7 @@ func Backup(ctx context.Context, dir, file string, progress func(done, total int
 		return about, err
 	}
 	defer eng.Close()
-	removeAged(filepath.Dir(file), growing)
+	removeAged(filepath.Dir(file), growing())
 	f, err := os.CreateTemp(filepath.Dir(file), ".plinth-backup-*")
 	if err != nil {
 		return about, unwritten(err)
@@ -202,7 +202,7 @@ func uploaded(dir string) ([]string, error) {
 		}
 		name, err := filepath.Rel(dir, path)
 		// What is no upload (some systems put files of their own into folders) stays out: restore takes no others.
-		if err == nil && e.Type().IsRegular() && uploadName.MatchString(entryFiles+filepath.ToSlash(name)) {
+		if err == nil && e.Type().IsRegular() && uploadName().MatchString(entryFiles+filepath.ToSlash(name)) {
 			names = append(names, filepath.ToSlash(name))
 		}
 		return err

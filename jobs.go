@@ -1,6 +1,7 @@
 package plinth
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -39,7 +40,8 @@ func AtOnce(n int) JobLimit { return func(k *jobs.Kind) { k.Limit = n } }
 // Workers is how many jobs this process works on at once, of all kinds; 32 when absent.
 func Workers(n int) Option { return func(o *options) { o.workers = n } }
 
-// Patience is how long the jobs under way may go on when the process is to end; 10 seconds when absent.
+// Patience is how long the jobs under way may go on when the process is to end, and how long is waited for consumers, which
+// are told so at once; 10 seconds when absent.
 func Patience(d time.Duration) Option { return func(o *options) { o.patience = d } }
 
 // Consume registers a consumer of the log of changes, which runs where jobs are worked off: in one process at a time.
@@ -112,29 +114,32 @@ func (p *Plinth) consume(ctx context.Context, db *data.DB) {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				fit, end := context.WithCancel(ctx)
-				go every(fit, time.Second, func(context.Context) {
-					if p.unfit.Load() {
-						end()
-					}
-				})
-				var err error
-				if !p.unfit.Load() {
-					err = db.Consume(fit, c)
+				unfit := p.unfit.Load()
+				look := func() {
+					every(fit, fitEvery, func(context.Context) {
+						if p.unfit.Load() != unfit {
+							end()
+						}
+					})
 				}
+				if unfit {
+					look()
+					continue
+				}
+				go look()
+				err := db.Consume(fit, c)
+				end()
 				if err != nil {
 					p.o.log.Error("a consumer of the log of changes does not go on", "consumer", c.Name, "error", err)
-					end()
 					return
 				}
-				<-fit.Done()
-				end()
 			}
 		})
 	}
 	all.Wait()
 }
 
-// RunJobs runs consumers, and works off jobs and schedules, until ctx ends: then the jobs under way may go on for Patience. Serve does so by
+// RunJobs runs consumers, and works off jobs and schedules, until ctx ends: then what is under way may go on for Patience. Serve does so by
 // itself. It is called once at a time. A schedule whose kind of job is not registered is *spec.Problems.
 func (p *Plinth) RunJobs(ctx context.Context) error {
 	if err := p.App().CheckKinds(p.o.kindNames()); err != nil {
@@ -146,11 +151,18 @@ func (p *Plinth) RunJobs(ctx context.Context) error {
 			return nil
 		}
 		s := p.now.Load()
-		var beside sync.WaitGroup
-		beside.Go(func() { p.consume(inside, s.db) })
-		jobs.New(s.db, p.o.kinds, s.app.Schedules, jobs.Options{Workers: p.o.workers, Patience: p.o.patience, Log: p.o.log,
+		consumed := make(chan struct{})
+		go func() {
+			defer close(consumed)
+			p.consume(inside, s.db)
+		}()
+		jobs.New(s.db, append([]jobs.Kind{s.mails(), s.letters()}, p.o.kinds...), s.app.Schedules, jobs.Options{Workers: p.o.workers, Patience: p.o.patience, Log: p.o.log,
 			Ready: func() bool { return !p.unfit.Load() }}).Run(inside)
-		beside.Wait()
+		select {
+		case <-consumed:
+		case <-time.After(cmp.Or(p.o.patience, 10*time.Second)):
+			p.o.log.Error("consumers of the log of changes do not end although they are told to: others go on when their leases are over")
+		}
 		ended()
 	}
 }

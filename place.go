@@ -99,7 +99,7 @@ func (at place) hold() (release func(), err error) {
 			return nil, err
 		}
 		if alone(f) == nil {
-			removeAged(filepath.Dir(at.file), engineCopy)
+			removeAged(filepath.Dir(at.file), engineCopy())
 			err = at.resume()
 		}
 		if err == nil {

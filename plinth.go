@@ -14,6 +14,9 @@ import (
 	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/files"
 	"github.com/bluell/plinth/internal/live"
+	"github.com/bluell/plinth/internal/mail"
+	"github.com/bluell/plinth/internal/pages"
+	"github.com/bluell/plinth/internal/password"
 	"github.com/bluell/plinth/internal/rest"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
@@ -29,6 +32,8 @@ type Plinth struct {
 	files  *files.Disk
 	fresh  bool // the database was made by this Open
 
+	hasher func() (*password.Hasher, error)
+
 	now       atomic.Pointer[served]
 	jobs      shift
 	requests  turnstile   // shut while a reload replaces what is served
@@ -40,6 +45,9 @@ type Plinth struct {
 	following sync.Mutex
 	waiting   atomic.Bool // the app file is good and its schema is not there yet
 	said      string      // what follow told last
+
+	url      atomic.Pointer[string] // where requests are answered, when they are
+	mailKept sync.Once
 }
 
 // served is what answers requests, until a reload puts another in its place.
@@ -48,6 +56,7 @@ type served struct {
 	db   *data.DB
 	gate *auth.Gate
 	live *live.Hub
+	mail *mail.Room
 	http http.Handler
 
 	tables []driver.Table // what the app uses of the database
@@ -82,7 +91,7 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plinth{dir: dir, at: at, o: o, secret: key, eng: eng}
+	p := &Plinth{dir: dir, at: at, o: o, secret: key, eng: eng, hasher: hasher()}
 	if made {
 		err = p.keepKey(ctx, app)
 	}
@@ -94,6 +103,11 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// hasher is made when people can sign in.
+func hasher() func() (*password.Hasher, error) {
+	return sync.OnceValues(func() (*password.Hasher, error) { return password.New(password.Options{}) })
 }
 
 func (p *Plinth) start(ctx context.Context, app *spec.App) error {
@@ -129,7 +143,10 @@ func load(dir string, o *options) (*spec.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, room := range []struct{ name, yaml string }{{"data", data.Collections}, {"auth", auth.Collections}} {
+	if err := mail.Check(app); err != nil {
+		return nil, err
+	}
+	for _, room := range []struct{ name, yaml string }{{"data", data.Collections}, {"auth", auth.Collections(app)}} {
 		if err := app.Extend(room.name, []byte(room.yaml)); err != nil {
 			return nil, fault.Wrap(fault.Internal, "the collections of "+room.name, err)
 		}
@@ -143,22 +160,32 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	if p.files != nil {
 		blobs = p.files
 	}
+	room, err := p.mailing(app)
+	if err != nil {
+		return nil, err
+	}
 	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs, Hooks: p.o.hooks})
 	if err != nil {
 		return nil, err
 	}
-	gate, err := auth.New(db, p.secret, auth.Options{Clock: p.o.clock, Log: p.o.log})
+	gate, err := p.entrance(app, db, room)
 	if err != nil {
 		return nil, err
 	}
 	hub := live.New(db, live.Options{Log: p.o.log, Caller: gate.Caller, Server: app.Server})
-	door := rest.New(db, gate.Caller, rest.Options{Live: hub, Blobs: blobs, Public: filepath.Join(p.dir, "public"), Version: Version()})
+	public := filepath.Join(p.dir, "public")
+	ready, err := pages.New(app, pages.Options{Public: public, Mail: room.Sends(), Dev: p.o.dev})
+	if err != nil {
+		return nil, err
+	}
+	door := rest.New(db, gate.Caller, rest.Options{Live: hub, Blobs: blobs, Auth: gate.Door(), Public: public, Page: ready.Page, Version: Version()})
 	if tables == nil {
 		if tables, err = p.eng.Inspect(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return &served{app: app, db: db, gate: gate, live: hub, http: web.Guard(p.whileFit(door), app.Server, p.o.log), tables: used(app, tables)}, nil
+	return &served{app: app, db: db, gate: gate, live: hub, mail: room,
+		http: web.Guard(room.Show(p.whileFit(door)), app.Server, p.o.log), tables: used(app, tables)}, nil
 }
 
 // close ends what goes on beside requests.

@@ -27,7 +27,11 @@ var house = []room{
 	{"fault", 0, nil, "everybody speaks it, so it may know nobody"},
 	{"doc", 1, []string{"fault"}, "a JSON document is not about Plinth"},
 	{"expr", 1, []string{"fault"}, "the language asks for names through expr.Env and never for a model"},
+	{"internal/password", 1, []string{"fault"}, "how passwords are kept is not about Plinth: no database, no web"},
+	{"internal/outgoing", 1, []string{"fault"}, "requests that we make of others are not about Plinth"},
 	{"spec", 2, []string{"expr", "doc", "fault"}, "the app file is pure: nothing of databases or the web"},
+	{"internal/oidc", 3, []string{"internal/outgoing", "spec", "fault"}, "the client's side of a protocol: no database, no routes"},
+	{"internal/oidc/oidctest", 3, nil, "it starts an issuer for tests and knows nothing of ours"},
 	{"data/driver", 3, []string{"spec", "expr", "doc", "fault"}, "what an engine must do is said in the model's terms"},
 	{"data", 4, []string{"data/driver", "spec", "expr", "doc", "fault"}, "all meaning lives here, above every engine and below every door"},
 	{"data/memory", 4, []string{"data/driver", "spec", "expr", "doc", "fault"}, "engines never see data"},
@@ -41,12 +45,14 @@ var house = []room{
 	{"data/mongo/mongotest", 4, nil, "it starts a server for tests and knows nothing of ours"},
 	{"data/drivertest", 5, []string{"data", "data/driver", "data/memory", "spec", "expr", "doc", "fault"}, "the suite runs data and driver as a pair"},
 	{"internal/web", 5, []string{"data", "spec", "expr", "doc", "fault"}, "what doors share; it knows no door"},
-	{"internal/auth", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it turns a request into a caller; doors never see driver"},
+	{"internal/auth", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it turns a request into a caller, and lets people in; what hashes passwords and writes mails is handed in"},
 	{"internal/files", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it stores bytes; doors never see driver"},
 	{"internal/seed", 5, []string{"data", "spec", "expr", "doc", "fault"}, "it loads records through data like everybody"},
 	{"internal/jobs", 5, []string{"data", "spec", "expr", "doc", "fault"}, "it works off what data has enqueued; how a job is claimed and settled is data's to know"},
+	{"internal/mail", 5, []string{"data", "spec", "expr", "doc", "fault", "internal/web"}, "it writes and sends mails, and shows those it keeps; that a mail is a job is plinth's to wire"},
 	{"internal/rest", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"internal/live", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
+	{"internal/pages", 6, []string{"internal/web", "spec", "fault"}, "pages speak with the API as any frontend does: they see neither data nor auth"},
 	{"internal/serve", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"", 7, []string{"*"}, "plinth is the one place that wires"},
 	{"cmd/plinth", 8, []string{"", "spec", "fault", "data", "data/driver", "data/sqlite", "data/postgres", "data/mysql", "data/mongo", "data/memory", "expr", "doc"}, "the command line knows plinth and the engines it links"},
@@ -96,16 +102,20 @@ func TestEngineLibraries(t *testing.T) {
 		dirs   []string
 		reason string
 	}{
-		"zombiezen.com/go/sqlite":  {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
-		"modernc.org/sqlite":       {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
-		"modernc.org/libc":         {[]string{"data/sqlite"}, "C's memory is SQLite's alone"},
-		"github.com/jackc":         {[]string{"data/postgres", "data/postgres/pgtest"}, "nothing above data/driver knows PostgreSQL"},
-		"github.com/go-sql-driver": {[]string{"data/mysql", "data/mysql/mysqltest"}, "nothing above data/driver knows MySQL"},
-		"go.yaml.in/yaml":          {[]string{"spec"}, "one room reads YAML"},
-		"cel.dev/cel-go":           {[]string{"expr"}, "one room reads CEL"},
-		"github.com/spf13/cobra":   {[]string{"cmd/plinth"}, "the command line is not a library"},
-		"net/http":                 {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/live", "internal/serve", "internal/files", "cmd/plinth", "test", "test/conform"}, "the web is at the doors"},
-		"go.mongodb.org":           {[]string{"data/mongo", "data/mongo/mongotest"}, "nothing above data/driver knows MongoDB"},
+		"zombiezen.com/go/sqlite":     {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
+		"modernc.org/sqlite":          {[]string{"data/sqlite"}, "nothing above data/driver knows SQLite"},
+		"modernc.org/libc":            {[]string{"data/sqlite"}, "C's memory is SQLite's alone"},
+		"github.com/jackc":            {[]string{"data/postgres", "data/postgres/pgtest"}, "nothing above data/driver knows PostgreSQL"},
+		"github.com/go-sql-driver":    {[]string{"data/mysql", "data/mysql/mysqltest"}, "nothing above data/driver knows MySQL"},
+		"go.yaml.in/yaml":             {[]string{"spec"}, "one room reads YAML"},
+		"cel.dev/cel-go":              {[]string{"expr"}, "one room reads CEL"},
+		"github.com/spf13/cobra":      {[]string{"cmd/plinth"}, "the command line is not a library"},
+		"net/http":                    {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/live", "internal/serve", "internal/files", "internal/mail", "internal/pages", "internal/outgoing", "internal/oidc", "internal/oidc/oidctest", "cmd/plinth", "test", "test/conform"}, "the web is at the doors, and where others are asked"},
+		"github.com/wneessen/go-mail": {[]string{"internal/mail"}, "one room speaks SMTP"},
+		"golang.org/x/oauth2":         {[]string{"internal/oidc"}, "one room signs in with others"},
+		"github.com/coreos/go-oidc":   {[]string{"internal/oidc"}, "one room signs in with others"},
+		"github.com/go-jose":          {[]string{"internal/oidc", "internal/oidc/oidctest"}, "one room reads tokens that others have signed"},
+		"go.mongodb.org":              {[]string{"data/mongo", "data/mongo/mongotest"}, "nothing above data/driver knows MongoDB"},
 	}
 	for dir, files := range packages(t) {
 		for _, file := range files {
@@ -190,4 +200,43 @@ func packages(t *testing.T) map[string][]string {
 		t.Fatalf("only %d packages were found: the test looks in the wrong place", len(all))
 	}
 	return all
+}
+
+// The tests that docs/security.md names are there.
+func TestSecurityNamesTests(t *testing.T) {
+	text, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "| ") || !strings.Contains(line, " Test") {
+			continue
+		}
+		dir, source := "", ""
+		for _, word := range strings.FieldsFunc(line[strings.LastIndex(line[:strings.Index(line, " Test")], "|"):], func(r rune) bool { return strings.ContainsRune("|, \n", r) }) {
+			if at, is := strings.CutPrefix(word, "`"); is {
+				dir, source = strings.TrimSuffix(at, "`"), ""
+				files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+				if err != nil || len(files) == 0 {
+					t.Errorf("%s: no tests: %v", dir, err)
+				}
+				for _, file := range files {
+					b, err := os.ReadFile(file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					source += string(b)
+				}
+				continue
+			}
+			named++
+			if !strings.Contains(source, "\nfunc "+word+"(") {
+				t.Errorf("docs/security.md names a test %s in %s, which is not there", word, dir)
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("%d tests are named", named)
+	}
 }

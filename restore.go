@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/driver"
@@ -113,7 +114,7 @@ type unpacking struct {
 }
 
 // uploadName is the name of an upload within a backup: nothing leads out of the folder.
-var uploadName = regexp.MustCompile(`^files/[a-z2-7]{2}/[a-z2-7]{2}/[a-z2-7]{26}$`)
+var uploadName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^files/[a-z2-7]{2}/[a-z2-7]{2}/[a-z2-7]{26}$`) })
 
 const maxAbout = 64 << 10
 
@@ -130,7 +131,7 @@ func (u *unpacking) entry(h *tar.Header, r io.Reader) error {
 		if err := u.read(from); err != nil {
 			return err
 		}
-	case h.Name == entryData, uploadName.MatchString(h.Name):
+	case h.Name == entryData, uploadName().MatchString(h.Name):
 		if err := u.keep(h, from); err != nil {
 			return err
 		}

@@ -51,6 +51,12 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 			return err
 		}
 	}
+	if err := p.now.Load().writes(); err != nil {
+		return err
+	}
+	if err := p.returns(); err != nil {
+		return err
+	}
 	p.warn(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
@@ -80,7 +86,15 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	if !l.does("api") {
 		door = onlyHealth(door)
 	}
-	err := serve.Run(ctx, door, serve.Options{Listen: l.Listen, Limits: p.App().Server.Limits, Ready: l.Ready, Log: p.o.log})
+	ready := func(url string) {
+		if l.does("api") {
+			p.url.Store(&url)
+		}
+		if l.Ready != nil {
+			l.Ready(url)
+		}
+	}
+	err := serve.Run(ctx, door, serve.Options{Listen: l.Listen, Limits: p.App().Server.Limits, Ready: ready, Log: p.o.log})
 	cancel()
 	beside.Wait()
 	return err
@@ -102,7 +116,8 @@ func every(ctx context.Context, d time.Duration, fn func(context.Context)) {
 
 // sweep removes what has expired.
 func (p *Plinth) sweep(ctx context.Context) {
-	if err := p.DB().Sweep(ctx); err != nil && ctx.Err() == nil {
+	s := p.now.Load()
+	if err := errors.Join(s.db.Sweep(ctx), s.gate.Sweep(ctx)); err != nil && ctx.Err() == nil {
 		p.o.log.Warn("what has expired could not be removed", "error", err)
 	}
 }

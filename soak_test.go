@@ -44,7 +44,7 @@ func TestSoak(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	s := &soak{t: t, url: srv.URL}
+	s := &soak{t: t, url: srv.URL, sweep: length / 60}
 	s.run(p, length/3) // until everything that is kept is there
 	before := s.measure(p, dir)
 	s.run(p, length*2/3)
@@ -65,8 +65,9 @@ func TestSoak(t *testing.T) {
 }
 
 type soak struct {
-	t   *testing.T
-	url string
+	t     *testing.T
+	url   string
+	sweep time.Duration // how often the log is swept: what comes in between lies on the disk
 
 	mu                      sync.Mutex
 	writes, streams, events int
@@ -82,15 +83,13 @@ func (s *soak) measure(p *plinth.Plinth, dir string) (f soakFigures) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	f.goroutines = 1 << 30
-	for range 200 { // what has ended takes a moment to be gone
-		runtime.GC()
-		n := runtime.NumGoroutine()
-		if n >= f.goroutines {
-			break
+	for look := 0; look < 50; look++ { // what has ended takes a moment to be gone, and nobody tells when
+		if n := runtime.NumGoroutine(); n < f.goroutines {
+			f.goroutines, look = n, 0
 		}
-		f.goroutines = n
-		runtime.Gosched()
+		time.Sleep(10 * time.Millisecond)
 	}
+	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	f.heap = int(m.HeapAlloc)
@@ -108,7 +107,7 @@ func (s *soak) run(p *plinth.Plinth, length time.Duration) {
 	defer cancel()
 	var all sync.WaitGroup
 	all.Go(func() { // as a server does, more often
-		tick := time.NewTicker(length / 20)
+		tick := time.NewTicker(s.sweep)
 		defer tick.Stop()
 		for ctx.Err() == nil {
 			select {

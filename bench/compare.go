@@ -14,9 +14,12 @@ func compare(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	asked := len(lines)
-	lines = slices.DeleteFunc(lines, func(l line) bool { return l.name == liveLine })
-	live := len(lines) < asked
+	apart := func(name string) bool {
+		asked := len(lines)
+		lines = slices.DeleteFunc(lines, func(l line) bool { return l.name == name })
+		return len(lines) < asked
+	}
+	live, who := apart(liveLine), apart(identityLine)
 	if o.db != "sqlite" {
 		o.starts = 0 // another process is there already
 	}
@@ -74,6 +77,11 @@ func compare(ctx context.Context, o options) error {
 	stopAll(sites)
 	if live {
 		if r.Live, err = measureLive(ctx, o, sites); err != nil {
+			return err
+		}
+	}
+	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); who && at >= 0 && o.db == "sqlite" {
+		if r.Identity, err = measureIdentity(ctx, o, peers[at], filepath.Join(data, identityLine)); err != nil {
 			return err
 		}
 	}

@@ -35,9 +35,10 @@ var workLines = []line{
 	{name: "create", title: "create", creates: true, requests: creates, goals: goals(3)},
 	{name: "batch", title: "batch of 100 creates", requests: batches, goals: goals(0)},
 	{name: liveLine},
+	{name: identityLine},
 }
 
-// liveLine is measured in another way than the lines with requests (live.go).
+// liveLine and identityLine are measured in another way than the lines with requests (live.go, identity.go).
 const liveLine = "live"
 
 // goals of Plinth's speed over a peer's; Fastify must be beaten, hand-written Go nearly reached.

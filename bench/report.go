@@ -25,6 +25,7 @@ type report struct {
 	Sites    []string              `json:"servers"`
 	Lines    []*reportLine         `json:"lines"`
 	Live     map[string][]liveSlot `json:"live,omitempty"`
+	Identity *identity             `json:"identity,omitempty"`
 	Starts   map[string]*start     `json:"starts,omitempty"`
 	atMost   bool                  // the goals say how many times slower at most
 
@@ -161,6 +162,9 @@ func (r *report) print(out io.Writer) {
 		r.printStarts(&t)
 	}
 	t.print(out)
+	if r.Identity != nil {
+		r.Identity.print(out)
+	}
 	r.printNoise(out)
 }
 
@@ -303,6 +307,11 @@ func (r *report) printNoise(out io.Writer) {
 	}
 	for _, of := range r.Live {
 		for _, s := range of {
+			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
+		}
+	}
+	if r.Identity != nil {
+		for _, s := range append(r.Identity.Anonymous, r.Identity.SignedIn...) {
 			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
 		}
 	}

@@ -39,6 +39,7 @@ type Caller struct {
 	ID       string // the user's id; "" for nobody and for API keys
 	Role     string
 	SignedIn bool
+	MFA      bool   // signed in with a second factor
 	Operator bool   // passes every rule
 	ReadOnly bool   // writes nothing, anywhere
 	User     Record // the user's own record, where there is one

@@ -191,7 +191,7 @@ func fits(f *spec.Field, v Value) bool {
 			return false
 		case t == spec.Decimal && f.Precision > 0 && digitsOf(item.Int()) > f.Precision:
 			return false
-		case t == spec.Email && !validEmail(item.Text()), t == spec.URL && !validURL(item.Text()):
+		case t == spec.Email && !ValidEmail(item.Text()), t == spec.URL && !validURL(item.Text()):
 			return false
 		case t == spec.File:
 			return false

@@ -23,6 +23,8 @@ func (w who) Field(name string) Value {
 		return textOrNull(w.by.Role)
 	case "signedIn":
 		return expr.BoolOf(w.by.SignedIn)
+	case "mfa":
+		return expr.BoolOf(w.by.MFA)
 	}
 	if w.by.User == nil {
 		return Value{}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
@@ -31,6 +32,18 @@ func (c *Change) Before(field string) Value { return c.k.valueOf(c.Old, field) }
 
 // After is the value of a field after the change.
 func (c *Change) After(field string) Value { return c.k.valueOf(c.New, field) }
+
+// Size is about how many bytes of memory a change holds.
+func (c *Change) Size() int {
+	return int(unsafe.Sizeof(*c)) + len(c.ID) + sizeOf(c.Old) + sizeOf(c.New)
+}
+
+func sizeOf(values []Value) (n int) {
+	for _, v := range values {
+		n += int(unsafe.Sizeof(v)) + len(v.Text()) + sizeOf(v.List())
+	}
+	return n
+}
 
 func (k *kind) valueOf(rec Record, name string) (v Value) {
 	if f, ok := k.Field(name); ok && rec != nil {

@@ -238,6 +238,8 @@ type Outcome struct {
 	State string        // Done; Later, to be tried again; Dead; Cancelled; Waiting, given back as if it had not been begun
 	After time.Duration // Later: when
 	Error string        // Later, Dead
+
+	Forget bool // Done, Dead, Cancelled: the payload is removed
 }
 
 // keepFinished is how long a finished job is kept to be looked at; a dead one for longer, to be tried again.
@@ -332,6 +334,9 @@ func (o *Outcome) record(q *queue, old Record, now int64) Record {
 		rec[q.due] = expr.TimeOf(now + keepDead.Milliseconds())
 	default:
 		rec[q.due] = expr.TimeOf(now + keepFinished.Milliseconds())
+	}
+	if o.Forget && (o.State == Done || o.State == Dead || o.State == Cancelled) {
+		rec[q.payload] = expr.TextOf("null")
 	}
 	if o.Error != "" {
 		rec[q.error] = expr.TextOf(o.Error)

@@ -120,13 +120,16 @@ func (r *consuming) failed(pause time.Duration, err error) time.Duration {
 
 // term takes the lease, if it can, and consumes as long as it is held.
 func (r *consuming) term(ctx context.Context) (held bool, err error) {
+	asked := time.Now()
 	l, held, err := r.db.Lease(ctx, leasePrefix+r.Name, r.holder, r.Lease)
 	if err != nil || !held {
 		return false, err
 	}
 	inside, over := context.WithCancelCause(ctx)
+	lapse := time.AfterFunc(time.Until(asked.Add(r.Lease)), func() { over(passedOn(l)) }) // also while the database does not answer
+	defer lapse.Stop()
 	var beside sync.WaitGroup
-	beside.Go(func() { r.renew(inside, over, l) })
+	beside.Go(func() { r.renew(inside, over, l, lapse) })
 	defer func() {
 		over(nil)
 		beside.Wait()
@@ -137,9 +140,8 @@ func (r *consuming) term(ctx context.Context) (held bool, err error) {
 	return true, r.consume(inside, l)
 }
 
-// renew keeps the lease until ctx ends, or ends ctx when it is not sure any more that nobody else has it.
-func (r *consuming) renew(ctx context.Context, over context.CancelCauseFunc, l Lease) {
-	last := time.Now()
+// renew keeps the lease until ctx ends, and puts lapse off, which ends ctx when it is not sure any more that nobody else has it.
+func (r *consuming) renew(ctx context.Context, over context.CancelCauseFunc, l Lease, lapse *time.Timer) {
 	for {
 		wait(ctx, r.Lease/4)
 		if ctx.Err() != nil {
@@ -148,10 +150,11 @@ func (r *consuming) renew(ctx context.Context, over context.CancelCauseFunc, l L
 		asked := time.Now()
 		now, held, err := r.db.Lease(ctx, l.Name, l.Holder, r.Lease)
 		switch {
-		case err == nil && held && now.Term == l.Term:
-			last = asked
-		case err == nil, time.Since(last) > r.Lease:
-			over(fault.New(fault.Precondition, "the lease %s has passed on", l.Name))
+		case err != nil:
+		case held && now.Term == l.Term:
+			lapse.Reset(time.Until(asked.Add(r.Lease)))
+		default:
+			over(passedOn(l))
 			return
 		}
 	}
@@ -162,6 +165,9 @@ func (r *consuming) consume(ctx context.Context, l Lease) error {
 	at, err := r.begin(ctx, l)
 	for err == nil {
 		err = r.db.Follow(ctx, at, func(all []*Change, to Position) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			at = to
 			return r.done(ctx, l, all, to)
 		})
@@ -169,6 +175,9 @@ func (r *consuming) consume(ctx context.Context, l Lease) error {
 		if errors.As(err, &old) && r.Lost != nil {
 			at, err = r.lost(ctx, l)
 		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return err
 }
@@ -195,7 +204,7 @@ func (r *consuming) lost(ctx context.Context, l Lease) (at Position, err error) 
 	if err := r.again(ctx, func() error { return r.Lost(ctx) }); err != nil {
 		return at, err
 	}
-	return at, r.db.note(ctx, l, at, nil)
+	return at, r.note(ctx, l, at)
 }
 
 // done has changes done, and notes it.
@@ -215,18 +224,28 @@ func (r *consuming) done(ctx context.Context, l Lease, all []*Change, to Positio
 			return err
 		}
 	}
-	return r.again(ctx, func() error { return r.db.note(ctx, l, to, nil) })
+	return r.again(ctx, func() error { return r.note(ctx, l, to) })
+}
+
+// note notes up to where all is done: also when ctx has ended while it was, for else it would be done again.
+func (r *consuming) note(ctx context.Context, l Lease, at Position) error {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Lease)
+	defer cancel()
+	return r.db.note(end, l, at, nil)
 }
 
 // again runs do until it has no error, or the term is over.
 func (r *consuming) again(ctx context.Context, do func() error) error {
 	for pause := time.Duration(0); ; wait(ctx, pause) {
 		err := contained(do)
+		if err == nil {
+			return nil
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		var over *termOver
-		if err == nil || errors.As(err, &over) || fault.Is(err, fault.Capability) {
+		if errors.As(err, &over) || fault.Is(err, fault.Capability) {
 			return err
 		}
 		pause = r.failed(pause, err)
@@ -265,7 +284,7 @@ func (db *DB) note(ctx context.Context, l Lease, at Position, write func(*Tx) er
 // ConsumerInfo is what is known of a consumer.
 type ConsumerInfo struct {
 	Name   string
-	Holder string    // of its lease: which process, "" when none has it
+	Holder string    // of its lease: which process, "" when none has it, or has let it end
 	Until  time.Time // when that ends, if it is not renewed
 	At     Position  // up to which changes are done; zero: it has not begun
 	Behind int64     // how many changes are not done; -1: the log does not go on from At
@@ -281,6 +300,14 @@ func (db *DB) Consumers(ctx context.Context) ([]ConsumerInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	var now int64
+	err = db.commit(ctx, &System, func(w *work) (err error) {
+		now, err = w.tx.Now()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	k := db.kinds["_leases"]
 	var all []ConsumerInfo
 	q := &ListQuery{Collection: k.Name, Filter: `name.startsWith("` + leasePrefix + `")`, Sort: "name", Limit: 500}
@@ -292,11 +319,11 @@ func (db *DB) Consumers(ctx context.Context) ([]ConsumerInfo, error) {
 		for _, rec := range records {
 			l := k.lease(rec)
 			info := ConsumerInfo{Name: strings.TrimPrefix(l.Name, leasePrefix), Behind: -1}
-			if l.Until.UnixMilli() > 0 {
+			if l.Until.UnixMilli() > now {
 				info.Holder, info.Until = l.Holder, l.Until
 			}
 			if info.At, err = ParsePosition(l.Note); err == nil && info.At.Epoch == head.Epoch && info.At.Number >= oldest.Number {
-				info.Behind = head.Number - info.At.Number
+				info.Behind = max(0, head.Number-info.At.Number) // it may have gone on since
 			}
 			all = append(all, info)
 		}

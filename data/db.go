@@ -34,6 +34,8 @@ type DB struct {
 
 	heavy  chan struct{} // a place for each heavy question that may run
 	drafts cache[*draft] // by question
+
+	signers sync.Pool // of *cursorSigner
 }
 
 // kind is what the database knows of a collection beside its model.
@@ -229,6 +231,9 @@ func leaves(e *expr.Expr) bool { return e != nil && e.Walks }
 
 // App is the app that the database serves.
 func (db *DB) App() *spec.App { return db.app }
+
+// Transactions says whether the database has them: see Series.
+func (db *DB) Transactions() bool { return db.eng.Caps().Transactions }
 
 // Keys are the keys derived from the app's secret.
 func (db *DB) Keys() *Keyring { return db.keys }

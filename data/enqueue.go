@@ -15,21 +15,21 @@ import (
 // Enqueue leaves a job to be worked on when the transaction has been committed, and only then. Of a key that an
 // unfinished job has, it is that job's id.
 func (t *Tx) Enqueue(n NewJob) (id string, err error) {
-	if t.failed != nil {
-		return "", t.failed
-	}
-	id, _, err = t.w.enqueue(&n, "", "")
-	return id, t.fail(err)
+	err = t.in(func(w *work) error {
+		id, _, err = w.enqueue(&n, "", "")
+		return err
+	})
+	return id, err
 }
 
 // EnqueueBatch enqueues jobs, and one that is held until all of them are finished: done, dead or cancelled. It is
 // the id of that one. A job that is there already, by its key, is not waited for.
 func (t *Tx) EnqueueBatch(then NewJob, jobs ...NewJob) (id string, err error) {
-	if t.failed != nil {
-		return "", t.failed
-	}
-	id, err = t.w.enqueueBatch(&then, jobs)
-	return id, t.fail(err)
+	err = t.in(func(w *work) error {
+		id, err = w.enqueueBatch(&then, jobs)
+		return err
+	})
+	return id, err
 }
 
 // Enqueue enqueues jobs by themselves, all or none, and tells their ids.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
@@ -144,8 +145,78 @@ func (db *DB) Why(ctx context.Context, by Caller, op Op, collection, id string) 
 	if rule == nil {
 		return v, nil
 	}
-	v.Rule = rule.Source
+	if op == Create && rule.Record && id == "" {
+		return nil, fault.New(fault.BadRequest, "it depends on the record that would be made: %s", rule.Source)
+	}
+	return v, db.judge(ctx, by, v, k, rule, id)
+}
+
+// WhyCreate judges a rule for a caller on the record that would be made of a body: the create rule, or with a field that for
+// writing it. What is wrong with the body besides is an error, as of Create.
+func (db *DB) WhyCreate(ctx context.Context, by Caller, collection, field string, body *doc.Node) (*Verdict, error) {
+	k, err := db.collection(by, collection)
+	if err != nil {
+		return nil, err
+	}
+	what, rule := opWords[Create]+" "+k.Name, k.Access.Create
+	if f, ok := k.Field(field); ok {
+		what, rule = "write "+k.Name+"."+field, f.Write
+	}
+	switch {
+	case rule != nil && rule.Record:
+	case field != "":
+		return db.WhyField(ctx, by, collection, field, true, "")
+	default:
+		return db.Why(ctx, by, Create, collection, "")
+	}
+	c, err := db.planCreate(&by, k, body, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	v := &Verdict{Operation: what, Rule: rule.Source}
 	err = db.eng.Read(ctx, func(rd driver.Reader) error {
+		fetch := &fetcher{db, ctx, rd}
+		if k.walks {
+			if err := db.finish(&by, k, c.rec, c.given, db.now(), fetch, &problems{}); err != nil {
+				return err
+			}
+		}
+		holds, err := v.judge(rule, rule.Root, db.scope(&by, fetch, c.rec, c.rec), 0)
+		v.Holds = holds || by.Operator
+		return err
+	})
+	return v, err
+}
+
+// WhyField judges the rule of a field by itself: that for reading it, or for writing it. A field without such a rule is
+// allowed; id may be "" where the rule does not look at the record.
+func (db *DB) WhyField(ctx context.Context, by Caller, collection, field string, write bool, id string) (*Verdict, error) {
+	k, err := db.collection(by, collection)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := k.Field(field)
+	if !ok || !visible(f, &by) && !(write && writable(f, &by)) {
+		return nil, fault.New(fault.NotFound, "%s has no field %s that is shown", k.Name, field)
+	}
+	v := &Verdict{Operation: "read " + k.Name + "." + field, Holds: true}
+	rule := f.Read
+	if write {
+		v.Operation, rule = "write "+k.Name+"."+field, f.Write
+		if !writable(f, &by) {
+			return nil, fault.New(fault.Denied, "%s.%s is made by the server", k.Name, field)
+		}
+	}
+	if rule == nil {
+		return v, nil
+	}
+	return v, db.judge(ctx, by, v, k, rule, id)
+}
+
+// judge fills in what a rule says about a record.
+func (db *DB) judge(ctx context.Context, by Caller, v *Verdict, k *kind, rule *expr.Expr, id string) error {
+	v.Rule = rule.Source
+	return db.eng.Read(ctx, func(rd driver.Reader) error {
 		rec := make(Record, len(k.Fields))
 		if id != "" {
 			found, err := k.record(ctx, rd, k.whole, id)
@@ -159,8 +230,6 @@ func (db *DB) Why(ctx context.Context, by Caller, op Op, collection, id string) 
 			if err := db.keys.open(k.Collection, rec); err != nil {
 				return err
 			}
-		} else if rule.Record && op == Create {
-			return fault.New(fault.BadRequest, "it depends on the record that would be made: %s", rule.Source)
 		} else if rule.Record {
 			return fault.New(fault.BadRequest, "this rule looks at the record: name its id")
 		}
@@ -169,7 +238,6 @@ func (db *DB) Why(ctx context.Context, by Caller, op Op, collection, id string) 
 		v.Holds = holds || by.Operator
 		return err
 	})
-	return v, err
 }
 
 func (v *Verdict) judge(rule *expr.Expr, n *expr.Node, s *expr.Scope, depth int) (bool, error) {
@@ -186,4 +254,56 @@ func (v *Verdict) judge(rule *expr.Expr, n *expr.Node, s *expr.Scope, depth int)
 		}
 	}
 	return holds, nil
+}
+
+// Lines are the verdict as people read it: what was decided, by which rule, and of the parts of the rule those that decided.
+func (v *Verdict) Lines() []string {
+	answer := "denied"
+	if v.Holds {
+		answer = "allowed"
+	}
+	if v.Rule == "" && v.Holds {
+		return []string{v.Operation + ": " + answer, "rule   none"}
+	}
+	if v.Rule == "" {
+		return []string{v.Operation + ": " + answer, "rule   none: it is closed to everyone but operators"}
+	}
+	out := []string{v.Operation + ": " + answer, "rule   " + v.Rule}
+	for _, p := range v.Decisive() {
+		out = append(out, map[bool]string{true: "true   ", false: "false  "}[p.Holds]+p.Text)
+	}
+	return out
+}
+
+// Decisive are the parts without which the answer would be another: of a conjunction that does not hold those that do not,
+// of a disjunction that holds those that do, else all; down to parts that have no parts.
+func (v *Verdict) Decisive() []Part {
+	if len(v.Parts) == 0 {
+		return nil
+	}
+	out, _ := decisive(v.Parts)
+	return out
+}
+
+// decisive looks at the first part, with what is below it, and returns what stands behind that.
+func decisive(parts []Part) (out, rest []Part) {
+	at := parts[0]
+	rest = parts[1:]
+	var below [][]Part
+	var holds []bool
+	for len(rest) > 0 && rest[0].Depth > at.Depth {
+		child := rest[0].Holds
+		var found []Part
+		found, rest = decisive(rest)
+		below, holds = append(below, found), append(holds, child)
+	}
+	if len(below) == 0 {
+		return []Part{at}, rest
+	}
+	for i, found := range below {
+		if len(below) == 1 || holds[i] == at.Holds { // one part alone is what is negated
+			out = append(out, found...)
+		}
+	}
+	return out, rest
 }

@@ -83,9 +83,18 @@ func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn fu
 			keep(h.later, c)
 			return nil
 		}
+		next := after.Number + 1
 		err = rd.Rows(ctx, l.between, []Value{expr.TextOf(positionID(after.Number)), expr.TextOf(positionID(newest))}, func(cols driver.Columns) error {
-			return note(l.k.copy(cols))
+			row := l.k.copy(cols)
+			if positionOf(row[spec.OrdID].Text()) != next { // some have been swept
+				return &TooOld{after.Number}
+			}
+			next++
+			return note(row)
 		})
+		if err == nil && next <= newest {
+			err = &TooOld{after.Number}
+		}
 		if err != nil {
 			return err
 		}

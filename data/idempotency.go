@@ -181,11 +181,19 @@ func (db *DB) expired(answer Record) bool {
 
 // Sweep removes what has expired. It is called from time to time while the server runs.
 func (db *DB) Sweep(ctx context.Context) error {
-	k := db.kinds["_answers"]
-	before := expr.TimeOf(db.now().Add(-keepAnswers).UnixMilli())
+	return db.SweepOf(ctx, "_answers", "created", db.now().Add(-keepAnswers))
+}
+
+// SweepOf removes the records of a collection that Plinth keeps for itself, and to which nothing refers, whose time in a
+// field has passed.
+func (db *DB) SweepOf(ctx context.Context, collection, field string, before time.Time) error {
+	k := db.kinds[collection]
+	if k == nil || !k.System || len(k.referrers) > 0 {
+		return fault.New(fault.Internal, "%s is not swept", collection)
+	}
 	for {
 		old, _, err := db.Records(ctx, System, &ListQuery{Collection: k.Name, Limit: maxLimit, Fields: "id",
-			Filter: "created < param.before", Params: map[string]*doc.Node{"before": {Kind: doc.String, Text: plain(before)}}})
+			Filter: field + " < param.before", Params: map[string]*doc.Node{"before": {Kind: doc.String, Text: plain(expr.TimeOf(before.UnixMilli()))}}})
 		if err != nil || len(old) == 0 {
 			return err
 		}

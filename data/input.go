@@ -199,7 +199,7 @@ func (p *problems) limits(f *spec.Field, t spec.FieldType, v Value, at spot) Val
 		return p.text(f, v.Text(), at, f.Type == spec.List)
 	case spec.Email:
 		s := expr.NFC(v.Text())
-		if !validEmail(s) {
+		if !ValidEmail(s) {
 			return wrong("type", "must be an e-mail address")
 		}
 		return p.short(f, s, at)
@@ -367,8 +367,9 @@ func digitsOf(n int64) int {
 	return len(strconv.FormatInt(n, 10))
 }
 
-// validEmail is the rule of HTML's <input type=email>, with the lengths of RFC 5321.
-func validEmail(s string) bool {
+// ValidEmail says whether a text can be the value of a field of type email: the rule of HTML's <input type=email>, with
+// the lengths of RFC 5321, but for that of the whole.
+func ValidEmail(s string) bool {
 	local, domain, ok := strings.Cut(s, "@")
 	if !ok || local == "" || len(local) > 64 || domain == "" || len(domain) > 253 {
 		return false

@@ -37,7 +37,8 @@ import (
 //
 // The log has no gap: L+1 was never taken when it is stored, unless it was taken and swept since step 1, for L is not
 // swept as long as it is the last. Then the floor is at L+1 or above; step 6 sees it, and nobody is told of the row: what
-// is at or below the floor counts as not there. If who stored it ends before step 6, the row still waits, and lands anew.
+// is at or below the floor counts as not there, and who has read on from below it looks at it afterwards (passed). If who
+// stored it ends before step 6, the row still waits, and lands anew. The floor never falls.
 //
 // Changes of one record land in the order in which they were made: they wait in one document, a deleted one too, and are
 // taken from it together, in order. A row that comes later is behind them.
@@ -274,6 +275,19 @@ func (l *changeLog) floor(ctx context.Context) (int64, error) {
 	}
 	f, _ := l.state.Field("floor")
 	return rec[f.Ord].Int(), nil
+}
+
+// passed is the error of having read what is behind a position that the floor has passed by now: there may have been
+// other rows than those that were swept.
+func (l *changeLog) passed(ctx context.Context, after int64) error {
+	if l.carrier == nil {
+		return nil
+	}
+	floor, err := l.floor(ctx)
+	if err == nil && after < floor {
+		err = &TooOld{after}
+	}
+	return err
 }
 
 // raise sets the floor, below which rows are removed then. Nothing at or below it waits any more.

@@ -357,9 +357,9 @@ func (l *changeLog) settle(ctx context.Context) (logState, error) {
 			rec[epoch.Ord], rec[model.Ord], rec[floor.Ord] = expr.TextOf(s.epoch), expr.TextOf(form), expr.IntOf(s.floor)
 			return w.insert(l.state, rec)
 		case rec[model.Ord].Text() != form:
-			s = logState{epoch: rec[epoch.Ord].Text(), floor: last}
+			s = logState{epoch: rec[epoch.Ord].Text(), floor: max(last, rec[floor.Ord].Int())} // another may have swept since
 			old := append(Record(nil), rec...)
-			rec[model.Ord], rec[floor.Ord] = expr.TextOf(form), expr.IntOf(last)
+			rec[model.Ord], rec[floor.Ord] = expr.TextOf(form), expr.IntOf(s.floor)
 			return w.replace(l.state, old, rec)
 		}
 		s = logState{epoch: rec[epoch.Ord].Text(), floor: rec[floor.Ord].Int()}
@@ -503,9 +503,14 @@ func (db *DB) Changes(ctx context.Context, after Position) (all []*Change, next 
 	if after.Number == head.Number {
 		return nil, after, nil
 	}
-	all, next.Number, err = l.read(ctx, after.Number, head.Number)
-	next.Epoch = head.Epoch
-	return all, next, err
+	all, to, err := l.read(ctx, after.Number, head.Number)
+	if err == nil {
+		err = l.passed(ctx, after.Number)
+	}
+	if err != nil {
+		return nil, after, err
+	}
+	return all, Position{head.Epoch, to}, nil
 }
 
 // logged is the log, where the engine can keep one.

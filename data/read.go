@@ -164,6 +164,9 @@ func (db *DB) makeGet(k *kind, by *Caller, field string, view View) (*draft, err
 // targetValue is the value by which a target is asked.
 func (db *DB) targetValue(k *kind, t Target) (Value, error) {
 	if t.By == "" {
+		if !ValidID(t.ID) { // no engine is asked for what is no id: not all take any text
+			return Value{}, noRecord(k)
+		}
 		return expr.TextOf(t.ID), nil
 	}
 	f, ok := k.Field(t.By)
@@ -187,6 +190,9 @@ func (db *DB) lookupValue(k *kind, f *spec.Field, text string) (Value, error) {
 
 // record reads a whole record in a transaction or snapshot; nil when there is none.
 func (k *kind) record(ctx context.Context, rd driver.Reader, stmt driver.Stmt, id string) (rec Record, err error) {
+	if !ValidID(id) {
+		return nil, nil
+	}
 	err = rd.Rows(ctx, stmt, []Value{expr.TextOf(id)}, func(cols driver.Columns) error {
 		rec = k.copy(cols)
 		return nil

@@ -36,6 +36,8 @@ func (e eyes) Field(name string) expr.Value {
 		return text(e.by.Role)
 	case "signedIn":
 		return expr.BoolOf(e.by.SignedIn)
+	case "mfa":
+		return expr.BoolOf(e.by.MFA)
 	}
 	if e.by.User == nil {
 		return expr.Value{}

@@ -154,14 +154,14 @@ var (
 	ruleAtoms = map[string][]string{
 		"text": {`P == auth.team`, `P != auth.team`, `P in [auth.team]`, `P < auth.team`, `(auth.signedIn ? auth.id : auth.team) == P`, `[auth.id, "zz"].exists(m, m == P)`, `P == (auth.has("staff") ? "a" : auth.team)`},
 		"int":  {`P <= auth.level`, `P == auth.level`, `!(P > auth.level)`},
-		"bool": {`P == auth.signedIn`},
+		"bool": {`P == auth.signedIn`, `P != auth.mfa`},
 	}
 	filterAtoms = map[string][]string{
 		"text": {`P == param.t`, `P != param.t`, `P in [param.t, "a"]`, `P.startsWith(param.t)`},
 		"int":  {`P == param.n`, `P < param.n`},
 		"sea":  {`P == "a"`, `P != "b"`, `P in ["a"]`},
 	}
-	callerAtoms = []string{`true`, `false`, `auth.signedIn`, `auth.has("staff")`, `auth.role == "member"`, `auth.role != "staff"`, `auth.id != null`, `auth.id == null`, `auth.team == "a"`, `auth.level > 1`, `auth.team == null`}
+	callerAtoms = []string{`true`, `false`, `auth.signedIn`, `auth.mfa`, `auth.has("staff")`, `auth.role == "member"`, `auth.role != "staff"`, `auth.id != null`, `auth.id == null`, `auth.team == "a"`, `auth.level > 1`, `auth.team == null`}
 )
 
 type randomField struct {
@@ -281,7 +281,7 @@ func newWorld(t *rapid.T, dir string) *world {
 	ann, bob := ann, bob
 	ann.User = record(map[string]expr.Value{"id": expr.TextOf(ann.ID), "team": expr.TextOf("a"), "level": expr.IntOf(1)})
 	bob.User = record(map[string]expr.Value{"id": expr.TextOf(bob.ID)})
-	w.callers = []data.Caller{nobody, ann, bob, staff, {SignedIn: true, Role: "member", Scope: "key:member"}, root}
+	w.callers = []data.Caller{nobody, ann, bob, staff, {SignedIn: true, Role: "member", Scope: "key:member"}, {SignedIn: true, MFA: true, Role: "member", Scope: "key:mfa"}, root}
 	return w
 }
 

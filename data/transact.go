@@ -14,6 +14,7 @@ type Tx struct {
 	w      *work
 	by     *Caller // instead of who writes; nil: he
 	failed error
+	apart  func(func(*work) error) error // each step is a write by itself; nil: all are one
 }
 
 // Transact runs do in a transaction, as by. What it returns without an error is on disk.
@@ -26,6 +27,25 @@ func (db *DB) Transact(ctx context.Context, by Caller, do func(*Tx) error) error
 		w.bare = true
 		return w.steps(do)
 	})
+}
+
+// Series is Transact where the database has transactions. Where it has none, each step is a write by itself: those
+// before one that fails, or before the process ends, have been done. So it is for what is in order after any of its steps.
+func (db *DB) Series(ctx context.Context, by Caller, do func(*Tx) error) error {
+	if db.eng.Caps().Transactions {
+		return db.Transact(ctx, by, do)
+	}
+	t := &Tx{apart: func(step func(*work) error) error {
+		return db.commit(ctx, &by, func(w *work) error {
+			w.bare = true
+			return step(w)
+		})
+	}}
+	defer func() { t.failed = errTxOver }()
+	if err := do(t); err != nil {
+		return err
+	}
+	return t.failed
 }
 
 // steps runs do as a part of a write.
@@ -47,9 +67,19 @@ func (t *Tx) fail(err error) error {
 	return err
 }
 
+// in does a part of the transaction.
+func (t *Tx) in(do func(*work) error) error {
+	switch {
+	case t.failed != nil:
+		return t.failed
+	case t.apart != nil:
+		return t.fail(t.apart(do))
+	}
+	return t.fail(do(t.w))
+}
+
 // as makes its caller the one who writes, until what it returns is called.
-func (t *Tx) as() func() {
-	w := t.w
+func (t *Tx) as(w *work) func() {
 	by, bare := w.by, w.bare
 	if w.bare = true; t.by != nil {
 		w.by = t.by
@@ -58,17 +88,17 @@ func (t *Tx) as() func() {
 }
 
 // step does one operation as DB's method of the same name would, but for preconditions and the answer's body.
-func (t *Tx) step(op Operation) (Reply, error) {
-	if t.failed != nil {
-		return Reply{}, t.failed
-	}
-	defer t.as()()
-	act, err := t.w.db.plan(t.w.by, op)
-	if err != nil {
-		return Reply{}, t.fail(err)
-	}
-	r, err := act(t.w)
-	return r, t.fail(err)
+func (t *Tx) step(op Operation) (r Reply, err error) {
+	err = t.in(func(w *work) error {
+		defer t.as(w)()
+		act, err := w.db.plan(w.by, op)
+		if err != nil {
+			return err
+		}
+		r, err = act(w)
+		return err
+	})
+	return r, err
 }
 
 // Create makes a record. The reply has no body.
@@ -81,6 +111,12 @@ func (t *Tx) Update(collection, id string, patch *doc.Node) (Reply, error) {
 	return t.step(Operation{Op: "update", Collection: collection, ID: id, Body: patch})
 }
 
+// UpdateAt is Update of a record that is still of a revision. If it is of another it is fault.Precondition, and the record stays
+// as it is: of all who found it at that revision one changes it, without transactions too.
+func (t *Tx) UpdateAt(collection, id string, rev int64, patch *doc.Node) (Reply, error) {
+	return t.step(Operation{Op: "update", Collection: collection, ID: id, Body: patch, IfMatch: &Match{Revs: []int64{rev}}})
+}
+
 // Delete removes a record and what its references say goes with it.
 func (t *Tx) Delete(collection, id string) error {
 	_, err := t.step(Operation{Op: "delete", Collection: collection, ID: id})
@@ -89,29 +125,35 @@ func (t *Tx) Delete(collection, id string) error {
 
 // Record reads a record, which nobody else changes or deletes until the transaction ends: plain, encrypted fields
 // opened. Fields that the caller may not read are null. It is nil where there is none that he may read.
-func (t *Tx) Record(collection, id string) (Record, error) {
-	if t.failed != nil {
-		return nil, t.failed
-	}
-	defer t.as()()
-	k, err := t.w.db.collection(*t.w.by, collection)
+func (t *Tx) Record(collection, id string) (rec Record, err error) {
+	err = t.in(func(w *work) error {
+		defer t.as(w)()
+		rec, err = w.readable(collection, id)
+		return err
+	})
+	return rec, err
+}
+
+// readable reads a record as its caller may read it, to be changed; nil where there is none for him.
+func (w *work) readable(collection, id string) (Record, error) {
+	k, err := w.db.collection(*w.by, collection)
 	if err != nil {
-		return nil, t.fail(err)
+		return nil, err
 	}
-	rec, err := k.record(t.w.ctx, t.w.tx, k.lock, id)
+	rec, err := k.record(w.ctx, w.tx, k.lock, id)
 	if err != nil || rec == nil {
-		return nil, t.fail(err)
+		return nil, err
 	}
-	if err := t.w.db.keys.open(k.Collection, rec); err != nil {
-		return nil, t.fail(err)
+	if err := w.db.keys.open(k.Collection, rec); err != nil {
+		return nil, err
 	}
-	may, err := t.w.holds(k.Access.Read, rec)
+	may, err := w.holds(k.Access.Read, rec)
 	if err != nil || !may {
-		return nil, t.fail(err)
+		return nil, err
 	}
-	readable, err := t.w.db.readableFields(t.w.by, k, rec, t.w.fetch())
+	readable, err := w.db.readableFields(w.by, k, rec, w.fetch())
 	if err != nil {
-		return nil, t.fail(err)
+		return nil, err
 	}
 	for ord, ok := range readable {
 		if !ok {
@@ -125,17 +167,14 @@ func (t *Tx) Record(collection, id string) (Record, error) {
 // this transaction has ended: what it does, it does as the holder. It is a comparison of terms, not of times: a
 // lease that has ended and that nobody has taken since still fences all others out.
 func (t *Tx) Fence(l Lease) error {
-	if t.failed != nil {
-		return t.failed
-	}
-	return t.fail(t.w.fence(l))
+	return t.in(func(w *work) error { return w.fence(l) })
 }
 
 // Now is what time it is by the database's clock.
 func (t *Tx) Now() (ms int64, err error) {
-	if t.failed != nil {
-		return 0, t.failed
-	}
-	ms, err = t.w.tx.Now()
-	return ms, t.fail(err)
+	err = t.in(func(w *work) error {
+		ms, err = w.tx.Now()
+		return err
+	})
+	return ms, err
 }

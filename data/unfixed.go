@@ -48,6 +48,9 @@ func (h *History) readOn(to int64) (all []*Change, err error) {
 		err = &TooOld{h.read}
 	}
 	if err == nil {
+		err = l.passed(h.ctx, h.read)
+	}
+	if err == nil {
 		h.read = max(h.read, to)
 	}
 	return all, err

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -76,24 +77,17 @@ func (w *work) look(k *kind, old, rec Record) error {
 			refused, taken = true, append(taken, "id")
 		}
 	}
+	own := id
+	if old == nil {
+		own = ""
+	}
 	for _, c := range k.claims {
-		args := make([]Value, len(c.ords))
-		for i, ord := range c.ords {
-			args[i] = rec[ord]
-		}
-		if slices.ContainsFunc(args, Value.IsNull) {
-			continue
-		}
-		others := false
-		err := w.tx.Rows(w.ctx, c.stmt, args, func(cols driver.Columns) error {
-			others = others || old == nil || string(cols.Text(0)) != id
-			return nil
-		})
+		others, err := c.others(w.ctx, w.tx, rec, own)
 		if err != nil {
 			return err
 		}
 		if others {
-			refused, taken = true, append(taken, w.names(c.of)...)
+			refused, taken = true, append(taken, namesOf(c.of, w.by)...)
 		}
 	}
 	if !refused {
@@ -102,10 +96,26 @@ func (w *work) look(k *kind, old, rec Record) error {
 	return conflict(taken)
 }
 
-// names are the fields of an index that the caller may know of.
-func (w *work) names(x *spec.Index) (names []string) {
+// others says whether a record other than own has the values that rec has.
+func (c *claim) others(ctx context.Context, rd driver.Reader, rec Record, own string) (others bool, err error) {
+	args := make([]Value, len(c.ords))
+	for i, ord := range c.ords {
+		args[i] = rec[ord]
+	}
+	if slices.ContainsFunc(args, Value.IsNull) {
+		return false, nil
+	}
+	err = rd.Rows(ctx, c.stmt, args, func(cols driver.Columns) error {
+		others = others || string(cols.Text(0)) != own
+		return nil
+	})
+	return others, err
+}
+
+// namesOf are the fields of an index that the caller may know of.
+func namesOf(x *spec.Index, by *Caller) (names []string) {
 	for _, f := range x.Fields {
-		if visible(f, w.by) || writable(f, w.by) {
+		if visible(f, by) || writable(f, by) {
 			names = append(names, f.Name)
 		}
 	}
@@ -141,7 +151,7 @@ func (w *work) taken(k *kind, err error, isNew bool) error {
 	}
 	for _, x := range k.Indexes {
 		if x.Name == e.Index {
-			return conflict(w.names(x))
+			return conflict(namesOf(x, w.by))
 		}
 	}
 	return conflict([]string{"id"})

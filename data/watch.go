@@ -259,7 +259,7 @@ func (db *DB) unmade(by *Caller, c *Change, looks func(field string) bool) bool 
 
 // Same says whether a watch that was made for one caller is one for another too, as far as rules look at him.
 func (w *Watch) Same(a, b *Caller) bool {
-	return a.ID == b.ID && a.Role == b.Role && a.Operator == b.Operator && a.SignedIn == b.SignedIn && !w.db.differ(a.User, b.User, w.looks)
+	return a.ID == b.ID && a.Role == b.Role && a.Operator == b.Operator && a.SignedIn == b.SignedIn && a.MFA == b.MFA && !w.db.differ(a.User, b.User, w.looks)
 }
 
 // looks says whether the rules look at a field of the caller.

@@ -242,6 +242,12 @@ func (db *DB) appendRecord(dst []byte, by *Caller, k *kind, rec Record, fetch ex
 	if err != nil {
 		return dst, err
 	}
+	return db.appendFields(dst, by, k, rec, fetch, may)
+}
+
+// appendFields prints the fields of a plain record that the caller may read; unless he may read the record, only the
+// first four.
+func (db *DB) appendFields(dst []byte, by *Caller, k *kind, rec Record, fetch expr.Fetcher, may bool) (_ []byte, err error) {
 	id := rec[spec.OrdID].Text()
 	dst = append(dst, '{')
 	for _, f := range k.Fields {

@@ -115,7 +115,7 @@ func (e *Expr) Value(s *Scope) (Value, error) {
 
 func authField(n *Node, s *Scope) Value {
 	if s.Auth == nil {
-		if n.Name == "signedIn" {
+		if n.Name == "signedIn" || n.Name == "mfa" {
 			return BoolOf(false)
 		}
 		return Value{}

@@ -19,7 +19,7 @@ const (
 	OpLit   Op = iota // Val
 	OpParam           // Index: a value bound later (a lifted literal, param.NAME, a slot)
 	OpNow             // the moment of the request
-	OpAuth            // Name: a field of the caller: "id", "role", "signedIn", or a field of the user's record
+	OpAuth            // Name: a field of the caller: "id", "role", "signedIn", "mfa", or a field of the user's record
 	OpHas             // Name: auth.has("NAME"): that role or a later one
 
 	OpRow     // Index: a row variable. 0 is the record, 1 is input, others are bound by Exists, All, Deref, Inverse

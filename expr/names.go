@@ -244,7 +244,7 @@ func (c *compiler) auth(name string, pos int) (place, error) {
 	}
 	t, ok := c.env.Auth(name)
 	if !ok {
-		names := []string{"id", "role", "signedIn", "has"}
+		names := []string{"id", "role", "signedIn", "mfa", "has"}
 		if id, ok := c.env.Auth("id"); ok && id.Ref != "" {
 			names = append(names, c.env.Members(id.Ref)...)
 		}

@@ -56,7 +56,7 @@ func simplifyNode(n *Node) *Node {
 		return simplifyIn(n)
 	case OpExists, OpAll:
 		r, body := n.Args[0], condition(n.Args[1])
-		if isNil(r) || n.Op == OpExists && isFalse(body) || n.Op == OpAll && IsTrue(body) {
+		if isNil(r) || n.Op == OpExists && IsFalse(body) || n.Op == OpAll && IsTrue(body) {
 			return truth(n.Op == OpAll, n.Pos)
 		}
 		if body != n.Args[1] {
@@ -78,7 +78,7 @@ func simplifyNode(n *Node) *Node {
 			m.Guard, m.Bind = nil, 0
 			return &m
 		}
-		if n.Guard != nil && isFalse(n.Guard) {
+		if n.Guard != nil && IsFalse(n.Guard) {
 			return nothing(n)
 		}
 		return n

@@ -75,8 +75,8 @@ func truth(b bool, pos int) *Node {
 // IsTrue says whether a condition is known to hold always.
 func IsTrue(n *Node) bool { return isLit(n) && n.Val.Bool() }
 
-// isFalse says whether a condition is known to hold never.
-func isFalse(n *Node) bool {
+// IsFalse says whether a condition is known to hold never.
+func IsFalse(n *Node) bool {
 	return isLit(n) && (n.Type.Kind == Bool || n.Val.IsNull()) && !n.Val.Bool()
 }
 

@@ -158,7 +158,7 @@ func (l *loader) fits(n *node, k *key) bool {
 		return false
 	}
 	switch k.form {
-	case asObject, asMap:
+	case asObject, asMap, asPairs:
 		if n.kind != object && !n.null() {
 			l.report(n, "type", "%s is a map, not %s", k.name, n.show())
 			return false
@@ -170,6 +170,20 @@ func (l *loader) fits(n *node, k *key) bool {
 			return false
 		}
 		return true
+	case asShort:
+		if n.kind == list {
+			l.report(n, "type", "%s is a word or a map, not %s", k.name, n.show())
+		}
+		return n.kind != list
+	case asSwitch:
+		if n.kind == object {
+			return true
+		}
+		if n.kind == list {
+			l.report(n, "type", "%s is true, false or a map, not %s", k.name, n.show())
+			return false
+		}
+		return l.scalarFits(n, &key{name: k.name, form: asBool})
 	case asTexts, asNames:
 		return l.words(n, k)
 	case asValues, asValue:

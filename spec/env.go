@@ -39,13 +39,13 @@ func (e env) Members(collection string) []string {
 	return c.names()
 }
 
-// Auth types what a rule may ask of the caller: id, role and signedIn, and the fields of the
+// Auth types what a rule may ask of the caller: id, role, signedIn and mfa, and the fields of the
 // user's own record that can be compared.
 func (e env) Auth(name string) (expr.Type, bool) {
 	switch name {
 	case "id":
 		return expr.Type{Kind: expr.Text, Ref: e.app.Auth.Collection}, true
-	case "signedIn":
+	case "signedIn", "mfa":
 		return expr.Type{Kind: expr.Bool}, true
 	case "role":
 		return expr.Type{Kind: expr.Text, Enum: e.app.Roles}, true

@@ -19,7 +19,10 @@ const (
 	asValues               // the values of an enum: a list, or a map of value: label
 	asObject               // key.shape
 	asMap                  // a map of names to key.shape
+	asPairs                // a map of names to words, of key.words
 	asList                 // a list of key.shape
+	asShort                // key.shape, or a word that stands for one
+	asSwitch               // key.shape, or true or false
 	asIndexes              // a list of key.shape, or of lists of names
 )
 
@@ -69,10 +72,40 @@ var appShape = &shape{"the app file", "A Plinth app: its collections, who may do
 	{name: "schedules", form: asMap, shape: scheduleShape, doc: "What is done at times, by name."},
 	{name: "channels", form: asMap, shape: channelShape, doc: "Channels, by name: messages and presence, which are not stored."},
 	{name: "server", form: asObject, shape: serverShape, doc: "Addresses, certificates and limits."},
-	{name: "mail", idle: true, form: asObject, shape: mailShape, doc: "How mail is sent."},
+	{name: "mail", form: asObject, shape: mailShape, doc: "How mail is sent."},
 	{name: "files", idle: true, form: asObject, shape: filesShape, doc: "Where uploaded files are kept."},
 	{name: "changes", form: asObject, shape: changesShape, doc: "How long the log of changes goes back."},
+	{name: "tests", form: asList, shape: testShape, doc: "What the rules are to answer: plinth test asks it. Each file may have some."},
 	{name: "spa", form: asBool, doc: "A page that is not there is public/index.html."},
+}}
+
+var testShape = &shape{"a test", "Who asks what of which records, and what he is to be answered.", []key{
+	{name: "name", form: asText, required: true, doc: "What holds: nobody reads a draft."},
+	{name: "given", form: asValue, doc: "The records that are there: {posts: {draft: {title: A, author: $anna}}}. $draft is the id of the record called draft, in the whole test."},
+	{name: "as", form: asShort, shape: callerShape, doc: "Who asks: nobody (when absent), a role, operator, the name of a user under given, or {user, role, key, …}."},
+	{name: "now", form: asText, doc: "When it is asked: 2026-01-31T12:00:00Z. 2026-01-01T12:00:00Z when absent."},
+	{name: "do", form: asText, required: true, remedy: "write list posts, or update posts $draft, or GET /api/posts", doc: "What is asked: list or create COLLECTION; read, update, put or delete COLLECTION $NAME; or a method and an address: GET /api/posts/$draft?fields=title."},
+	{name: "query", form: asValue, doc: "Parameters of the address: {filter: 'author == \"$anna\"', sort: -created}."},
+	{name: "body", form: asValue, doc: "What is sent."},
+	{name: "expect", form: asShort, shape: expectShape, required: true, remedy: "write allowed, denied, hidden or a status", doc: "The answer: allowed (2xx), denied (401 or 403), hidden (404), a status, or {status, records, fields, …}."},
+}}
+
+var callerShape = &shape{"as", "Who asks.", []key{
+	{name: "user", form: asName, doc: "A user under given, by name."},
+	{name: "role", form: asName, doc: "A user with this role, who is made for the test; his id is $me."},
+	{name: "with", form: asValue, doc: "More fields of the user who is made: {team: red}. A rule sees them as auth.team."},
+	{name: "mfa", form: asBool, doc: "The user has signed in with a second factor. Where auth.mfa.required names his role he has in any case: without one he is refused before any rule."},
+	{name: "key", form: asName, doc: "An API key of this role, or of an operator. It has no id."},
+	{name: "readOnly", form: asBool, doc: "A key that writes nothing."},
+}}
+
+var expectShape = &shape{"expect", "What is to be answered.", []key{
+	{name: "status", form: asText, doc: "allowed (when absent), denied, hidden, or a status like 422."},
+	{name: "records", form: asNames, doc: "Exactly the records that come back, by name, in any order."},
+	{name: "fields", form: asNames, doc: "Exactly the fields that each record shows, beside id, created, updated and rev."},
+	{name: "lacks", form: asNames, doc: "Fields that no record shows."},
+	{name: "record", form: asValue, doc: "Fields of the one record that comes back, and their values."},
+	{name: "errors", form: asNames, doc: "Exactly the fields that are blamed; the status is then 422 when absent."},
 }}
 
 var collectionShape = &shape{"a collection", "One kind of record.", []key{
@@ -154,23 +187,67 @@ var fieldShape = &shape{"a field", "One field of a record.", []key{
 var authShape = &shape{"auth", "Who can sign in, and how.", []key{
 	{name: "collection", form: asName, doc: "Where users live: users when absent. It is made when it is not declared, and gets email, verified and role."},
 	{name: "roles", form: asNames, doc: "The roles, the least one first; a new user has the first. [user] when absent."},
-	{name: "register", idle: true, form: asWord, words: []string{"open", "invite", "closed"}, doc: "Who may make an account: closed when absent."},
-	{name: "verify", idle: true, form: asWord, words: []string{"required", "optional"}, doc: "Whether the address must be confirmed before the first sign-in: required when absent."},
+	{name: "register", form: asWord, words: []string{"open", "invite", "closed"}, doc: "Who may make an account: everybody (open), who is invited, or nobody but operators (closed, when absent)."},
+	{name: "invite", form: asExpr, doc: "Who may invite, and whom: bare names are the fields of the user who would be, as in role == \"member\". Operators always may."},
+	{name: "anonymous", form: asBool, doc: "People may come in without saying who they are, and become somebody later: auth.anonymous in rules."},
+	{name: "anonymousFor", form: asDuration, doc: "How long an anonymous user is kept, with what is his, after he was last seen: 720h (30 days) when absent."},
+	{name: "verify", form: asWord, words: []string{"required", "optional"}, doc: "Whether the address must be confirmed before the first sign-in: required when absent."},
 	{name: "roleBy", form: asExpr, doc: "Who may change a user's role; operators always may."},
 	{name: "expose", form: asNames, doc: "Which of email, verified and role whoever reads a user may read; else only the user and operators."},
-	{name: "password", idle: true, form: asObject, shape: passwordShape, doc: "What a password must be."},
-	{name: "providers", idle: true, form: asMap, shape: providerShape, doc: "Outside identity providers, by name."},
+	{name: "password", form: asObject, shape: passwordShape, doc: "What a password must be."},
+	{name: "sessions", form: asObject, shape: sessionsShape, doc: "How long people stay signed in."},
+	{name: "mfa", form: asObject, shape: mfaShape, doc: "Who must have a second factor."},
+	{name: "passkeys", form: asObject, shape: passkeysShape, doc: "For which pages passkeys are, where server.url does not say it all."},
+	{name: "providers", form: asMap, shape: providerShape, doc: "With whom people can sign in, by name: google, apple, microsoft, github and others are known by theirs."},
+	{name: "profile", form: asPairs, words: ToldClaims, doc: "Fields that somebody who signs in with a provider for the first time takes from there: {name: name, photo: picture}."},
+	{name: "trust", form: asList, shape: trustShape, doc: "Whose access tokens are taken for credentials."},
+	{name: "pages", form: asSwitch, shape: pagesShape, doc: "The ready pages at /auth/, for signing in, registering and the own account: how they look, or false for none."},
+}}
+
+var pagesShape = &shape{"pages", "How the ready pages at /auth/ look.", []key{
+	{name: "title", form: asText, doc: "What they call the app: its name when absent."},
+	{name: "logo", form: asText, doc: "A picture in public/, by its path: /img/logo.svg."},
+	{name: "accent", form: asText, doc: "The colour of buttons and links, in quotes: \"#1d4ed8\". Where it would be hard to read it is made darker or lighter."},
+	{name: "css", form: asText, doc: "A stylesheet in public/, by its path, which is loaded after ours: /css/sign-in.css."},
 }}
 
 var passwordShape = &shape{"password", "What a password must be.", []key{
 	{name: "minLength", form: asInt, doc: "The fewest characters: 8 to 64, 15 when absent."},
 }}
 
-var providerShape = &shape{"a provider", "An outside identity provider.", []key{
-	{name: "kind", form: asWord, words: []string{"google", "oidc"}, doc: "Absent for one that is called google."},
-	{name: "issuer", form: asText, doc: "The issuer of kind oidc: an https address."},
+var sessionsShape = &shape{"sessions", "How long people stay signed in.", []key{
+	{name: "idle", form: asDuration, doc: "Without a request, to the hour: 336h (14 days) when absent."},
+	{name: "longest", form: asDuration, doc: "In any case: 2160h (90 days) when absent."},
+}}
+
+var mfaShape = &shape{"mfa", "Who must have a second factor.", []key{
+	{name: "required", form: asNames, required: true, doc: "The roles whose people must sign in with a second factor: without one they can only set one up."},
+}}
+
+var passkeysShape = &shape{"passkeys", "For which pages passkeys are.", []key{
+	{name: "domain", form: asText, doc: "The domain that they belong to: the host of server.url when absent, or a domain above it. Another one makes all passkeys useless."},
+	{name: "origins", form: asTexts, doc: "Origins within that domain whose pages may use them, beside server.url: https://www.example.com."},
+}}
+
+var providerShape = &shape{"a provider", "Somebody else with whom people can sign in.", []key{
+	{name: "kind", form: asWord, words: ProviderKinds, doc: "Which one it is, where its name does not say so; oidc is any provider of OpenID Connect."},
 	{name: "clientId", form: asText, required: true, doc: "What the provider calls this app."},
-	{name: "clientSecret", form: asText, required: true, doc: "From the environment: ${GOOGLE_SECRET}."},
+	{name: "clientSecret", form: asText, doc: "From the environment: ${GOOGLE_SECRET}. All but apple need it."},
+	{name: "issuer", form: asText, doc: "Of kind oidc: its https address, as it stands in its ID tokens. Of gitlab: where it is, if not at gitlab.com."},
+	{name: "label", form: asText, doc: "Its name, for people."},
+	{name: "scopes", form: asTexts, doc: "What is asked for, instead of what Plinth would: [openid, email]."},
+	{name: "tenant", form: asText, doc: "Of microsoft: common (when absent), organizations, consumers, or the id or domain of one tenant."},
+	{name: "team", form: asText, doc: "Of apple: the id of the team."},
+	{name: "keyId", form: asText, doc: "Of apple: the id of the key."},
+	{name: "key", form: asText, doc: "Of apple: the key itself, the text of the .p8 file, from the environment: ${APPLE_KEY}."},
+}}
+
+var trustShape = &shape{"a trusted issuer", "An issuer whose access tokens (RFC 9068) are taken for credentials.", []key{
+	{name: "issuer", form: asText, required: true, doc: "Its https address, as it stands in its tokens."},
+	{name: "audience", form: asText, required: true, doc: "What its tokens call this app: the aud of those that are for it."},
+	{name: "type", form: asWord, words: []string{"at+jwt", "jwt"}, doc: "The typ that its access tokens have: at+jwt when absent. jwt takes those that say JWT, or nothing; ID tokens then differ by what is in them alone."},
+	{name: "role", form: asName, doc: "The role of a caller who is no user here; without it, and without roleClaim, he is nobody."},
+	{name: "roleClaim", form: asText, doc: "The claim that names the role of a caller who is no user here: a text, or a list of which the greatest role of the app counts."},
 }}
 
 var serverShape = &shape{"server", "Addresses, certificates and limits.", []key{
@@ -217,7 +294,7 @@ var operatorShape = &shape{"operator", "The operator's own listener.", []key{
 
 var mailShape = &shape{"mail", "How mail is sent.", []key{
 	{name: "from", form: asText, doc: "The sender: Agency <hello@example.com>."},
-	{name: "smtp", form: asText, doc: "The server: smtp://user:password@host:587 or smtps://. From the environment: ${SMTP_URL:-}."},
+	{name: "smtp", form: asText, doc: "The server: smtp://user:password@host:587 or smtps://. ?tls=required refuses a server without TLS. From the environment: ${SMTP_URL:-}."},
 }}
 
 var filesShape = &shape{"files", "Where uploaded files are kept.", []key{
@@ -260,9 +337,9 @@ var deleteShape = &shape{"delete", "The records that are deleted.", []key{
 
 // shapes are all maps with fixed keys.
 var shapes = []*shape{
-	appShape, collectionShape, channelShape, accessShape, indexShape, validateShape, fieldShape, authShape, passwordShape,
-	providerShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
-	scheduleShape, createShape, deleteShape,
+	appShape, collectionShape, channelShape, accessShape, indexShape, validateShape, fieldShape, authShape, passwordShape, sessionsShape,
+	mfaShape, passkeysShape, pagesShape, providerShape, trustShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
+	scheduleShape, createShape, deleteShape, testShape, callerShape, expectShape,
 }
 
 var onDeleteNames = [...]string{"restrict", "cascade", "clear"}

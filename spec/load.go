@@ -49,6 +49,9 @@ func LoadFS(files fs.FS, env func(string) (string, bool)) (*App, error) {
 	l.users()
 	l.finish()
 	l.schedules(l.planned)
+	for _, p := range parts {
+		l.tests(p.section.values["tests"])
+	}
 	if err := l.failure(); err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func TestContract(t *testing.T) {
 	const want = `clients: name email phone notes email$fold
 bookings: client taker starts ends status price tags topics meta one_call_at_a_time$index
 topics: name
-users: email verified role email$fold
+users: email verified role disabled email$fold
 `
 	if got.String() != want {
 		t.Errorf("collections\n%swant\n%s", got.String(), want)

@@ -338,6 +338,22 @@ plinth.yaml:1:87: minLength is from 8 to 64`},
 `, `plinth.yaml:1:23: "Staff" is not a name for a role: lower-case letters, digits and _, a letter first, at most 40 (did you mean "staff"?)
 plinth.yaml:1:30: the role "staff" stands twice
 plinth.yaml:1:50: "auth" is reserved: give a collection another name`},
+	{`auth: {roles: [member, staff], mfa: {required: [staf, member]}, passkeys: {domain: other.com, origins: ["http://example.com", "https://www.example.com", "https://example.com.evil.com", "https://app.example.com/x", "https://x.app.example.com"]}}
+server: {url: "https://app.example.com"}
+collections: {users: {fields: {mfa: {type: bool}}, access: {read: auth.mfaa}}}
+`, `plinth.yaml:1:49: "staf" is not one of the roles: member staff (did you mean "staff"?)
+plinth.yaml:1:84: "other.com" is neither the host of server.url (app.example.com) nor a domain above it
+plinth.yaml:1:105: "http://example.com" is not an origin like https://www.example.com
+plinth.yaml:1:127: "https://www.example.com" is not within app.example.com: browsers let no page of it use these passkeys
+plinth.yaml:1:154: "https://example.com.evil.com" is not within app.example.com: browsers let no page of it use these passkeys
+plinth.yaml:1:186: "https://app.example.com/x" is not an origin like https://www.example.com
+plinth.yaml:3:32: auth.mfa is whether somebody signed in with a second factor: give the field another name
+plinth.yaml:3:72: the name auth.mfaa does not exist (did you mean "mfa"?)`},
+	{`auth: {mfa: {}, passkeys: {domain: example.com, origins: ["https://example.com"]}}
+server: {url: "http://127.0.0.1:8080"}
+`, `plinth.yaml:1:13: required is missing in mfa
+plinth.yaml:1:36: domain is the host of server.url or a domain above it, and server.url has none: write server: {url: https://app.example.com}
+plinth.yaml:1:59: nothing says which domain passkeys belong to: write server: {url: https://app.example.com}`},
 	{`auth: {providers: {google: {clientId: a, clientSecret: "${EMPTY}", issuer: "https://x.y"}, okta: {clientId: a, clientSecret: b}, company: {kind: oidc, clientId: a, clientSecret: b}, other: {kind: oidc, issuer: "http://x.y", clientId: a}}}
 `, `plinth.yaml:1:56: clientSecret is empty
 plinth.yaml:1:76: issuer is for kind: oidc; that of google is known
@@ -345,12 +361,69 @@ plinth.yaml:1:92: kind is missing: "okta" is not a provider that Plinth knows; w
 plinth.yaml:1:130: issuer is missing: the provider's https address
 plinth.yaml:1:190: clientSecret is missing in a provider
 plinth.yaml:1:211: issuer is an https address, not "http://x.y"`},
+	{`auth:
+  roles: [member, staff]
+  providers:
+    apple: {clientId: a, clientSecret: b, keyId: k, key: "no key"}
+    microsoft: {clientId: a, clientSecret: b, tenant: "a/b", issuer: "https://x.y"}
+    github: {clientId: a, clientSecret: b, team: x, scopes: ["a b", read:user]}
+    gitlab: {clientId: a, clientSecret: b, issuer: "http://x.y"}
+    token: {kind: github, clientId: a, clientSecret: b}
+    oidc: {clientId: a, clientSecret: b}
+  profile: {name: nmae, rank: name, photo: picture}
+  trust:
+    - {issuer: "https://x.y", audience: a, role: stfaf}
+    - {issuer: "https://x.y", audience: "", type: at}
+    - {audience: a, roleClaim: ""}
+collections: {users: {fields: {name: {type: text}, rank: {type: int}}}}
+`, `plinth.yaml:4:5: team is missing: Apple takes no clientSecret, but a signature with a key of the team
+plinth.yaml:4:40: clientSecret is not for apple: it is made of team, keyId and key
+plinth.yaml:4:58: key is not the text of a .p8 file: there is no PEM block in it, as -----BEGIN PRIVATE KEY-----
+plinth.yaml:5:55: tenant is common, organizations, consumers, or the id or domain of one tenant, not "a/b"
+plinth.yaml:5:70: issuer is for kind: oidc; that of microsoft is known
+plinth.yaml:6:50: team is for apple
+plinth.yaml:6:62: a scope is one word, not "a b"
+plinth.yaml:7:52: issuer is an https address, not "http://x.y"
+plinth.yaml:8:5: "token" is reserved: give a provider another name
+plinth.yaml:9:5: kind is missing: "oidc" is not a provider that Plinth knows; write kind: oidc and its issuer
+plinth.yaml:10:19: "nmae" is not one of name given_name family_name nickname preferred_username picture website locale zoneinfo (did you mean "name"?)
+plinth.yaml:10:25: "rank" cannot take what a provider says: it is a text or url that can be written
+plinth.yaml:10:37: users has no field "photo"
+plinth.yaml:12:50: the role "stfaf" does not exist (did you mean "staff"?)
+plinth.yaml:13:16: the issuer "https://x.y" stands twice
+plinth.yaml:13:41: audience is empty
+plinth.yaml:13:51: type is one of at+jwt jwt, not "at"
+plinth.yaml:14:7: issuer is missing in a trusted issuer
+plinth.yaml:14:32: roleClaim is empty`},
+	{`auth: {providers: {company: {kind: oidc, issuer: "https://x.y", clientId: a, clientSecret: b}}, trust: [{issuer: "https://x.y", audience: a, type: jwt}]}
+`, `plinth.yaml:1:139: the ID tokens of a provider have this audience: with type: jwt they would be taken for access tokens; give the app an audience of its own`},
+	{`auth: {roles: [member, staff], invite: auth.has("admin") && rol == "member", anonymous: true, anonymousFor: 10m}
+collections: {users: {fields: {email: {type: email, unique: true, ci: true, required: true}, disabled: {type: time}, anonymous: {type: text}}}}
+`, `plinth.yaml:1:40: auth.invite says who may invite, and register is closed: write register: invite, or open
+plinth.yaml:1:49: the role admin does not exist
+plinth.yaml:1:109: anonymousFor is at least 1h
+plinth.yaml:2:32: an anonymous user has no email, and it is required here: remove required, or auth.anonymous
+plinth.yaml:2:94: the field disabled of users has type bool: change it, or remove it and Plinth makes it
+plinth.yaml:2:118: the field anonymous of users has type bool: change it, or remove it and Plinth makes it`},
+	{`auth: {register: invite, invite: auth.has("user") && rol == "user", anonymousFor: 24h}
+`, `plinth.yaml:1:54: the name rol does not exist (did you mean "role"?)
+plinth.yaml:1:83: anonymousFor says how long anonymous users are kept, and there are none: write anonymous: true`},
 	{`auth: {roles: [user]}
 collections: {users: {fields: {email: {type: text}, role: {type: enum, values: [a]}, password: {type: text}, verified: {type: bool}}}}
 `, `plinth.yaml:2:32: the field email of users has type email: change it, or remove it and Plinth makes it
 plinth.yaml:2:32: people sign in by email: it is unique: true, ci: true and not encrypted
 plinth.yaml:2:53: the role "user" is missing among the values of role: add it, or remove the field and Plinth makes it
 plinth.yaml:2:86: password is kept by Plinth itself, out of reach: remove the field`},
+	{`auth: {roles: [user]}
+collections: {users: {fields: {email: {type: email, unique: true}}}}
+`, `plinth.yaml:2:32: people sign in by email: it is unique: true, ci: true and not encrypted`},
+	{`auth: {roles: [member, staff]}
+collections: {users: {fields: {email: {type: email, unique: true, ci: true, write: id == auth.id},
+  verified: {type: bool, default: true, write: "false"}, role: {type: enum, values: [member, staff], write: auth.signedIn}}, access: {update: id == auth.id}}}
+`, `plinth.yaml:2:32: email is changed under /api/auth/, and by operators: remove write and set
+plinth.yaml:3:3: verified is changed under /api/auth/, and by operators: remove write and set
+plinth.yaml:3:3: nobody has proven his address when he becomes a user: remove default
+plinth.yaml:3:58: role is changed by operators, and by whom auth.roleBy lets: remove write and set, and write auth: {roleBy: …}`},
 	{`auth: {roles: [user], roleBy: auth.has("admin")}
 collections:
   users: {fields: {team: {type: text}, boss: {type: text, write: 'auth.has("user")'}}}
@@ -386,6 +459,16 @@ plinth.yaml:1:57: https needs a certificate: add domains or tls`},
 	{`mail: {from: nobody, smtp: "http://x"}
 `, `plinth.yaml:1:14: from is a sender like Agency <hello@example.com>, not "nobody"
 plinth.yaml:1:28: smtp is an address like smtp://user:password@host:587 or smtps://host`},
+	{`mail: {smtp: "smtp://user:sec#ret@host", from: a@b.c}
+`, `plinth.yaml:1:14: smtp is an address like smtp://user:password@host:587 or smtps://host; in a user and a password @ : / ? # and % are written %40 %3A %2F %3F %23 and %25`},
+	{`mail: {smtp: "smtp://user:secret@host/x", from: a@b.c}
+`, `plinth.yaml:1:14: smtp is an address like smtp://user:password@host:587 or smtps://host`},
+	{`mail: {smtp: "smtp://user@host", from: a@b.c}
+`, `plinth.yaml:1:14: smtp is an address like smtp://user:password@host:587 or smtps://host: a user has a password`},
+	{`mail: {smtp: "smtp://host?tls=no", from: a@b.c}
+`, `plinth.yaml:1:14: behind the ? of smtp stands tls=offered, tls=required or tls=never`},
+	{`mail: {smtp: "smtps://host?tls=required", from: a@b.c}
+`, `plinth.yaml:1:14: tls does not go with smtps, which is TLS from the first byte`},
 	{`mail: {smtp: "smtp://user:secret@host"}
 `, `plinth.yaml:1:14: from is missing: whom mails are from`},
 	{`files: {store: s3}

@@ -21,6 +21,7 @@ type App struct {
 	Mail        Mail
 	Files       Files
 	Changes     Changes
+	Tests       []*Test   // in the order of the files
 	Notes       []Problem // what is right and worth knowing: keys that have no effect yet, fields that let nobody create a record
 
 	byName map[string]*Collection
@@ -39,19 +40,36 @@ type Auth struct {
 	Register   string // open invite closed
 	Verify     string // required optional
 	RoleBy     *expr.Expr
-	Expose     []string // fields among email, verified, role that whoever reads the record may read
+	Invite     *expr.Expr    // who may invite, asked about the user who would be; nil: operators
+	Anonymous  time.Duration // how long anonymous users are kept without a session; 0: there are none
+	Expose     []string      // fields among email, verified, role that whoever reads the record may read
 	Password   Password
+	Sessions   Sessions
+	MFA        MFA
+	Passkeys   Passkeys
 	Providers  []Provider
+	Profile    []Told // what a new user takes from a provider
+	Trust      []Trust
+	Pages      Pages
+}
+
+// MFA says who must have a second factor.
+type MFA struct{ Required []string } // roles
+
+// Passkeys says for which pages passkeys are (WebAuthn level 3, 5.1.3 and 13.4.9).
+type Passkeys struct {
+	Domain  string   // the RP ID; "" where server.url has no domain, or is absent
+	Origins []string // server.url's first
+}
+
+// Sessions says how long somebody who signs in stays signed in.
+type Sessions struct {
+	Idle    time.Duration // without a request
+	Longest time.Duration // in any case
 }
 
 // Password says what a password must be.
 type Password struct{ MinLength int }
-
-// Provider is an outside identity provider, by OpenID Connect. ClientSecret is never printed.
-type Provider struct {
-	Name, Kind, Issuer     string
-	ClientID, ClientSecret string
-}
 
 // Server is the server section (docs/app-file.md).
 type Server struct {
@@ -65,6 +83,7 @@ type Server struct {
 	TrustedProxies []netip.Prefix
 	Operator       Operator
 	SPA            bool // a page that is not there is public/index.html
+	Pos            Pos  // zero where there is no section
 }
 
 // TLS names the files of a certificate, relative to the folder; both or neither.
@@ -97,8 +116,11 @@ type Rate struct {
 	Per   time.Duration
 }
 
-// Mail is the mail section. SMTP may hold a password: it is never printed.
-type Mail struct{ From, SMTP string }
+// Mail is the mail section. SMTP may hold a password: it is never printed. Pos is zero where there is no section.
+type Mail struct {
+	From, SMTP string
+	Pos        Pos
+}
 
 // Files is the files section.
 type Files struct {
@@ -180,7 +202,7 @@ type Field struct {
 	Index     *Index // Partial: the index it belongs to
 	FoldOrd   int    // ordinal of its Fold companion; -1: none
 	KeyOrd    int    // ordinal of its Key companion; -1: none
-	Made      bool   // added to the users by Plinth, not declared: email, verified, role
+	Made      bool   // added to the users by Plinth, not declared: email, verified, role, disabled, anonymous
 
 	Required, Unique, Hidden, Fixed, CI, Personal bool
 	Encrypted, Searchable                         bool

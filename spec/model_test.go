@@ -2,6 +2,7 @@ package spec
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -33,11 +34,12 @@ func TestSections(t *testing.T) {
 		Limits:         Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Requests: Rate{100, time.Second}, Streams: 10_000},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		Operator:       Operator{Listen: "127.0.0.1:9090"},
+		Pos:            Pos{FileName, 47, 3},
 	}
 	if d := cmp.Diff(want, app.Server, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(Mail{From: "Agency <hello@example.com>"}, app.Mail); d != "" {
+	if d := cmp.Diff(Mail{From: "Agency <hello@example.com>", Pos: Pos{FileName, 56, 7}}, app.Mail); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff(Files{Store: "disk"}, app.Files); d != "" {
@@ -50,9 +52,10 @@ func TestSections(t *testing.T) {
 	a.RoleBy = nil
 	wantAuth := Auth{
 		On: true, Collection: "users", Register: "open", Verify: "required",
-		Expose: []string{"role"}, Password: Password{MinLength: 15},
+		Expose: []string{"role"}, Password: Password{MinLength: 15}, Sessions: Sessions{Idle: 14 * 24 * time.Hour, Longest: 90 * 24 * time.Hour},
+		Passkeys: Passkeys{Domain: "app.example.com", Origins: []string{"https://app.example.com"}},
 		Providers: []Provider{
-			{Name: "google", Kind: "google", Issuer: "https://accounts.google.com", ClientID: "gid", ClientSecret: "hunter2"},
+			{Name: "google", Kind: "google", ClientID: "gid", ClientSecret: "hunter2"},
 			{Name: "company", Kind: "oidc", Issuer: "https://id.example.com", ClientID: "c", ClientSecret: "s"},
 		},
 	}
@@ -226,14 +229,14 @@ func TestUsers(t *testing.T) {
 	for _, c := range []struct{ file, want string }{
 		{`name: a`, "none"},
 		{`collections: {posts: {fields: {by: {type: ref, to: users}}}}`,
-			"users: email(id == auth.id; false) verified(id == auth.id; false) role(id == auth.id; false)"},
+			"users: email(id == auth.id; false) verified(id == auth.id; false) role(id == auth.id; false) disabled(false; false)"},
 		{`auth: {collection: people, roles: [a, b], expose: [role, email], roleBy: 'auth.has("b")'}`,
-			`people: email(-; false) verified(id == auth.id; false) role(-; auth.has("b"))`},
+			`people: email(-; false) verified(id == auth.id; false) role(-; auth.has("b")) disabled(false; false)`},
 		{`collections: {users: {fields: {name: {type: text}}}}`, "users: name(-; -)"},
 		{`{auth: {}, collections: {users: {fields: {name: {type: text}, role: {type: enum, values: [user, x], read: "true"}}}}}`,
-			"users: name(-; -) role(true; false) email(id == auth.id; false) verified(id == auth.id; false)"},
+			"users: name(-; -) role(true; false) email(id == auth.id; false) verified(id == auth.id; false) disabled(false; false)"},
 		{`{auth: {}, collections: {users: {fields: {team: {type: text, write: "false"}}, access: {read: auth.team == team}}}}`,
-			"users: team(-; false) email(id == auth.id; false) verified(id == auth.id; false) role(id == auth.id; false)"},
+			"users: team(-; false) email(id == auth.id; false) verified(id == auth.id; false) role(id == auth.id; false) disabled(false; false)"},
 	} {
 		app := mustLoad(t, c.file)
 		if got := describe(app); got != c.want {
@@ -379,5 +382,29 @@ channels:
 	}
 	if got, err := expr.Holds(plain.Write.Root, &expr.Scope{Rows: [][]expr.Value{{{}}}}); err != nil || got {
 		t.Errorf("nobody owns the channel without a key: %v %v", got, err)
+	}
+}
+
+// Passkeys belong to the host of server.url, or to what the app file says; where there is no domain, to nothing.
+func TestPasskeys(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		file string
+		want Passkeys
+	}{
+		{`auth: {}`, Passkeys{}},
+		{"auth: {}\nserver: {url: 'http://127.0.0.1:8080'}", Passkeys{}},
+		{"auth: {}\nserver: {url: 'http://[::1]:8080'}", Passkeys{}},
+		{"auth: {}\nserver: {url: 'http://localhost:8080'}", Passkeys{"localhost", []string{"http://localhost:8080"}}},
+		{"auth: {}\nserver: {url: 'https://App.Example.com:443/x/'}", Passkeys{"app.example.com", []string{"https://app.example.com"}}},
+		{"auth: {passkeys: {domain: example.com, origins: ['https://www.example.com', 'https://example.com:8443']}}\nserver: {url: 'https://app.example.com'}",
+			Passkeys{"example.com", []string{"https://app.example.com", "https://www.example.com", "https://example.com:8443"}}},
+	} {
+		if d := cmp.Diff(c.want, mustLoad(t, c.file).Auth.Passkeys); d != "" {
+			t.Errorf("%s: %s", c.file, d)
+		}
+	}
+	if m := mustLoad(t, "auth: {roles: [member, staff], mfa: {required: [staff]}}").Auth.MFA; !slices.Equal(m.Required, []string{"staff"}) {
+		t.Error(m)
 	}
 }

@@ -79,7 +79,7 @@ func opened(rule *expr.Expr) string {
 type nobody struct{}
 
 func (nobody) Field(name string) expr.Value {
-	if name == "signedIn" {
+	if name == "signedIn" || name == "mfa" {
 		return expr.BoolOf(false)
 	}
 	return expr.Value{}

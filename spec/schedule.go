@@ -150,7 +150,7 @@ func (l *loader) what(s section, v *Schedule) {
 		v.At = n.pos()
 		if at := l.target(c.values["collection"]); at != nil {
 			v.Create = at.Name
-			v.Body = l.newRecord(at, c.values["body"], n)
+			v.Body = l.newRecord(at, c.values["body"], n, "body")
 		}
 	}
 	if n := s.values["delete"]; n != nil {
@@ -200,13 +200,13 @@ func (l *loader) target(n *node) *Collection {
 	return c
 }
 
-// newRecord reads the body of a record that will be created.
-func (l *loader) newRecord(c *Collection, n, at *node) *doc.Node {
+// newRecord reads a record that will be created; key is where its fields stand.
+func (l *loader) newRecord(c *Collection, n, at *node, key string) *doc.Node {
 	if n == nil {
 		n = &node{kind: object, src: at.src, line: at.line, column: at.column}
 	}
 	if n.kind != object {
-		l.report(n, "type", "body is a map of fields and values, not %s", n.show())
+		l.report(n, "type", "%s is a map of fields and values, not %s", key, n.show())
 		return nil
 	}
 	out := doc.NewObject()
@@ -221,7 +221,7 @@ func (l *loader) newRecord(c *Collection, n, at *node) *doc.Node {
 		item := n.items[i]
 		switch {
 		case f.Set != nil || f.Type == File:
-			l.report(k, "option", "%s cannot be written by a schedule", k.show())
+			l.report(k, "option", "%s cannot be written in %s: it is made by the server, or a file", k.show(), key)
 			continue
 		case !item.null() && f.Type != JSON:
 			if v, ok := l.value(f, f.Type, item, k.text); !ok || !l.within(f, v, item, k.text) {
@@ -234,7 +234,7 @@ func (l *loader) newRecord(c *Collection, n, at *node) *doc.Node {
 	}
 	for _, f := range c.Fields[OrdFirst:] {
 		if f.Required && f.Companion == Own && f.Default == nil && f.Init == nil && f.Set == nil && n.get(f.Name) == nil {
-			l.report(n, "required", "%s is missing in body: %s requires it", f.Name, c.Name)
+			l.report(n, "required", "%s is missing in %s: %s requires it", f.Name, key, c.Name)
 		}
 	}
 	return out

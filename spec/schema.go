@@ -114,8 +114,14 @@ func (k *key) schema() map[string]any {
 		}}
 	case asObject:
 		return ref(k.shape)
+	case asShort:
+		return map[string]any{"anyOf": []any{map[string]any{"type": []string{"string", "integer"}}, ref(k.shape)}}
+	case asSwitch:
+		return map[string]any{"anyOf": []any{map[string]any{"type": "boolean"}, environmentText, ref(k.shape)}}
 	case asMap:
 		return map[string]any{"type": []string{"object", "null"}, "propertyNames": names, "additionalProperties": ref(k.shape)}
+	case asPairs:
+		return map[string]any{"type": "object", "propertyNames": names, "additionalProperties": map[string]any{"enum": k.words}}
 	case asList:
 		return map[string]any{"type": "array", "items": ref(k.shape)}
 	case asIndexes:

@@ -18,7 +18,7 @@ func (l *loader) sections(parts []part) {
 	for _, p := range parts {
 		for _, k := range p.section.keys {
 			n := p.section.values[k.text]
-			if n == nil || k.text == "collections" {
+			if n == nil || k.text == "collections" || k.text == "tests" { // each file may have some
 				continue
 			}
 			if other := all.values[k.text]; other != nil {
@@ -49,6 +49,9 @@ func (l *loader) sections(parts []part) {
 
 func (l *loader) server(s section, all section) {
 	v := &l.app.Server
+	if s.node != nil {
+		v.Pos = s.node.pos()
+	}
 	v.SPA = s.bool("spa") || all.bool("spa")
 	v.URL = strings.TrimSuffix(s.text("url"), "/")
 	if n := s.values["url"]; n != nil && !webAddress(n.text, false) {
@@ -151,6 +154,9 @@ func (l *loader) cors(s section) {
 
 func (l *loader) mail(s section) {
 	v := &l.app.Mail
+	if s.node != nil {
+		v.Pos = s.node.pos()
+	}
 	v.From, v.SMTP = s.text("from"), s.text("smtp")
 	if n := s.values["from"]; n != nil {
 		if _, err := mail.ParseAddress(n.text); err != nil {
@@ -158,14 +164,41 @@ func (l *loader) mail(s section) {
 		}
 	}
 	if n := s.values["smtp"]; n != nil && n.text != "" {
-		u, err := url.Parse(n.text)
-		if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
-			l.report(n, "value", "smtp is an address like smtp://user:password@host:587 or smtps://host")
+		if why := smtpAddress(n.text); why != "" {
+			l.report(n, "value", "%s", why)
 		}
 		if s.get("from") == nil {
 			l.report(n, "required", "from is missing: whom mails are from")
 		}
 	}
+}
+
+// smtpAddress says what is wrong with the address of a mail server, without repeating it: there is a password in it.
+func smtpAddress(s string) string {
+	const form = "smtp is an address like smtp://user:password@host:587 or smtps://host"
+	u, err := url.Parse(s)
+	if err != nil {
+		return form + "; in a user and a password @ : / ? # and % are written %40 %3A %2F %3F %23 and %25"
+	}
+	if u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.Fragment != "" {
+		return form
+	}
+	if _, set := u.User.Password(); u.User != nil && (u.User.Username() == "" || !set) {
+		return form + ": a user has a password"
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	for name, values := range q {
+		if name != "tls" || len(values) != 1 || values[0] != "offered" && values[0] != "required" && values[0] != "never" {
+			return "behind the ? of smtp stands tls=offered, tls=required or tls=never"
+		}
+	}
+	switch {
+	case err != nil:
+		return form
+	case len(q) > 0 && u.Scheme == "smtps":
+		return "tls does not go with smtps, which is TLS from the first byte"
+	}
+	return ""
 }
 
 // storage reads the files section: files: {store: disk}, or files: {s3: {…}}.

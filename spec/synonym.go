@@ -40,7 +40,7 @@ func translate(word string, words []string) synonym {
 }
 
 // operators are the words of expressions that others call otherwise.
-var operators = []string{"&&", "||", "!", "==", "contains", "size", "true", "auth.role", "auth.signedIn"}
+var operators = []string{"&&", "||", "!", "==", "contains", "size", "true", "auth.role", "auth.signedIn", "auth.mfa"}
 
 // bare takes away in what spellings differ: min_length, min-length, minLength.
 func bare(word string) string {
@@ -169,4 +169,5 @@ var synonymsOf = []struct{ ours, theirs, why string }{
 	{"true", "public everyone anyone anybody", ""},
 	{"auth.role", "role roles", ""},
 	{"auth.signedIn", "authenticated signedin loggedin", ""},
+	{"auth.mfa", "aal2 twofactor 2fa", ""},
 }

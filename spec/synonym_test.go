@@ -41,6 +41,7 @@ func TestSynonyms(t *testing.T) {
 		{"collections: {blogPosts: {fields: {a: {type: int}}}}\n%", "", "blog_posts"},
 		{"collections: {}\n%", "users: {}", "auth"},
 		{"auth: {signup: open}\n%", "", "register"},
+		{collection, "access: {read: twofactor}", "auth.mfa"},
 		{"%", "tables: {}\n", "collections"},
 	} {
 		_, err := load(strings.Replace(c.file, "%", c.theirs, 1))

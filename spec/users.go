@@ -1,14 +1,20 @@
 package spec
 
 import (
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bluell/plinth/expr"
 )
 
 // defaultUsers is where users live unless auth.collection says otherwise.
 const defaultUsers = "users"
+
+// defaultRole is the one role of an app that names none.
+const defaultRole = "user"
 
 // exposable are the fields of a user that only the user and operators read, unless they are in
 // auth.expose.
@@ -33,7 +39,7 @@ func (l *loader) users() {
 		return
 	}
 	if len(l.app.Roles) == 0 {
-		l.app.Roles = []string{"user"}
+		l.app.Roles = []string{defaultRole}
 	}
 	var d *draft
 	if declared {
@@ -60,8 +66,11 @@ func (l *loader) userFields(d *draft) {
 	if f, ok := c.byName["password"]; ok {
 		l.reportAt(f.Pos, "reserved", "", "password is kept by Plinth itself, out of reach: remove the field")
 	}
+	if f, ok := c.byName["mfa"]; ok {
+		l.reportAt(f.Pos, "reserved", "", "auth.mfa is whether somebody signed in with a second factor: give the field another name")
+	}
 	email := l.userField(d, Field{Name: "email", Type: Email, CI: true, Unique: true, Personal: true, MaxLen: emailLen})
-	if !email.Unique || email.Encrypted {
+	if !email.Unique || !email.CI || email.Encrypted {
 		l.reportAt(email.Pos, "option", "", "people sign in by email: it is unique: true, ci: true and not encrypted")
 	}
 	no := expr.BoolOf(false)
@@ -82,6 +91,10 @@ func (l *loader) userFields(d *draft) {
 	if role.Default == nil {
 		role.Default = &first
 	}
+	l.userField(d, Field{Name: "disabled", Type: Bool, Default: &no})
+	if l.app.Auth.Anonymous > 0 {
+		l.anonymousField(d, email, role)
+	}
 }
 
 // userField finds a declared field and checks its type, or adds it.
@@ -99,26 +112,49 @@ func (l *loader) userField(d *draft, want Field) *Field {
 }
 
 // userRules closes what users must not change of themselves, and what nobody else reads, where
-// the app has no rule of its own.
+// the app has no rule of its own for that.
 func (l *loader) userRules() {
 	a := &l.app.Auth
 	c, ok := l.app.byName[a.Collection]
 	if l.system || !ok || !a.On {
 		return
 	}
+	l.profile(c)
 	a.RoleBy = l.compile(l.auth.values["roleBy"], c, expr.InWrite)
 	for _, name := range exposable {
 		f := c.byName[name]
 		if f.Read == nil && !slices.Contains(a.Expose, name) {
 			f.Read = l.own(c, "id == auth.id", expr.InRule)
 		}
-		if f.Write == nil && f.Set == nil {
-			f.Write = l.own(c, "false", expr.InWrite)
-			if name == "role" && a.RoleBy != nil {
-				f.Write = a.RoleBy
-			}
+		if f.Write != nil || f.Set != nil {
+			l.reportAt(f.Pos, "option", "", onlySignIn(name))
+			continue
+		}
+		f.Write = l.own(c, "false", expr.InWrite)
+		if name == "role" && a.RoleBy != nil {
+			f.Write = a.RoleBy
 		}
 	}
+	if f := c.byName["verified"]; f.Type == Bool && f.Default != nil && f.Default.Bool() {
+		l.reportAt(f.Pos, "option", "", "nobody has proven his address when he becomes a user: remove default")
+	}
+	l.closed(c, "disabled", "false")
+	if a.Anonymous > 0 {
+		if f := c.byName["anonymous"]; f.Write != nil || f.Set != nil {
+			l.reportAt(f.Pos, "option", "", onlySignIn("anonymous"))
+		}
+		l.closed(c, "anonymous", "id == auth.id")
+	}
+	a.Invite = l.compile(l.auth.values["invite"], c, expr.InWrite)
+}
+
+// onlySignIn says who changes a field of sign-in. With a rule of the app's own whoever it lets write would choose his address, say
+// that it is proven, or give himself a role.
+func onlySignIn(field string) string {
+	if field == "role" {
+		return "role is changed by operators, and by whom auth.roleBy lets: remove write and set, and write auth: {roleBy: …}"
+	}
+	return field + " is changed under /api/auth/, and by operators: remove write and set"
 }
 
 // own compiles a rule of Plinth's.
@@ -133,7 +169,11 @@ func (l *loader) own(c *Collection, src string, use expr.Use) *expr.Expr {
 // authSection reads everything of the auth section but roleBy, which needs the fields.
 func (l *loader) authSection() {
 	a := &l.app.Auth
-	*a = Auth{Collection: defaultUsers, Register: "closed", Verify: "required", Password: Password{MinLength: 15}}
+	*a = Auth{Collection: defaultUsers, Register: "closed", Verify: "required", Password: Password{MinLength: 15},
+		Sessions: Sessions{Idle: 14 * 24 * time.Hour, Longest: 90 * 24 * time.Hour}}
+	if url := l.app.Server.URL; domainOf(url) != "" {
+		a.Passkeys = Passkeys{Domain: domainOf(url), Origins: []string{originOf(url)}}
+	}
 	if l.auth.node == nil {
 		return
 	}
@@ -176,40 +216,110 @@ func (l *loader) authSection() {
 			l.report(p.values["minLength"], "value", "minLength is from 8 to 64")
 		}
 	}
-	if n := s.values["providers"]; n != nil {
-		for i, k := range n.keys {
-			if l.name(k, "a provider") {
-				l.provider(k, l.section(n.items[i], providerShape))
+	if n := s.values["sessions"]; n != nil {
+		l.sessions(l.section(n, sessionsShape))
+	}
+	if n := s.values["mfa"]; n != nil {
+		for _, n := range l.section(n, mfaShape).values["required"].list() {
+			roles := l.app.Roles
+			if len(roles) == 0 {
+				roles = []string{defaultRole}
 			}
+			if !slices.Contains(roles, n.text) {
+				l.suggest(n, roles, "unknown", "%s is not one of the roles: %s", n.show(), strings.Join(roles, " "))
+				continue
+			}
+			a.MFA.Required = append(a.MFA.Required, n.text)
+		}
+	}
+	if n := s.values["passkeys"]; n != nil {
+		l.passkeys(l.section(n, passkeysShape))
+	}
+	l.guests(s)
+	if n := s.values["pages"]; n != nil {
+		l.pages(n)
+	}
+	l.providers(s)
+	l.trust(s)
+}
+
+func (l *loader) sessions(s section) {
+	v := &l.app.Auth.Sessions
+	for _, k := range []struct {
+		name string
+		of   *time.Duration
+	}{{"idle", &v.Idle}, {"longest", &v.Longest}} {
+		n := s.values[k.name]
+		if n == nil {
+			continue
+		}
+		d, ok := durationOf(n.text)
+		if ok && d < time.Hour {
+			l.report(n, "value", "%s is at least 1h", k.name)
+		} else if ok {
+			*k.of = d
+		}
+	}
+	if v.Idle > v.Longest {
+		v.Idle = v.Longest
+	}
+}
+
+// passkeys reads for which pages passkeys are. Browsers let a page use those of its own host and of domains above it, and
+// a domain is not a public suffix: that only they can tell.
+func (l *loader) passkeys(s section) {
+	v := &l.app.Auth.Passkeys
+	if n := s.values["domain"]; n != nil {
+		switch host := domainOf(l.app.Server.URL); {
+		case host == "":
+			l.report(n, "missing", "domain is the host of server.url or a domain above it, and server.url has none: write server: {url: https://app.example.com}")
+		case !within(host, n.text):
+			l.report(n, "value", "%s is neither the host of server.url (%s) nor a domain above it", n.show(), host)
+		default:
+			v.Domain = n.text
+		}
+	}
+	for _, n := range s.values["origins"].list() {
+		switch {
+		case !origin(n.text) || !webAddress(n.text, true):
+			l.report(n, "value", "%s is not an origin like https://www.example.com", n.show())
+		case v.Domain == "":
+			l.report(n, "missing", "nothing says which domain passkeys belong to: write server: {url: https://app.example.com}")
+		case !within(domainOf(n.text), v.Domain):
+			l.report(n, "value", "%s is not within %s: browsers let no page of it use these passkeys", n.show(), v.Domain)
+		default:
+			v.Origins = append(v.Origins, n.text)
 		}
 	}
 }
 
-func (l *loader) provider(k *node, s section) {
-	p := Provider{
-		Name: k.text, Kind: s.text("kind"), Issuer: s.text("issuer"),
-		ClientID: s.text("clientId"), ClientSecret: s.text("clientSecret"),
+// domainOf is the host of an address where that is a domain; else "".
+func domainOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
 	}
-	if p.Kind == "" && k.text == "google" {
-		p.Kind = "google"
+	host := strings.ToLower(u.Hostname())
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
 	}
-	issuer := s.values["issuer"]
-	switch {
-	case p.Kind == "" && s.get("kind") == nil:
-		l.report(k, "required", "kind is missing: %s is not a provider that Plinth knows; write kind: oidc and its issuer", k.show())
-	case p.Kind == "google" && issuer != nil:
-		l.report(issuer, "option", "issuer is for kind: oidc; that of google is known")
-	case p.Kind == "google":
-		p.Issuer = "https://accounts.google.com"
-	case p.Kind == "oidc" && s.get("issuer") == nil:
-		l.report(k, "required", "issuer is missing: the provider's https address")
-	case issuer != nil && !webAddress(p.Issuer, true):
-		l.report(issuer, "value", "issuer is an https address, not %s", issuer.show())
+	return host
+}
+
+// originOf is the origin of pages at an address (RFC 6454).
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
 	}
-	for _, name := range []string{"clientId", "clientSecret"} {
-		if n := s.values[name]; n != nil && n.text == "" {
-			l.report(n, "value", "%s is empty", name)
-		}
+	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	if own := map[string]string{"http": ":80", "https": ":443"}[scheme]; own != "" {
+		host = strings.TrimSuffix(host, own)
 	}
-	l.app.Auth.Providers = append(l.app.Auth.Providers, p)
+	return scheme + "://" + host
+}
+
+// within says whether a host is of a domain.
+func within(host, domain string) bool {
+	return host != "" && (host == domain || strings.HasSuffix(host, "."+domain) && strings.Contains(domain, "."))
 }

@@ -129,7 +129,8 @@ func isoFolder(t *testing.T) string {
 	return dir
 }
 
-// create makes the records one by one, many in a request, where they cannot be seeded.
+// create makes the records one by one, some in a request, where they cannot be seeded: FerretDB looks through a whole
+// collection for each unique value.
 func (d *iso) create(t *testing.T, url, key string) {
 	t.Helper()
 	var ops []map[string]any
@@ -162,7 +163,7 @@ func (d *iso) create(t *testing.T, url, key string) {
 	for _, c := range d.Currencies {
 		add("currencies", "", map[string]any{"alpha3": c.Alpha_3, "numeric": c.Numeric, "name": c.Name})
 	}
-	for part := range slices.Chunk(ops, 100) {
+	for part := range slices.Chunk(ops, 20) {
 		b, err := json.Marshal(map[string]any{"atomic": false, "operations": part})
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -16,6 +17,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unique"
+
+	"github.com/bluell/plinth/data/mongo/mongotest"
 )
 
 const liveApp = `
@@ -25,12 +29,15 @@ collections:
     access: {read: true, create: true, update: true, delete: true}
 `
 
-// listeners is how many there are on each engine, and rounds how often a server is killed.
-func listeners() (n, rounds int) {
+// liveSize is how many listen and write, how often a server is killed, and about how many writes there are before it is.
+type liveSize struct{ listeners, writers, kills, writes int }
+
+// sizeOfLive is a size or, with PLINTH_TEST_LISTENERS, that of so many listeners and twenty kills.
+func sizeOfLive(size liveSize) liveSize {
 	if n, err := strconv.Atoi(os.Getenv("PLINTH_TEST_LISTENERS")); err == nil && n > 0 {
-		return n, 20
+		size.listeners, size.kills = n, 20
 	}
-	return 60, 4
+	return size
 }
 
 // Thirty-two writers change records while many listen, on links that are cut at random, and servers are killed and
@@ -39,55 +46,70 @@ func listeners() (n, rounds int) {
 // follows revisions, and judges by itself what is in a list.
 func TestNoGapNoRepeat(t *testing.T) {
 	onEach(t, func(t *testing.T, db string) {
-		many, rounds := listeners()
-		w := &liveWorld{t: t, db: db, dir: folder(t, liveApp), answered: map[string]map[int]note{}}
-		servers := 1
-		if db != "" {
-			servers = 3
-			runOn(t, db, "apply", w.dir)
-		}
-		for range servers {
-			w.servers = append(w.servers, &atomic.Pointer[server]{})
-		}
-		for i := range w.servers {
-			w.start(i)
-		}
-		var all []*liveListener
-		var listening sync.WaitGroup
-		ready := make(chan struct{}, many)
-		for i := range many {
-			l := &liveListener{w: w, list: liveLists[i%len(liveLists)], rng: rand.New(rand.NewPCG(uint64(i), 7)), seen: map[string]string{}}
-			all = append(all, l)
-			listening.Go(func() { l.listen(ready) })
-		}
-		for range many {
-			select {
-			case <-ready:
-			case <-time.After(time.Minute):
-				t.Fatal("a listener is not ready")
-			}
-		}
-		var writing sync.WaitGroup
-		var stop atomic.Bool
-		for n := range 32 {
-			writing.Go(func() { w.write(n, &stop) })
-		}
-		for round := range rounds {
-			w.until(w.count() + 150 + rand.IntN(300))
-			i := round % servers
-			w.servers[i].Load().kill()
-			w.start(i)
-		}
-		w.until(w.count() + 200)
-		stop.Store(true)
-		writing.Wait()
-		w.end()
-		listening.Wait()
-		w.judge(all)
-		for i := range w.servers {
-			w.servers[i].Load().kill()
-		}
+		noGapNoRepeat(t, db, sizeOfLive(liveSize{listeners: 60, writers: 32, kills: 4, writes: 300}))
 	})
+}
+
+// The same where there are no transactions, and changes wait in the records that they tell of until somebody moves them
+// into the log: on FerretDB, and on the second implementation of MongoDB's language.
+func TestNoGapNoRepeatOnMongo(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func(testing.TB) string{"ferretdb": mongotest.Database, "mingo": mongotest.Alone} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			noGapNoRepeat(t, database(t), sizeOfLive(liveSize{listeners: 20, writers: 8, kills: 4, writes: 60}))
+		})
+	}
+}
+
+func noGapNoRepeat(t *testing.T, db string, size liveSize) {
+	w := &liveWorld{t: t, db: db, dir: folder(t, liveApp), answered: map[string]map[int]note{}}
+	servers := 1
+	if db != "" {
+		servers = 3
+		runOn(t, db, "apply", w.dir)
+	}
+	for range servers {
+		w.servers = append(w.servers, &atomic.Pointer[server]{})
+	}
+	for i := range w.servers {
+		w.start(i)
+	}
+	var all []*liveListener
+	var listening sync.WaitGroup
+	ready := make(chan struct{}, size.listeners)
+	for i := range size.listeners {
+		l := &liveListener{w: w, list: liveLists[i%len(liveLists)], rng: rand.New(rand.NewPCG(uint64(i), 7)), seen: map[string]uint64{}}
+		all = append(all, l)
+		listening.Go(func() { l.listen(ready) })
+	}
+	for range size.listeners {
+		select {
+		case <-ready:
+		case <-time.After(time.Minute):
+			t.Fatal("a listener is not ready")
+		}
+	}
+	var writing sync.WaitGroup
+	var stop atomic.Bool
+	for n := range size.writers {
+		writing.Go(func() { w.write(n, &stop) })
+	}
+	for round := range size.kills {
+		w.until(w.count() + size.writes/2 + rand.IntN(size.writes))
+		i := round % servers
+		w.servers[i].Load().kill()
+		w.start(i)
+	}
+	w.until(w.count() + size.writes)
+	stop.Store(true)
+	writing.Wait()
+	w.end()
+	listening.Wait()
+	w.judge(all)
+	for i := range w.servers {
+		w.servers[i].Load().kill()
+	}
 }
 
 // liveWorld is what is under test and what is known of it.
@@ -237,12 +259,14 @@ type liveListener struct {
 	}
 	rng     *rand.Rand
 	lastID  string
-	seen    map[string]string // by event id
+	seen    map[string]uint64 // hashes of what came, by event id
 	events  []liveEvent
 	cuts    int
 	repeats int
 	ended   bool
 }
+
+var liveSeed = maphash.MakeSeed()
 
 type liveEvent struct {
 	kind string
@@ -339,17 +363,19 @@ func (l *liveListener) take(kind, id, text string, told func()) error {
 		told()
 		return nil
 	}
+	is := maphash.String(liveSeed, kind+text)
 	if before, there := l.seen[id]; there {
-		if l.repeats++; before != kind+text {
-			return fmt.Errorf("event %s is %s %s, and was %s", id, kind, text, before)
+		if l.repeats++; before != is {
+			return fmt.Errorf("event %s is %s %s, and was another before", id, kind, text)
 		}
 		return nil
 	}
-	l.seen[id] = kind + text
+	l.seen[unique.Make(id).Value()] = is // thousands of listeners see the same
 	e := liveEvent{kind: kind}
 	if err := json.Unmarshal([]byte(text), &e.note); err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
+	e.ID, e.Who = unique.Make(e.ID).Value(), unique.Make(e.Who).Value()
 	l.events = append(l.events, e)
 	l.ended = l.w.over(e.ID) || e.Who == "last"
 	return nil

@@ -35,7 +35,7 @@ func TestScript(t *testing.T) {
 // The scripts that are about the app and its records hold on every engine.
 func TestScriptOnEngines(t *testing.T) {
 	var files []string
-	for _, name := range []string{"explain", "key", "plan", "reload", "seed"} {
+	for _, name := range []string{"explain", "key", "plan", "reload", "seed", "testdb"} {
 		files = append(files, filepath.Join("testdata", "script", name+".txtar"))
 	}
 	for _, e := range engines[1:] {
@@ -50,7 +50,12 @@ func scripts(t *testing.T, p testscript.Params, on engine) {
 		Files:         p.Files,
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("PLINTH_DB", on.db(db))
+			own := on.db(db)
+			env.Setenv("PLINTH_DB", own)
+			if own == "" {
+				own = "sqlite:" + filepath.Join(env.WorkDir, "own.db")
+			}
+			env.Setenv("OWN_DB", own) // a new database of the engine, by name
 			env.Setenv("PATH", filepath.Dir(plinth)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			examples, err := filepath.Abs("../examples")
 			env.Setenv("EXAMPLES", examples)

@@ -132,7 +132,11 @@ func (c *cli) showConsumers(cmd *cobra.Command, db *data.DB) error {
 		if one.Holder != "" {
 			state = "runs"
 		}
-		if one.Behind < 0 {
+		switch {
+		case one.At == (data.Position{}):
+			c.say("%s  %s  has not begun", one.Name, state)
+			continue
+		case one.Behind < 0:
 			behind = "has lost some"
 		}
 		c.say("%s  %s  %s  at %s", one.Name, state, behind, one.At)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,24 +12,48 @@ import (
 )
 
 func (c *cli) check() *cobra.Command {
+	var matrix bool
+	var format string
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Check an app file",
-		Long: `Check an app file and list all that is wrong with it, each with its place. Then list what is open
+		Long: `Check an app file, and the templates of its mails, and list all that is wrong, each with its place. Then list what is open
 to people who are not signed in. With --db, also say what that database cannot do, and with which of
-its settings it can lose what was acknowledged.`,
-		Example: "  plinth check examples/agency\n  plinth check --json . | jq .problems",
+its settings it can lose what was acknowledged.
+
+--matrix prints instead who may do what: for people who are not signed in, every role, operators, and keys
+where they differ, what they may do with each collection, with fields that have rules of their own, and with
+channels; and under the tables what looks as if it was not meant. No database is needed.`,
+		Example: "  plinth check examples/agency\n  plinth check --json . | jq .problems\n  plinth check --matrix --format markdown > access.md",
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.checked(cmd, folder(args, 0))
+			if err := formatOf(format, matrixFormats); err != nil {
+				return err
+			}
+			switch {
+			case cmd.Flags().Changed("format") && !matrix:
+				return misused("--format is for --matrix; --json is for programs")
+			case c.json && cmd.Flags().Changed("format") && format != "json":
+				return misused("--json does not go with --format %s", format)
+			case c.json:
+				format = "json"
+			}
+			c.json = c.json || format == "json" // so are failures told
+			if !matrix {
+				format = ""
+			}
+			return c.checked(cmd, folder(args, 0), format)
 		},
 	}
 	c.dbFlag(cmd)
 	c.jsonFlag(cmd)
+	cmd.Flags().BoolVar(&matrix, "matrix", false, "print who may do what")
+	cmd.Flags().StringVar(&format, "format", "text", "of the matrix: "+strings.Join(matrixFormats, ", "))
 	return cmd
 }
 
-func (c *cli) checked(cmd *cobra.Command, dir string) error {
+// checked checks an app; matrix is the format in which it is told who may do what, "" where that is not asked.
+func (c *cli) checked(cmd *cobra.Command, dir, matrix string) error {
 	app, err := spec.Load(dir, os.LookupEnv)
 	var wrong *spec.Problems
 	if errors.As(err, &wrong) {
@@ -41,12 +66,22 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := app.CheckKinds(nil); errors.As(err, &wrong) { // this program registers none
+	err = app.CheckKinds(nil) // this program registers none
+	if err == nil {
+		err = plinth.CheckMail(app)
+	}
+	if errors.As(err, &wrong) {
 		if c.json {
 			c.print(map[string]any{"ok": false, "problems": wrong.List})
 			return told{wrong}
 		}
 		return wrong
+	}
+	if err != nil {
+		return err
+	}
+	if matrix != "" {
+		return c.matrix(cmd.Context(), dir, matrix)
 	}
 	warnings := []string{}
 	if c.db != "" {
@@ -75,7 +110,11 @@ func (c *cli) checked(cmd *cobra.Command, dir string) error {
 	for _, f := range found {
 		c.say("%s", f)
 	}
-	c.say("%s is good: %s", spec.FileName, plinth.Counted(own(app), "collection"))
+	tests := ""
+	if n := len(app.Tests); n > 0 {
+		tests = ", " + plinth.Counted(n, "test")
+	}
+	c.say("%s is good: %s%s", spec.FileName, plinth.Counted(own(app), "collection"), tests)
 	return nil
 }
 

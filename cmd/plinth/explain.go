@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/data"
 )
 
 var questions = []string{"list", "read", "create", "update", "delete"}
@@ -20,8 +21,8 @@ func (c *cli) explain() *cobra.Command {
 		Long: `explain list shows how a list is answered: the rule that is joined to it, the statement, the steps of
 the database, the index that serves it or the one that is missing.
 
-explain read, create, update and delete judge an operation, part by part of its rule. A rule that looks
-at the record needs the record's id.
+explain read, create, update and delete judge an operation, part by part of its rule, and say of one that is
+denied who may do it. A rule that looks at the record needs the record's id.
 
 The question is asked as somebody who is not signed in, or with --as as somebody with a role.`,
 		Example: `  plinth explain examples/agency list calls --filter 'status == "requested"' --as staff
@@ -115,19 +116,44 @@ func (c *cli) explainOne(cmd *cobra.Command, p *plinth.Plinth, as, operation, co
 	if err != nil {
 		return err
 	}
+	// What may not be read is not found, whatever the rule of the operation says.
+	var unfound *plinth.Verdict
+	if id != "" && (operation == "update" || operation == "delete") {
+		read, err := p.Why(cmd.Context(), as, "read", collection, id)
+		if err != nil {
+			return err
+		}
+		if read.Rule != "" && !read.Holds {
+			unfound = read
+		}
+	}
+	allowed := v.Holds && unfound == nil
+	may := []string{}
+	if !allowed {
+		may = whoMay(p.DB().Matrix(), collection, operation)
+	}
 	if c.json {
 		parts := make([]map[string]any, len(v.Parts))
 		for i, x := range v.Parts {
 			parts[i] = map[string]any{"text": x.Text, "holds": x.Holds, "depth": x.Depth}
 		}
-		c.print(map[string]any{"operation": v.Operation, "rule": v.Rule, "allowed": v.Holds, "parts": parts})
+		c.print(map[string]any{"operation": v.Operation, "rule": v.Rule, "allowed": allowed, "found": unfound == nil, "parts": parts, "may": may})
 		return nil
 	}
 	answer := "denied"
-	if v.Holds {
+	switch {
+	case unfound != nil:
+		answer = "not found"
+	case v.Holds:
 		answer = "allowed"
 	}
 	c.say("%s: %s for %s", v.Operation, answer, whom(as))
+	if unfound != nil {
+		c.say("read       %s  (what may not be read is not found)", unfound.Rule)
+		for _, x := range unfound.Parts {
+			c.say("%-9s  %s%s", holds(x.Holds), strings.Repeat("  ", x.Depth), x.Text)
+		}
+	}
 	switch {
 	case v.Rule == "":
 		c.say("rule       none: it is closed to everyone but operators")
@@ -139,7 +165,39 @@ func (c *cli) explainOne(cmd *cobra.Command, p *plinth.Plinth, as, operation, co
 	for _, x := range v.Parts {
 		c.say("%-9s  %s%s", holds(x.Holds), strings.Repeat("  ", x.Depth), x.Text)
 	}
+	for i, who := range may {
+		c.say("%-9s  %s", map[bool]string{true: "may"}[i == 0], who)
+	}
 	return nil
+}
+
+// whoMay lists who may do an operation, and where.
+func whoMay(m *plinth.Matrix, collection, operation string) []string {
+	out := []string{}
+	for i := range m.Tables {
+		t := &m.Tables[i]
+		at := slices.Index(t.Operations, operation)
+		if t.Name != collection || t.Channel || len(t.Fields) > 0 || at < 0 {
+			continue
+		}
+		who := map[string]string{}
+		var cells []string
+		for _, row := range matrixRows(m, t) {
+			cell := row[at+1]
+			switch {
+			case cell == string(data.Never):
+			case who[cell] != "":
+				who[cell] += ", " + row[0]
+			default:
+				who[cell] = row[0]
+				cells = append(cells, cell)
+			}
+		}
+		for _, cell := range cells {
+			out = append(out, who[cell]+": "+cell)
+		}
+	}
+	return out
 }
 
 func holds(b bool) string {

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
-	"github.com/bluell/plinth/data/memory"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -29,7 +27,7 @@ with --as somebody with a role. --as operator sees all of it. No database is nee
 			if err := roleOf(app, as, "operator"); err != nil {
 				return err
 			}
-			b, err := plinth.OpenAPI(cmd.Context(), dir, as, plinth.On(func(context.Context) (*memory.Engine, error) { return memory.Open(), nil }))
+			b, err := plinth.OpenAPI(cmd.Context(), dir, as, inMemory())
 			if err != nil {
 				return err
 			}

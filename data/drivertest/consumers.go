@@ -194,7 +194,7 @@ func consumers(s *suite) {
 			ends[i] = cancel
 			defer cancel()
 			go func() {
-				ended <- db.Consume(ctx, data.Consumer{Name: "many", Lease: 100 * time.Millisecond, Do: func(_ context.Context, all []*data.Change) error {
+				ended <- db.Consume(ctx, data.Consumer{Name: "many", Lease: time.Second, Do: func(_ context.Context, all []*data.Change) error {
 					mu.Lock()
 					defer mu.Unlock()
 					tellers[i] += len(all)

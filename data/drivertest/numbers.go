@@ -90,4 +90,14 @@ func numbers(s *suite) {
 		}
 		return err
 	})
+	for _, none := range []string{"", "\x00", "x'", "\xff", id(1) + "0"} { // engines differ in what they take for a text
+		p.refuses(fmt.Sprintf("read by %q, which is no id", none), fault.NotFound, "", func(db *data.DB) error {
+			_, _, err := db.Get(s.Context(), operator, data.Target{Collection: "all", ID: none}, data.View{}, nil)
+			return err
+		})
+		p.refuses(fmt.Sprintf("delete by %q, which is no id", none), fault.NotFound, "", func(db *data.DB) error {
+			_, err := db.Delete(s.Context(), operator, "all", none, data.WriteOptions{})
+			return err
+		})
+	}
 }

@@ -51,7 +51,8 @@ to a list (` + "`data/mongo/testdata/ferretdb.refused`" + `). *Known* is what is
 
 MariaDB stands for MySQL, on which nothing was run. MongoDB's own server was not to be had: *on FerretDB 1* the cases ran on a server, over the wire; *on mingo* the
 same finds, pipelines and updates were answered by a second implementation of MongoDB's language, without a server. The random questions are others each time; ` + "`.ci/night`" + ` asks 100,000 of each engine.
-Where an engine refuses a first step, cases that only follow from it are not asked: so there are fewer of them on FerretDB 1.
+Where an engine refuses a first step, cases that only follow from it are not asked: so there are fewer of them on FerretDB 1. The revision that an update names there is compared
+before FerretDB 1, by the door that lets in one change at a time (` + "`test/ferretdb/revision.go`" + `): FerretDB would read the whole collection for it.
 
 `
 

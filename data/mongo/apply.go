@@ -67,10 +67,21 @@ func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx)
 	return t.run(fence)
 }
 
-// step changes the collection and then its entry. One that is done is done again without harm.
+// step changes the collection and then its entry. One that is done is done again without harm. Only to rename a table are
+// the entries of others looked at.
 func (e *Engine) step(ctx context.Context, s driver.Step) error {
-	defer e.tables.Store(nil)
-	tables, err := e.entries(ctx)
+	which := field("_id", s.Table)
+	switch s.Kind {
+	case driver.RenameTable:
+		which = bson.D{}
+		defer e.forget()
+	case driver.CreateTable:
+		which = field("_id", s.New.Name)
+		defer e.forget(s.New.Name)
+	default:
+		defer e.forget(s.Table)
+	}
+	tables, err := e.entries(ctx, which)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 // without the other.
 //
 // A record that is deleted leaves an emptied document, in which its last rows wait. It has no field of a record, least of
-// all a revision: no index has it, no change finds it, and every query passes it over (lives). A record that is created
+// all a revision: no index has it, no change finds it, and every query passes it over (lives, and plan.alone). A record that is created
 // under the same id takes its place.
 
 // Fields of a document that no reader sees.

@@ -14,6 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/mongo/mongotest"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/fault"
@@ -25,10 +26,16 @@ var operator = data.Caller{Operator: true, SignedIn: true, Scope: "operator"}
 // notes is an app of one collection.
 func notes(t testing.TB) *spec.App {
 	t.Helper()
-	const text = `
+	return notesWith(t, "{type: int}")
+}
+
+// notesWith is notes with another field n, and more behind it.
+func notesWith(t testing.TB, n string) *spec.App {
+	t.Helper()
+	text := `
 name: notes
 collections:
-  notes: {fields: {name: {type: text, max: 20, unique: true}, n: {type: int}}, access: {read: true, write: true}}
+  notes: {fields: {name: {type: text, max: 20, unique: true}, n: ` + n + `}, access: {read: true, write: true}}
 `
 	a, err := spec.LoadFS(fstest.MapFS{"plinth.yaml": {Data: []byte(text)}}, func(string) (string, bool) { return "", false })
 	if err == nil {
@@ -219,68 +226,84 @@ func (p *process) clean(t testing.TB) {
 
 var errEnd = fault.New(fault.Unavailable, "the process has ended")
 
-// TestEndAnywhere: a process that writes, reads the log and sweeps it ends before, or behind, each thing that it asks of
-// the server. What it was told is stored is in the log once; what it was not told is there once if it is stored, and else
-// not at all; and nothing is left over.
-func TestEndAnywhere(t *testing.T) {
-	t.Parallel()
-	a := notes(t)
+// anywhere runs a test for each call at which a process may meet its end, before it and behind it, on a database of its own
+// in which the app's tables are: once more after the last, which the test tells by over.
+func anywhere(t *testing.T, a *spec.App, pass func(t *testing.T, address string, at int, after bool) (over bool)) {
+	made := mongotest.Alone(t)
+	begin(t, a, made)
 	for _, after := range []bool{false, true} {
 		for at, over := 1, false; !over; at++ {
-			address := mongotest.Alone(t)
-			p := begin(t, a, address)
-			reader := begin(t, a, address)
-			pos, err := reader.Head(t.Context())
-			if err != nil {
-				t.Fatal(err)
+			name := fmt.Sprintf("before %d", at)
+			if after {
+				name = fmt.Sprintf("behind %d", at)
 			}
-			p.s.at, p.s.after, p.s.meets = at, after, func() error { return errEnd }
-			var sure []string
-			unsure := ""
-			for _, w := range story {
-				line := fmt.Sprintf("%s %s %s", w.op, w.id, w.name)
-				if err := p.write(t, w); err != nil {
-					if !fault.Is(err, fault.Unavailable) {
-						t.Fatalf("%d %t: %s: %v", at, after, line, err)
-					}
-					unsure = line
-					break
-				}
-				sure = append(sure, line)
-				if len(sure)%3 == 0 {
-					if _, err := p.Head(t.Context()); err != nil {
-						break
-					}
-				}
-			}
-			got := reader.told(t, &pos)
-			if err := p.SweepChanges(t.Context(), -time.Hour, 1); err == nil {
-				_, err = p.Head(t.Context())
-				over = err == nil && p.s.done()
-			}
-			again := begin(t, a, address) // somebody who knows nothing yet
-			got = append(got, again.told(t, &pos)...)
-			inOrder(t, got)
-			slices.Sort(got)
-			want := slices.Clone(sure)
-			slices.Sort(want)
-			if with := append(slices.Clone(sure), unsure); unsure != "" && len(got) == len(with) {
-				slices.Sort(with)
-				want = with
-			}
-			if !slices.Equal(got, want) {
-				t.Fatalf("ended at %d (behind: %t): the log has\n%q\nwant\n%q, unsure of %q", at, after, got, want, unsure)
-			}
-			again.same(t, sure, unsure, len(got) > len(sure))
-			again.clean(t)
-			if err := again.SweepChanges(t.Context(), -time.Hour, 1); err != nil {
-				t.Fatal(err)
+			if !t.Run(name, func(t *testing.T) { over = pass(t, mongotest.Copy(t, made), at, after) }) {
+				return
 			}
 			if at > 1000 {
 				t.Fatal("it does not come to its end")
 			}
 		}
 	}
+}
+
+// TestEndAnywhere: a process that writes, reads the log and sweeps it ends before, or behind, each thing that it asks of
+// the server. What it was told is stored is in the log once; what it was not told is there once if it is stored, and else
+// not at all; and nothing is left over.
+func TestEndAnywhere(t *testing.T) {
+	t.Parallel()
+	a := notes(t)
+	anywhere(t, a, func(t *testing.T, address string, at int, after bool) (over bool) {
+		p := begin(t, a, address)
+		reader := begin(t, a, address)
+		pos, err := reader.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.s.at, p.s.after, p.s.meets = at, after, func() error { return errEnd }
+		var sure []string
+		unsure := ""
+		for _, w := range story {
+			line := fmt.Sprintf("%s %s %s", w.op, w.id, w.name)
+			if err := p.write(t, w); err != nil {
+				if !fault.Is(err, fault.Unavailable) {
+					t.Fatalf("%s: %v", line, err)
+				}
+				unsure = line
+				break
+			}
+			sure = append(sure, line)
+			if len(sure)%3 == 0 {
+				if _, err := p.Head(t.Context()); err != nil {
+					break
+				}
+			}
+		}
+		got := reader.told(t, &pos)
+		if err := p.SweepChanges(t.Context(), -time.Hour, 1); err == nil {
+			_, err = p.Head(t.Context())
+			over = err == nil && p.s.done()
+		}
+		again := begin(t, a, address) // somebody who knows nothing yet
+		got = append(got, again.told(t, &pos)...)
+		inOrder(t, got)
+		slices.Sort(got)
+		want := slices.Clone(sure)
+		slices.Sort(want)
+		if with := append(slices.Clone(sure), unsure); unsure != "" && len(got) == len(with) {
+			slices.Sort(with)
+			want = with
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("the log has\n%q\nwant\n%q, unsure of %q", got, want, unsure)
+		}
+		again.same(t, sure, unsure, len(got) > len(sure))
+		again.clean(t)
+		if err := again.SweepChanges(t.Context(), -time.Hour, 1); err != nil {
+			t.Fatal(err)
+		}
+		return over
+	})
 }
 
 // done says that the call that was waited for has not come.
@@ -351,68 +374,63 @@ func (p *process) same(t testing.TB, sure []string, unsure string, too bool) {
 func TestStopAnywhere(t *testing.T) {
 	t.Parallel()
 	a := notes(t)
-	for _, after := range []bool{false, true} {
-		for at, over := 1, false; !over; at++ {
-			address := mongotest.Alone(t)
-			slow, quick, reader := begin(t, a, address), begin(t, a, address), begin(t, a, address)
-			if _, err := slow.Head(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			pos, err := reader.Head(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got, want []string
-			do := func(w write) {
-				t.Helper()
-				if err := quick.write(t, w); err != nil {
-					t.Fatal(err)
-				}
-				want = append(want, fmt.Sprintf("%s %s %s", w.op, w.id, w.name))
-			}
-			// What slow finds is left by one who has ended: quick's own do not wait long.
-			ended := begin(t, a, address)
-			for _, w := range story[:4] {
-				ended.s.mu.Lock()
-				ended.s.dead = nil
-				ended.s.mu.Unlock()
-				leave(t, ended, w)
-				want = append(want, fmt.Sprintf("%s %s %s", w.op, w.id, w.name))
-			}
-			slow.s.mu.Lock()
-			slow.s.calls, slow.s.at, slow.s.after = 0, at, after
-			slow.s.meets = func() error {
-				got = append(got, reader.told(t, &pos)...)
-				for _, w := range story[4:] {
-					do(w)
-					got = append(got, reader.told(t, &pos)...)
-				}
-				return quick.SweepChanges(t.Context(), -time.Hour, 1)
-			}
-			slow.s.mu.Unlock()
-			if _, err := slow.Head(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			over = slow.s.done()
-			got = append(got, reader.told(t, &pos)...)
-			if over {
-				want, got = nil, nil // it was not stopped
-			}
-			inOrder(t, got)
-			slices.Sort(got)
-			slices.Sort(want)
-			if !slices.Equal(got, want) {
-				t.Fatalf("stopped at %d (behind: %t): the log has\n%q\nwant\n%q", at, after, got, want)
-			}
-			reader.clean(t)
-			if _, err := reader.Oldest(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if at > 1000 {
-				t.Fatal("it does not come to its end")
-			}
+	anywhere(t, a, func(t *testing.T, address string, at int, after bool) (over bool) {
+		slow, quick, reader := begin(t, a, address), begin(t, a, address), begin(t, a, address)
+		if _, err := slow.Head(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-	}
+		pos, err := reader.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want []string
+		do := func(w write) {
+			t.Helper()
+			if err := quick.write(t, w); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, fmt.Sprintf("%s %s %s", w.op, w.id, w.name))
+		}
+		// What slow finds is left by one who has ended: quick's own do not wait long.
+		ended := begin(t, a, address)
+		for _, w := range story[:4] {
+			ended.s.mu.Lock()
+			ended.s.dead = nil
+			ended.s.mu.Unlock()
+			leave(t, ended, w)
+			want = append(want, fmt.Sprintf("%s %s %s", w.op, w.id, w.name))
+		}
+		slow.s.mu.Lock()
+		slow.s.calls, slow.s.at, slow.s.after = 0, at, after
+		slow.s.meets = func() error {
+			got = append(got, reader.told(t, &pos)...)
+			for _, w := range story[4:] {
+				do(w)
+				got = append(got, reader.told(t, &pos)...)
+			}
+			return quick.SweepChanges(t.Context(), -time.Hour, 1)
+		}
+		slow.s.mu.Unlock()
+		if _, err := slow.Head(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		over = slow.s.done()
+		got = append(got, reader.told(t, &pos)...)
+		if over {
+			want, got = nil, nil // it was not stopped
+		}
+		inOrder(t, got)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Fatalf("the log has\n%q\nwant\n%q", got, want)
+		}
+		reader.clean(t)
+		if _, err := reader.Oldest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return over
+	})
 }
 
 // on has a process meet something at the first call that is one of these.
@@ -464,10 +482,14 @@ func TestPositionThatWasSwept(t *testing.T) {
 	t.Parallel()
 	a, address := notes(t), mongotest.Alone(t)
 	slow, sweeper, reader, ended := begin(t, a, address), begin(t, a, address), begin(t, a, address), begin(t, a, address)
+	late := begin(t, a, address)
 	leave(t, ended, write{"create", id(1), "first"})
 	start, err := reader.Head(t.Context())
 	if err == nil {
 		_, err = slow.Head(t.Context())
+	}
+	if err == nil {
+		_, err = late.Head(t.Context())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -494,6 +516,21 @@ func TestPositionThatWasSwept(t *testing.T) {
 		leave(t, ended, write{"create", id(4), "fourth"}) // sweeper has not seen it, and slow will
 		slow.s.on("insert", "_changes", false, func() error {
 			close(raise)
+			slow.s.on("rows", "_log", false, func() error { // the row is stored, where another was
+				var old *data.TooOld
+				if all, to, err := late.Changes(t.Context(), start); !errors.As(err, &old) {
+					t.Errorf("who comes late is told %d changes up to %v, %v", len(all), to, err)
+				}
+				err := late.WithHistory(t.Context(), start, true, func(h *data.History) error {
+					all, to := h.Changes()
+					t.Errorf("who comes late has a history of %d changes up to %d", len(all), to)
+					return nil
+				})
+				if !errors.As(err, &old) {
+					t.Error(err)
+				}
+				return nil
+			})
 			return <-swept
 		})
 		return nil
@@ -510,6 +547,50 @@ func TestPositionThatWasSwept(t *testing.T) {
 		t.Errorf("the log begins behind %v: %v", oldest, err)
 	}
 	reader.clean(t)
+}
+
+// TestFloorNeverFalls: while a process with other fields is about to begin the log anew, behind what it has seen of it,
+// another sweeps more than that.
+func TestFloorNeverFalls(t *testing.T) {
+	t.Parallel()
+	address := mongotest.Alone(t)
+	other := begin(t, notes(t), address)
+	if err := other.write(t, write{"create", id(1), "first"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Head(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	floor := func() (f int64) {
+		err := other.e.server.rows(t.Context(), asked{from: "_log", filter: bson.D{}, project: bson.D{}}, func(d bson.Raw) error {
+			f = number64(d.Lookup("floor"))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	var swept int64
+	anew := begin(t, notesWith(t, "{type: int}, more: {type: text, max: 20}"), address)
+	anew.s.on("rows", "notes", true, func() error {
+		for n := range 3 {
+			if err := other.write(t, write{"create", id(n + 2), fmt.Sprint(n)}); err != nil {
+				return err
+			}
+		}
+		if err := other.SweepChanges(t.Context(), -time.Hour, 1); err != nil {
+			return err
+		}
+		swept = floor()
+		return nil
+	})
+	if _, err := anew.Head(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if is := floor(); swept != 3 || is < swept {
+		t.Errorf("the floor was %d and is %d", swept, is)
+	}
 }
 
 // TestTwoMakeClean: one has taken away what waited in a record, and is about to make its document clean. Meanwhile the
@@ -555,6 +636,38 @@ func TestTwoMakeClean(t *testing.T) {
 		t.Errorf("the log has %q", got)
 	}
 	reader.clean(t)
+}
+
+// TestWhatIsLeftIsNoRecord: a deleted record whose rows wait has left a document, which its id finds, and which is none.
+func TestWhatIsLeftIsNoRecord(t *testing.T) {
+	t.Parallel()
+	a, address := notes(t), mongotest.Alone(t)
+	p, ended := begin(t, a, address), begin(t, a, address)
+	leave(t, ended, write{"create", id(1), "a"})
+	leave(t, ended, write{"delete", id(1), ""})
+	left := 0
+	if err := p.e.server.rows(t.Context(), asked{from: "notes", filter: field("_id", id(1)), project: bson.D{}}, func(bson.Raw) error { left++; return nil }); err != nil || left != 1 {
+		t.Fatalf("%d documents are left: %v", left, err)
+	}
+	if _, _, err := p.Get(t.Context(), operator, data.Target{Collection: "notes", ID: id(1)}, data.View{}, nil); !fault.Is(err, fault.NotFound) {
+		t.Errorf("it is read: %v", err)
+	}
+	for _, op := range []string{"update", "delete"} {
+		if err := p.write(t, write{op, id(1), "b"}); !fault.Is(err, fault.NotFound) {
+			t.Errorf("%s: %v", op, err)
+		}
+	}
+	err := p.e.Write(t.Context(), func(tx driver.Tx) error {
+		c, _ := a.Collection("notes")
+		n, err := tx.Delete(c, []string{id(1)})
+		if err == nil && n != 0 {
+			t.Errorf("%d records are deleted once more", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // leave writes as one who ends as soon as his write is stored.

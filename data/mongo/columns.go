@@ -26,8 +26,8 @@ type columns struct {
 	buf    []byte
 }
 
-// load takes a document. again says that the row was there already.
-func (c *columns) load(d bson.Raw) (again bool, err error) {
+// load takes a document. over says that it is passed over: the row was there already, or is none.
+func (c *columns) load(d bson.Raw) (over bool, err error) {
 	clear(c.vals)
 	c.id = bson.RawValue{}
 	if c.s.nested {
@@ -40,6 +40,9 @@ func (c *columns) load(d bson.Raw) (again bool, err error) {
 	}
 	for _, e := range elements {
 		key, v := e.Key(), e.Value()
+		if key == emptied && c.s.alone {
+			return true, nil
+		}
 		if key == "_id" {
 			c.id = v
 			if inner, ok := v.DocumentOK(); ok {
@@ -60,10 +63,10 @@ func (c *columns) load(d bson.Raw) (again bool, err error) {
 	}
 	if c.s.once {
 		is := append(append([]byte(nil), c.vals[0].Value...), c.id.Value...)
-		again = bytes.Equal(is, c.before)
+		over = bytes.Equal(is, c.before)
 		c.before = is
 	}
-	return again, nil
+	return over, nil
 }
 
 // group takes the fields by which rows are grouped.

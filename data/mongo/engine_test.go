@@ -135,6 +135,12 @@ func TestOneDocument(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	for rev, want := range map[int64]int64{1: 0, 2: 1} { // nor behind whoever has looked
+		n, err := e.server.update(t.Context(), posts.Name, revision(id(1), rev), op("$set", field("title", "once more")), one)
+		if err != nil || n != want {
+			t.Errorf("of revision %d %d are changed, want %d: %v", rev, n, want, err)
+		}
+	}
 }
 
 func TestAddresses(t *testing.T) {
@@ -182,5 +188,80 @@ func TestIndexesServe(t *testing.T) {
 		`{"status":"open"},{"stock":{"$gt":1}}]},"sort":{"stock":-1,"_id":-1},"projection":{"_id":1}}`
 	if string(got) != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+// TestFoundByID: who asks for a record by its id names nothing else in the filter, for which servers have a short way.
+func TestFoundByID(t *testing.T) {
+	t.Parallel()
+	byID := say(expr.OpEq, mine(spec.OrdID), param(0, expr.Text))
+	for _, c := range []struct {
+		can   abilities
+		where *expr.Node
+		want  string
+	}{
+		{abilities{}, byID, `{"find":"posts","filter":{"_id":"x"},"projection":{"_id":1,"_gone":1}}`},
+		{abilities{joins: true, transactions: true}, byID, `{"find":"posts","filter":{"_id":"x"},"projection":{"_id":1}}`},
+		{abilities{}, say(expr.OpNot, byID), `{"find":"posts","filter":{"$and":[{"_id":{"$ne":"x"}},{"_gone":null}]},"sort":{"_id":1},"projection":{"_id":1}}`},
+		{abilities{}, say(expr.OpAnd, byID, mine(postLive)), `{"find":"posts","filter":{"$and":[{"_id":"x"},{"live":true},{"_gone":null}]},"sort":{"_id":1},"projection":{"_id":1}}`},
+		{abilities{}, say(expr.OpEq, mine(postTitle), param(0, expr.Text)), `{"find":"posts","filter":{"$and":[{"title":"x"},{"_gone":null}]},"sort":{"_id":1},"projection":{"_id":1}}`},
+		{abilities{}, nil, `{"find":"posts","filter":{"_gone":null},"sort":{"_id":1},"projection":{"_id":1}}`},
+	} {
+		q := every(posts, c.where)
+		q.Cols = []driver.Col{{Ord: spec.OrdID}}
+		p, err := compile(c.can, app.Collections, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := p.ask([]expr.Value{expr.TextOf("x")}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := bson.MarshalExtJSON(a.command(), false, false); err != nil || string(got) != c.want {
+			t.Errorf("%s (%v)\nwant\n%s", got, err, c.want)
+		}
+	}
+}
+
+// TestEntriesThatAreKnown: what unique indexes a table has is asked again when it was changed here, and of no other table;
+// and an answer that was on its way meanwhile is not kept.
+func TestEntriesThatAreKnown(t *testing.T) {
+	t.Parallel()
+	e := empty(t)
+	s := &fate{server: e.server}
+	e.server = s
+	uniques := func(c *spec.Collection, want, calls int) {
+		t.Helper()
+		s.calls = 0
+		if got, err := e.uniques(c.Name); err != nil || len(got) != want || s.calls != calls {
+			t.Errorf("%s has %v, after %d calls: %v; want %d, after %d", c.Name, got, s.calls, err, want, calls)
+		}
+	}
+	unique := func(name string) {
+		t.Helper()
+		x := driver.TableIndex{Name: name, Columns: []string{"title", "stock"}, Unique: true}
+		if err := e.Apply(t.Context(), driver.Step{Kind: driver.CreateIndex, Table: posts.Name, Index: x}, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	uniques(users, 0, 1)
+	uniques(posts, 1, 1)
+	unique("second")
+	uniques(users, 0, 0)
+	uniques(posts, 2, 1)
+	uniques(posts, 2, 0)
+	e.forget(posts.Name)
+	s.on("rows", catalogue, true, func() error { unique("third"); return nil })
+	if _, err := e.uniques(posts.Name); err != nil {
+		t.Error(err)
+	}
+	uniques(posts, 3, 1)
+	rename := driver.Step{Kind: driver.RenameTable, Table: posts.Name, To: "articles"}
+	if err := e.Apply(t.Context(), rename, nil); err != nil {
+		t.Fatal(err)
+	}
+	uniques(users, 0, 1)
+	if got, err := e.uniques(posts.Name); err == nil {
+		t.Errorf("the table that was renamed has %v", got)
 	}
 }

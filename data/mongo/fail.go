@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
@@ -34,7 +35,7 @@ var (
 )
 
 // refused finds the index in a message: "E11000 duplicate key error collection: db.things index: one_unique dup key: { … }".
-var refused = regexp.MustCompile(`index: (\S+)`)
+var refused = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`index: (\S+)`) })
 
 // classify gives an error its kind. Errors that have one already, and those of who reads, stay as they are.
 func classify(op string, err error) error {
@@ -68,7 +69,7 @@ func classify(op string, err error) error {
 		f.Kind, f.Msg = fault.Retry, "the database is busy"
 	case said(duplicates), e.HasErrorMessage("UNIQUE constraint failed"): // FerretDB 1 says so of a new index
 		f.Kind, f.Msg = fault.Unique, ""
-		if m := refused.FindStringSubmatch(err.Error()); m != nil && m[1] != "_id_" {
+		if m := refused().FindStringSubmatch(err.Error()); m != nil && m[1] != "_id_" {
 			f.Index = m[1]
 		} else if m != nil {
 			f.Index = "id"

@@ -25,6 +25,7 @@ type plan struct {
 
 	each    bool     // asked once for each parent, whose id is the first output
 	nested  bool     // a row is the field _r of what is answered
+	alone   bool     // found by the id alone: what a deleted record has left is found too, and passed over
 	once    bool     // a row that is named twice in a list is answered twice, one after the other
 	touches []string // collections that are looked at
 	parent  *expr.Node
@@ -238,10 +239,29 @@ func (p *plan) finish(c *compiler, early, late bson.A, sort bson.D, limit int, a
 	}
 	project, computed := p.columns(c, also...)
 	if !computed && c.walks == walks && walks == 0 {
+		if one, ok := byID(c, early); ok {
+			early, sort = bson.A{one}, nil
+			if p.alone = c.carries; p.alone {
+				project = append(project, bson.E{Key: emptied, Value: int32(1)})
+			}
+		}
 		p.filter, p.sort, p.project = all(early), sort, project
 		return
 	}
 	p.stages = append(append(found, c.cur.stages...), op("$project", project))
+}
+
+// byID is the test that finds one record by its id, where that is the whole of a filter. Servers have a short way for a
+// filter that names nothing else (MongoDB's IDHACK); FerretDB 1 reads every document for any other.
+func byID(c *compiler, filters bson.A) (test, bool) {
+	if c.carries { // the last says that it lives
+		filters = filters[:len(filters)-1]
+	}
+	if len(filters) != 1 {
+		return test{}, false
+	}
+	one, ok := filters[0].(test)
+	return one, ok && one.path == "_id" && one.op == expr.OpEq && one.want
 }
 
 // groups: the fields of a group are the _id of what $group answers.

@@ -72,8 +72,8 @@ func (e *Engine) found(ctx context.Context, s *stmt, args []expr.Value, yield fu
 			return err
 		}
 		err = e.server.rows(ctx, a, func(doc bson.Raw) error {
-			again, err := c.load(doc)
-			if err != nil || again {
+			over, err := c.load(doc)
+			if err != nil || over {
 				return err
 			}
 			n++

@@ -3,6 +3,7 @@ package mongo
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -104,17 +105,17 @@ func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
 
 // inspect reads the catalogue, and keeps it for who asks for unique values.
 func (e *Engine) inspect(ctx context.Context) (map[string]*table, error) {
-	tables, err := e.entries(ctx)
+	tables, err := e.entries(ctx, bson.D{})
 	if err == nil {
 		e.tables.Store(&tables)
 	}
 	return tables, err
 }
 
-// entries are the catalogue as it is, for who changes it.
-func (e *Engine) entries(ctx context.Context) (map[string]*table, error) {
+// entries are those of the catalogue that a filter finds, as they are.
+func (e *Engine) entries(ctx context.Context, which bson.D) (map[string]*table, error) {
 	tables := map[string]*table{}
-	err := e.server.rows(ctx, asked{from: catalogue, filter: bson.D{}, project: bson.D{}}, func(d bson.Raw) error {
+	err := e.server.rows(ctx, asked{from: catalogue, filter: which, project: bson.D{}}, func(d bson.Raw) error {
 		t := &table{}
 		if err := bson.Unmarshal(d, t); err != nil {
 			return fault.Wrap(fault.Internal, "read the catalogue", err)
@@ -128,16 +129,40 @@ func (e *Engine) entries(ctx context.Context) (map[string]*table, error) {
 // uniques are the unique indexes of a table, as they were known last.
 func (e *Engine) uniques(name string) ([]tableIndex, error) {
 	known := e.tables.Load()
-	if known == nil || (*known)[name] == nil {
-		now, err := e.inspect(context.Background())
+	var t *table
+	if known != nil {
+		t = (*known)[name]
+	}
+	if t == nil {
+		entry, err := e.entries(context.Background(), field("_id", name))
 		if err != nil {
 			return nil, err
 		}
-		known = &now
-	}
-	t := (*known)[name]
-	if t == nil {
-		return nil, fault.New(fault.Internal, "there is no table %q", name)
+		if t = entry[name]; t == nil {
+			return nil, fault.New(fault.Internal, "there is no table %q", name)
+		}
+		if known != nil {
+			maps.Copy(entry, *known)
+		}
+		e.tables.CompareAndSwap(known, &entry) // who has forgotten something since is right
 	}
 	return slices.DeleteFunc(slices.Clone(t.Indexes), func(x tableIndex) bool { return !x.Unique }), nil
+}
+
+// forget is called by who has changed entries: of the tables with these names, or of any where there are none, nothing is
+// known any more. What others have read before does not become known behind it.
+func (e *Engine) forget(names ...string) {
+	for {
+		known := e.tables.Load()
+		left := map[string]*table{}
+		if known != nil && len(names) > 0 {
+			maps.Copy(left, *known)
+			for _, name := range names {
+				delete(left, name)
+			}
+		}
+		if e.tables.CompareAndSwap(known, &left) {
+			return
+		}
+	}
 }

@@ -196,7 +196,14 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 	}
 	found := map[string]int64{}
 	var has []string
-	err := t.e.server.rows(t.in, asked{from: c.Name, filter: append(is("_id", "$in", list(ids)), lives()...), project: bson.D{}}, func(d bson.Raw) error {
+	which := is("_id", "$in", list(ids))
+	if len(ids) == 1 {
+		which = field("_id", ids[0])
+	}
+	err := t.e.server.rows(t.in, asked{from: c.Name, filter: which, project: bson.D{}}, func(d bson.Raw) error {
+		if _, err := d.LookupErr(emptied); err == nil {
+			return nil
+		}
 		found[string(text(d.Lookup("_id")))] = number64(d.Lookup("rev"))
 		has = fields(d)
 		return nil
@@ -348,7 +355,7 @@ func (t *single) flush(ctx context.Context) error {
 	err = classify("write", err)
 	switch {
 	case fault.Is(err, fault.Unique): // since it was asked for: asked again, the answer has its name
-		t.e.tables.Store(nil)
+		t.e.forget(t.c.Name)
 		return fault.New(fault.Retry, "another took the value")
 	case err != nil:
 		return err

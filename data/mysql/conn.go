@@ -19,7 +19,7 @@ import (
 )
 
 // What a connection keeps of prepared statements is bounded: their number, and the length of each, for a
-// client can make up long ones.
+// client can make up long ones. The server bounds how many all of its connections keep: one engine's keep half of that at most.
 const (
 	keptStatements = 256
 	keptLength     = 16384 // bytes of SQL
@@ -37,6 +37,7 @@ type conn struct {
 	bad    bool // it cannot be used any more
 	kept   map[string]*prepared
 	front  prepared // ring of kept statements, the latest used after it
+	most   int      // how many of them
 
 	limited bool      // it is given a time to answer
 	until   time.Time // the deadline of its wire, which stays when nobody is limited any more; zero: there is none
@@ -65,7 +66,7 @@ type statement interface {
 }
 
 func (p *pool) connect(ctx context.Context) (*conn, error) {
-	c := &conn{kept: map[string]*prepared{}}
+	c := &conn{kept: map[string]*prepared{}, most: p.kept}
 	c.front.prev, c.front.next = &c.front, &c.front
 	link, err := p.connector.Connect(context.WithValue(ctx, wireKey{}, c))
 	if err != nil {
@@ -183,6 +184,12 @@ func (c *conn) prepare(ctx context.Context, sql string) (*prepared, error) {
 	if p == nil {
 		c.settle()
 		st, err := c.link.(sqldriver.ConnPrepareContext).PrepareContext(ctx, sql)
+		if tooMany(err) { // others keep what the server lets all keep
+			for c.front.prev != &c.front {
+				c.drop(c.front.prev)
+			}
+			st, err = c.link.(sqldriver.ConnPrepareContext).PrepareContext(ctx, sql)
+		}
 		if err != nil {
 			return nil, c.failed(err)
 		}
@@ -196,7 +203,7 @@ func (c *conn) prepare(ctx context.Context, sql string) (*prepared, error) {
 	}
 	p.prev, p.next = &c.front, c.front.next
 	p.prev.next, p.next.prev = p, p
-	if len(c.kept) > keptStatements {
+	if len(c.kept) > c.most {
 		c.drop(c.front.prev)
 	}
 	return p, nil

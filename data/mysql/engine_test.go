@@ -283,6 +283,56 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
+// TestStopped: what a process has locked that stops in the middle of a transaction is free again, and what it wrote is not there.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	e, address := empty(t)
+	fill(t, e, 1)
+	other := open(t, address)
+	title := func(e *mysql.Engine, text string) error {
+		return e.Write(context.Background(), func(tx driver.Tx) error {
+			r := post(1)
+			r[postTitle] = expr.TextOf(text)
+			ok, err := tx.Update(posts, id(1), 1, r, []int{postTitle})
+			if err == nil && !ok {
+				err = errors.New("not updated")
+			}
+			return err
+		})
+	}
+	lock := one()
+	lock.Lock = driver.LockWrite
+	s := prepare(t, e, lock)
+	stopped, wakes, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- e.Write(context.Background(), func(tx driver.Tx) error {
+			if _, err := texts(tx, s, expr.TextOf(id(1))); err != nil {
+				return err
+			}
+			close(stopped)
+			<-wakes
+			r := post(1)
+			r[postTitle] = expr.TextOf("of the one that was stopped")
+			_, err := tx.Update(posts, id(1), 1, r, []int{postTitle})
+			return err
+		})
+	}()
+	<-stopped
+	began := time.Now()
+	for err := title(other, "of another"); err != nil; err = title(other, "of another") {
+		if !fault.Is(err, fault.Retry) && !fault.Is(err, fault.Unavailable) || time.Since(began) > 30*time.Second {
+			t.Fatalf("after %s: %v", time.Since(began), err)
+		}
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("it was not locked: %s", took)
+	}
+	close(wakes)
+	if err := <-ended; !fault.Is(err, fault.Retry) && !fault.Is(err, fault.Unavailable) {
+		t.Errorf("the one that was stopped: %v", err)
+	}
+}
+
 // TestPlans: pages, parents' children and prefixes are found by an index, in order.
 func TestPlans(t *testing.T) {
 	t.Parallel()

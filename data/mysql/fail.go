@@ -64,6 +64,12 @@ const (
 // readOnly says that a server may only be read.
 func readOnly(number uint16) bool { return number == 1290 || number == 1792 || number == 1836 }
 
+// tooMany says that the server keeps as many prepared statements as it may.
+func tooMany(err error) bool {
+	var told *mysql.MySQLError
+	return errors.As(err, &told) && told.Number == 1461
+}
+
 // cutOff says that with an error the server ended the connection, or the statement before its end.
 func cutOff(number uint16) bool {
 	switch number {
@@ -98,6 +104,8 @@ func classify(op string, err error) error {
 		f.Kind, f.Msg, f.Index = fault.Unique, "", keyOf(e.Message)
 	case ok:
 		f.Kind, f.Msg = k.kind, k.msg
+	case e.Number == 1105 && strings.Contains(e.Message, "mysql_send_long_data"): // a value that is longer than a packet may be
+		f.Kind, f.Msg = fault.TooLarge, large
 	case fullDisk(e.Message):
 		f.Kind, f.Msg = fault.Full, full
 	default:

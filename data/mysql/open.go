@@ -84,11 +84,19 @@ func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config) erro
 	if e.d.collation, err = collationFor(version); err != nil {
 		return err
 	}
-	e.pool.settings = settings(e.d.collation)
+	e.pool.settings = settings(e.d.collation, strings.Contains(version, "MariaDB"))
 	if err := c.begun(soon, e.pool.settings, reading); err != nil {
 		return during(ctx, "open the database", err)
 	}
 	e.compounds = c.compounds(soon)
+	err = c.each(soon, "SELECT @@max_prepared_stmt_count", func(text func(int) string) error {
+		n, err := strconv.Atoi(text(0))
+		e.pool.kept = max(1, min(keptStatements, n/2/(int(modes)*cap(e.pool.slots))))
+		return err
+	})
+	if err != nil {
+		return during(ctx, "open the database", err)
+	}
 	return during(ctx, "open the database", e.makeCatalogue(ctx, c))
 }
 
@@ -121,11 +129,21 @@ func collationFor(version string) (string, error) {
 // settings hold for every connection, whatever the server's are; those that write then have autocommit off. Names and texts are those of standard SQL,
 // and nothing is bent to fit. Whoever waits for a lock for long is told to try again. Texts are sorted by their
 // first 64 KB, for 1 KB is the default; the buffer has room for a few such.
-func settings(collation string) string {
+//
+// What a process has locked that stops in the middle of a transaction (a machine that is paused, a network that is cut) is free again
+// after idleTime. MySQL has no such setting: there it is kept until the server finds that the connection is gone.
+func settings(collation string, maria bool) string {
+	idle := ""
+	if maria {
+		idle = ", idle_transaction_timeout = " + strconv.Itoa(idleTime)
+	}
 	return "SET NAMES utf8mb4 COLLATE " + collation + `, time_zone = '+00:00', lc_messages = 'en_US', innodb_lock_wait_timeout = 5, lock_wait_timeout = 5,
 	sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',
-	autocommit = 1, max_sort_length = 65536, sort_buffer_size = 8388608, sql_select_limit = DEFAULT`
+	autocommit = 1, max_sort_length = 65536, sort_buffer_size = 8388608, sql_select_limit = DEFAULT` + idle
 }
+
+// idleTime is how long a transaction may say nothing, in seconds.
+const idleTime = 10
 
 func (e *Engine) Name() string { return "mysql" }
 

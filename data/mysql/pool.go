@@ -23,6 +23,7 @@ const (
 type pool struct {
 	connector sqldriver.Connector
 	settings  string
+	kept      int           // statements that a connection keeps at most
 	slots     chan struct{} // one for each connection in use
 	gone      chan struct{} // closed by close
 	ending    sync.Once
@@ -35,7 +36,7 @@ type pool struct {
 }
 
 func newPool(connector sqldriver.Connector, most int) *pool {
-	return &pool{connector: connector, slots: make(chan struct{}, most), gone: make(chan struct{})}
+	return &pool{connector: connector, kept: keptStatements, slots: make(chan struct{}, most), gone: make(chan struct{})}
 }
 
 // take gives a connection to the caller alone.

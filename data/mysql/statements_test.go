@@ -1,11 +1,14 @@
 package mysql_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/mysql/mysqltest"
 	"github.com/bluell/plinth/expr"
+	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -73,5 +76,77 @@ func TestStatementsAreKept(t *testing.T) {
 	}
 	if done["Com_stmt_prepare"] > times/10 {
 		t.Errorf("%d statements were prepared for %d rounds, want %d at most", done["Com_stmt_prepare"], times, times/10)
+	}
+}
+
+// TestFewStatements: a server keeps so many prepared statements for all that are connected (max_prepared_stmt_count). An
+// engine keeps half of them at most, and gives up its own where others keep the rest.
+func TestFewStatements(t *testing.T) {
+	t.Parallel()
+	server := mysqltest.Start(t)
+	server.Exec(t, "SET GLOBAL max_prepared_stmt_count = 60")
+	address := server.Database(t)
+	e := openWith(t, address, 1)
+	create(t, e)
+	if err := insert(e, post(1)); err != nil {
+		t.Fatal(err)
+	}
+	admin := raw(t, address)
+	kept := func() (n int) {
+		t.Helper()
+		if err := admin.QueryRowContext(t.Context(), "SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").Scan(new(string), &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ask := func(n int) {
+		t.Helper()
+		q := one()
+		q.Where = op(expr.OpOr, q.Where)
+		for range n { // another text
+			q.Where.Args = append(q.Where.Args, one().Where)
+		}
+		if rows, err := texts(e, prepare(t, e, q), expr.TextOf(id(1))); err != nil || len(rows) != 1 {
+			t.Fatalf("question %d: %q, %v", n, rows, err)
+		}
+	}
+	for n := range 100 {
+		ask(n + 1)
+	}
+	if n := kept(); n < 10 || n > 30 {
+		t.Errorf("%d statements are kept of 60", n)
+	}
+	server.Exec(t, "SET GLOBAL max_prepared_stmt_count = "+strconv.Itoa(kept()))
+	for n := range 3 {
+		ask(n + 1)
+	}
+}
+
+// TestSmallPackets: what a server takes no packet for is told as too large, whichever way it is stored, and nothing of it is stored.
+func TestSmallPackets(t *testing.T) {
+	t.Parallel()
+	server := mysqltest.Start(t)
+	server.Exec(t, "SET GLOBAL max_allowed_packet = 65536")
+	e := openWith(t, server.Database(t), 1)
+	create(t, e)
+	others := another(t, e)
+	defer has(t, e)
+	for _, size := range []int{66_000, 200_000} {
+		large := post(1)
+		large[postTitle] = expr.TextOf(strings.Repeat("x", size))
+		for name, store := range map[string]func(driver.Tx) (int, error){
+			"alone": func(tx driver.Tx) (int, error) {
+				return tx.(driver.Finisher).Finish(nil, []driver.Insertion{{C: posts, R: large}})
+			},
+			"together": func(tx driver.Tx) (int, error) {
+				return tx.(driver.Finisher).Finish(nil, []driver.Insertion{{C: posts, R: large}, {C: others, R: plain(5).R}})
+			},
+			"in a transaction": func(tx driver.Tx) (int, error) { return 1, tx.Insert(posts, large) },
+		} {
+			err := e.Write(t.Context(), func(tx driver.Tx) error { _, err := store(tx); return err })
+			if !fault.Is(err, fault.TooLarge) {
+				t.Errorf("%d bytes, %s: %v", size, name, err)
+			}
+		}
 	}
 }

@@ -279,6 +279,56 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
+// TestStopped: what a process has locked that stops in the middle of a transaction is free again, and what it wrote is not there.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	e, address := empty(t)
+	fill(t, e, 1)
+	other := open(t, address)
+	title := func(e *postgres.Engine, text string) error {
+		return e.Write(context.Background(), func(tx driver.Tx) error {
+			r := post(1)
+			r[postTitle] = expr.TextOf(text)
+			ok, err := tx.Update(posts, id(1), 1, r, []int{postTitle})
+			if err == nil && !ok {
+				err = errors.New("not updated")
+			}
+			return err
+		})
+	}
+	lock := one()
+	lock.Lock = driver.LockWrite
+	s := prepare(t, e, lock)
+	stopped, wakes, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- e.Write(context.Background(), func(tx driver.Tx) error {
+			if _, err := texts(tx, s, expr.TextOf(id(1))); err != nil {
+				return err
+			}
+			close(stopped)
+			<-wakes
+			r := post(1)
+			r[postTitle] = expr.TextOf("of the one that was stopped")
+			_, err := tx.Update(posts, id(1), 1, r, []int{postTitle})
+			return err
+		})
+	}()
+	<-stopped
+	began := time.Now()
+	for err := title(other, "of another"); err != nil; err = title(other, "of another") {
+		if !fault.Is(err, fault.Retry) && !fault.Is(err, fault.Unavailable) || time.Since(began) > 30*time.Second {
+			t.Fatalf("after %s: %v", time.Since(began), err)
+		}
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("it was not locked: %s", took)
+	}
+	close(wakes)
+	if err := <-ended; !fault.Is(err, fault.Retry) && !fault.Is(err, fault.Unavailable) {
+		t.Errorf("the one that was stopped: %v", err)
+	}
+}
+
 // TestPlans: pages, parents' children and prefixes are found by an index, in order.
 func TestPlans(t *testing.T) {
 	t.Parallel()
@@ -485,4 +535,63 @@ func TestStoredTogether(t *testing.T) {
 		numbers = append(numbers, n+1)
 	}
 	has(t, e, numbers...)
+}
+
+// Collections may have the names that statements of many parts have for theirs.
+func TestNamesOfStatements(t *testing.T) {
+	t.Parallel()
+	e, _ := empty(t)
+	for n, name := range []string{"first", "u", "r", "t", "v"} {
+		c := *posts
+		c.Name = name
+		if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: tableOf(&c)}, nil); err != nil {
+			t.Fatal(err)
+		}
+		at := func(c *spec.Collection, n int) driver.Insertion {
+			r := post(n)
+			r[postTags] = expr.Value{}
+			return driver.Insertion{C: c, R: r}
+		}
+		finish := func(what string, u *driver.Revision, all ...driver.Insertion) {
+			t.Helper()
+			want := len(all)
+			if u != nil {
+				want++
+			}
+			err := e.Write(context.Background(), func(tx driver.Tx) error {
+				at, err := tx.(driver.Finisher).Finish(u, all)
+				if err == nil && at != want {
+					err = errors.New("it stopped")
+				}
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		finish("a record", nil, at(&c, 1), at(posts, 10*n+1))
+		refers := at(&c, 2)
+		refers.Refers = []driver.Reference{{C: &c, ID: id(1)}}
+		finish("one that refers", nil, refers, at(posts, 10*n+2))
+		back := at(posts, 10*n+3)
+		back.Refers = []driver.Reference{{C: &c, ID: id(1)}}
+		finish("one that is referred from", nil, back, at(&c, 3))
+		u := &driver.Revision{C: &c, ID: id(1), Rev: 1, R: post(1), Ords: []int{spec.OrdRev, postTitle}}
+		u.R[spec.OrdRev] = expr.IntOf(2)
+		finish("a change", u, at(posts, 10*n+4))
+		to := at(posts, 10*n+5)
+		to.Refers = []driver.Reference{{C: &c, ID: id(1)}, {C: posts, ID: id(1)}}
+		finish("a change with several", &driver.Revision{C: &c, ID: id(1), Rev: 2, R: u.R, Ords: []int{postTitle}}, to, at(posts, 10*n+6))
+		err := e.Write(context.Background(), func(tx driver.Tx) error {
+			n, err := tx.(driver.Finisher).UpdateAll([]driver.Revision{{C: &c, ID: id(2), Rev: 1, R: u.R, Ords: []int{spec.OrdRev, postTitle}},
+				{C: &c, ID: id(3), Rev: 1, R: u.R, Ords: []int{spec.OrdRev, postTitle}}})
+			if err == nil && n != 2 {
+				err = errors.New("it found others")
+			}
+			return err
+		})
+		if err != nil {
+			t.Errorf("%s, some changes: %v", name, err)
+		}
+	}
 }

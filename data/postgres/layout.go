@@ -73,7 +73,13 @@ func (d dialect) CreateIndex(t *sqldb.Table, x driver.TableIndex, sqlname string
 	if x.Unique {
 		unique = "UNIQUE "
 	}
-	return "CREATE " + unique + "INDEX " + q(sqlname) + " ON " + q(t.Name) + " (" + strings.Join(columns, ", ") + ")"
+	text := "CREATE " + unique + "INDEX " + q(sqlname) + " ON " + q(t.Name) + " (" + strings.Join(columns, ", ") + ")"
+	if x.Unique && len(x.Columns) == 1 && strings.HasSuffix(x.Columns[0], "$index") {
+		// The key of an index over some records is null for the others, and nobody asks for those: a change of theirs has
+		// nothing to do with it.
+		text += " WHERE " + q(x.Columns[0]) + " IS NOT NULL"
+	}
+	return text
 }
 
 func (dialect) DropIndex(t *sqldb.Table, x driver.TableIndex) string {

@@ -52,7 +52,7 @@ var _ driver.Engine = (*Engine)(nil)
 // to machine code for long analyses, which nobody asks here.
 const settings = `SELECT set_config('default_transaction_isolation', 'read committed', false), set_config('default_transaction_read_only', 'off', false),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
-	set_config('lock_timeout', '5s', false), set_config('idle_in_transaction_session_timeout', '60s', false), set_config('jit', 'off', false)`
+	set_config('lock_timeout', '5s', false), set_config('idle_in_transaction_session_timeout', '10s', false), set_config('jit', 'off', false)`
 
 // Open opens the database at an address, "postgres://user:password@host:port/database?sslmode=…" or
 // "host=… dbname=…" (PostgreSQL's manual, "Connection Strings").

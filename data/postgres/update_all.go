@@ -54,7 +54,9 @@ func (t *tx) updateSome(c *spec.Collection, all []driver.Revision) (int, error) 
 	})
 }
 
-// updateSome is the statement that sets some fields of records whose ids and revisions come as arrays.
+// updateSome is the statement that sets some fields of records whose ids and revisions come as arrays. The arrays stand
+// in sub-queries, which hide their length from the planner: for some hundred records of a table of some ten thousand it
+// would read and hash the whole table rather than look each of them up.
 func updateSome(c *spec.Collection, ords []int) string {
 	var set, arrays, names strings.Builder
 	for i, ord := range ords {
@@ -64,9 +66,9 @@ func updateSome(c *spec.Collection, ords []int) string {
 			set.WriteString(", ")
 		}
 		set.WriteString(q(f.Name) + " = v.c" + n)
-		arrays.WriteString(", $" + n + "::" + typeOf(expr.List, f.Kind()))
+		arrays.WriteString(", (SELECT $" + n + "::" + typeOf(expr.List, f.Kind()) + ")")
 		names.WriteString(", c" + n)
 	}
-	return "UPDATE " + q(c.Name) + " t SET " + set.String() + " FROM unnest($1::text[], $2::bigint[]" + arrays.String() + ") v(c1, c2" + names.String() +
+	return "UPDATE " + q(c.Name) + " t SET " + set.String() + " FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[])" + arrays.String() + ") v(c1, c2" + names.String() +
 		`) WHERE t."id" = v.c1 COLLATE "C" AND t."rev" = v.c2` + dialect{}.Tells()
 }

@@ -16,21 +16,40 @@ var refused = fault.New(fault.Unauthenticated, "the credential is not valid")
 
 // Caller says who makes a request. Without a credential he is nobody, known by his address. A
 // credential that is not good is an error (fault.Unauthenticated), on open routes too. Credentials
-// stand in the Authorization header and nowhere else: not in the address.
+// stand in the Authorization header, which beats the cookie, or in the cookie, and nowhere else: not in the address.
 func (g *Gate) Caller(r *http.Request) (data.Caller, error) {
-	lines := r.Header["Authorization"]
-	if len(lines) == 0 {
-		return data.Caller{Scope: "address:" + Address(r, g.db.App().Server.TrustedProxies)}, nil
+	if len(r.Header["Authorization"]) == 0 && (g.people == nil || len(r.Header["Cookie"]) == 0) {
+		return g.stranger(r), nil
 	}
-	text, ok := bearer(lines)
-	if !ok {
-		return data.Caller{}, refused
-	}
-	p, err := g.find(r.Context(), text)
+	p, err := g.pass(r)
 	if err != nil {
 		return data.Caller{}, err
 	}
+	if g.lacks(p) {
+		return data.Caller{}, lacksFactor
+	}
 	return p.caller, nil
+}
+
+func (g *Gate) stranger(r *http.Request) data.Caller {
+	return data.Caller{Scope: "address:" + network(g.address(r))}
+}
+
+// pass is what a request shows; of one that shows nothing it has no session.
+func (g *Gate) pass(r *http.Request) (*pass, error) {
+	lines := r.Header["Authorization"]
+	if len(lines) == 0 {
+		text, ok := g.cookie.in(r)
+		if !ok {
+			return &pass{caller: g.stranger(r)}, nil
+		}
+		return g.find(r.Context(), text)
+	}
+	text, ok := bearer(lines)
+	if !ok {
+		return nil, refused
+	}
+	return g.find(r.Context(), text)
 }
 
 // bearer reads the one Authorization header (RFC 6750; the scheme in any case, RFC 9110 11.1).
@@ -45,7 +64,7 @@ func bearer(lines []string) (string, bool) {
 	return strings.Trim(rest, " "), true
 }
 
-// Address is the address that a request comes from. X-Forwarded-For counts only as far as it was
+// Address is the address that a request comes from. What is forwarded counts only as far as it was
 // written by proxies of the app file: it is read from the right, and the first address that is no
 // such proxy is the client's. What stands further left is what the client claims.
 func Address(r *http.Request, proxies []netip.Prefix) string {
@@ -56,13 +75,13 @@ func Address(r *http.Request, proxies []netip.Prefix) string {
 	if len(proxies) == 0 || !trusted(host, proxies) {
 		return host
 	}
-	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	hops := hopsOf(r)
 	for i := len(hops) - 1; i >= 0; i-- {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
+		addr, ok := hopAddress(hops[i])
+		if !ok {
 			break
 		}
-		host = addr.Unmap().String()
+		host = addr.String()
 		if !trusted(host, proxies) {
 			break
 		}

@@ -1,4 +1,4 @@
-// Package auth turns a request into a data.Caller. It keeps the API keys and the list of operators,
-// and it is where users and their sessions will be: Gate.Caller is the one place that reads a
-// credential.
+// Package auth turns a request into a data.Caller, and lets people in. It keeps the API keys, the list of operators, and what
+// users prove themselves with: passwords, what is sent to them by mail, second factors and passkeys. Gate.Caller is the one
+// place that reads a credential; Gate.signIn the one where every way in ends.
 package auth

@@ -3,17 +3,27 @@ package auth
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
 
-// Collections are what package auth keeps for itself, in the words of an app file.
-const Collections = `
+// Collections are what package auth keeps for itself, in the words of an app file: keys and operators for every app,
+// and the rest where people can sign in.
+func Collections(app *spec.App) string {
+	if !app.Auth.On {
+		return always
+	}
+	return always + strings.ReplaceAll(ofPeople+ofProviders+ofInvitations, "USERS", app.Auth.Collection)
+}
+
+const always = `
 _keys:
   fields:
     hash:      {type: text, max: 64, required: true}
@@ -28,35 +38,109 @@ _operators:
     email: {type: email, required: true, unique: true, ci: true}
 `
 
+// ofPeople is what is kept of each user beside his record, where no rule and no request reaches it.
+//
+// _accounts: how he proves who he is. _sessions: where he is signed in. _proofs: what was sent to him by mail and is good
+// once; by is the client that has asked for it (see asker.go), own counts the tries from there. _tries: how often something was tried in a span of time (see limit.go). _factors, _passkeys: what he
+// proves it with beside a password (see factor.go). _ceremonies: what was begun, and is ended by a second request.
+const ofPeople = `
+_accounts:
+  fields:
+    user:     {type: ref, to: USERS, required: true, unique: true, onDelete: cascade}
+    password: {type: text, max: 1000, encrypted: true}
+    epoch:    {type: int, required: true, default: 0}
+    era:      {type: int, required: true, default: 0}
+_sessions:
+  fields:
+    user:    {type: ref, to: USERS, required: true, onDelete: cascade}
+    epoch:   {type: int, required: true}
+    hash:    {type: text, max: 64, required: true}
+    seen:    {type: time, required: true}
+    expires: {type: time, required: true}
+    agent:   {type: text, max: 200}
+    address: {type: text, max: 64}
+    network: {type: text, max: 64}
+    mfa:     {type: bool, required: true, default: false}
+  indexes:
+    - [expires]
+_proofs:
+  fields:
+    purpose: {type: enum, values: [register, reset, email, code], required: true}
+    hash:    {type: text, max: 64, required: true}
+    user:    {type: ref, to: USERS, onDelete: cascade}
+    epoch:   {type: int}
+    email:   {type: text, max: 254, required: true, encrypted: true}
+    about:   {type: text, max: 64, required: true}
+    by:      {type: text, max: 64}
+    says:    {type: text, encrypted: true}
+    tries:   {type: int, required: true, default: 0, min: 0}
+    own:     {type: int, required: true, default: 0, min: 0}
+    expires: {type: time, required: true}
+  indexes:
+    - [about]
+    - [expires]
+_tries:
+  fields:
+    count: {type: int, required: true, min: 0}
+    until: {type: time, required: true}
+  indexes:
+    - [until]
+` + ofFactors
+
 // remembered is how long a credential that was found in the database is believed without asking
 // again: a key that is removed is dead everywhere after it.
 const remembered = 5 * time.Second
 
 // Options of New. Zero values are the defaults.
 type Options struct {
-	Clock func() time.Time // default time.Now
-	Log   *slog.Logger     // default slog.Default()
+	Clock  func() time.Time // default time.Now
+	Log    *slog.Logger     // default slog.Default()
+	Mail   Mail             // who sends mails; nil: what needs a mail is a fault.Lacking
+	Hasher Hasher           // of passwords; needed where people can sign in
+	Dev    bool             // cookies need no https
+
+	Providers []Provider    // with whom people sign in
+	Tokens    Tokens        // of issuers that the app trusts; may be nil
+	Address   func() string // where the app is, if server.url does not say so; may be nil, and may return ""
 }
 
-// Gate says who makes a request. It is safe for concurrent use.
+// Gate says who makes a request, and lets people in. It is safe for concurrent use.
 type Gate struct {
-	db    *data.DB
-	mac   []byte
-	clock func() time.Time
-	log   *slog.Logger
-	keys  columns
+	db     *data.DB
+	clock  func() time.Time
+	log    *slog.Logger
+	mail   Mail
+	hasher Hasher
+	cookie cookie
+	dev    bool
+	keys   columns
+
+	key, session, proof, code, begun sort    // of tokens
+	people                           *people // nil: nobody signs in
+
+	providers []Provider
+	tokens    Tokens
+	at        func() string
+	flows     sealer
+	letters   sealer // see letters.go
+
+	full full // counts of attempts
 
 	mu     sync.RWMutex
 	known  map[[32]byte]*pass // by the SHA-256 of the whole token
 	noting sync.WaitGroup     // notes of use that are being written
 	closed bool               // no more are begun
+	swept  time.Time          // when anonymous users were last looked at
 }
 
 // pass is a credential that was found to be good.
 type pass struct {
 	caller  data.Caller
+	session string    // the id of the session; "" for a key
+	since   time.Time // when the session began
 	until   time.Time // when it is looked up again
 	expires time.Time // zero: never
+	ends    time.Time // of a session: when it ends in any case, which its client was told
 }
 
 // columns are the ordinals of the fields of _keys.
@@ -65,30 +149,48 @@ type columns struct{ hash, role, operator, readOnly, expires, label, used int }
 // New makes the gate of an app. secret is the app's own: tokens of another app, or of this app
 // under another secret, are refused without a look into the database.
 func New(db *data.DB, secret []byte, o Options) (*Gate, error) {
-	mac, err := data.Derive(secret, "sign tokens")
-	if err != nil {
-		return nil, err
-	}
 	c, ok := db.App().Collection("_keys")
 	if !ok {
 		return nil, fault.New(fault.Internal, "auth.Collections is missing among the app's collections")
 	}
-	g := &Gate{db: db, mac: mac, clock: o.Clock, log: o.Log, keys: columnsOf(c), known: map[[32]byte]*pass{}}
+	g := &Gate{db: db, clock: o.Clock, log: o.Log, mail: o.Mail, hasher: o.Hasher, cookie: cookieOf(db.App(), o.Dev), dev: o.Dev, keys: columnsOf(c), known: map[[32]byte]*pass{}}
+	for _, s := range []struct {
+		of              *sort
+		prefix, purpose string
+	}{{&g.key, keyPrefix, "sign tokens"}, {&g.session, sessionPrefix, "sign sessions"}, {&g.proof, proofPrefix, "sign proofs"}, {&g.code, codePrefix, "sign codes"},
+		{&g.begun, begunPrefix, "sign ceremonies"}} {
+		mac, err := data.Derive(secret, s.purpose)
+		if err != nil {
+			return nil, err
+		}
+		*s.of = sort{s.prefix, mac}
+	}
 	if g.clock == nil {
 		g.clock = time.Now
 	}
 	if g.log == nil {
 		g.log = slog.Default()
 	}
-	return g, nil
+	var err error
+	g.providers, g.tokens, g.at = o.Providers, o.Tokens, o.Address
+	if g.flows, err = newSealer(secret, "seal flows"); err != nil {
+		return nil, err
+	}
+	if g.letters, err = newSealer(secret, "seal letters"); err != nil {
+		return nil, err
+	}
+	g.people, err = peopleOf(db.App())
+	return g, err
 }
 
 func columnsOf(c *spec.Collection) columns {
-	ord := func(name string) int {
-		f, _ := c.Field(name)
-		return f.Ord
-	}
+	ord := func(name string) int { return ordOf(c, name) }
 	return columns{ord("hash"), ord("role"), ord("operator"), ord("read_only"), ord("expires"), ord("label"), ord("used")}
+}
+
+func ordOf(c *spec.Collection, name string) int {
+	f, _ := c.Field(name)
+	return f.Ord
 }
 
 // Close waits for what is being noted of the use of keys. The database is closed after it.
@@ -101,6 +203,9 @@ func (g *Gate) Close() {
 
 // find looks a token up: among those that are remembered, else, when its MAC is right, in the database.
 func (g *Gate) find(ctx context.Context, text string) (*pass, error) {
+	if g.tokens != nil && g.people != nil && isForeign(text) {
+		return g.foreign(ctx, text)
+	}
 	if len(text) != textLen {
 		return nil, refused
 	}
@@ -110,12 +215,17 @@ func (g *Gate) find(ctx context.Context, text string) (*pass, error) {
 	p := g.known[sum]
 	g.mu.RUnlock()
 	if p == nil || !now.Before(p.until) {
-		t, ok := parse(text, g.mac)
+		look := g.lookUp
+		t, ok := g.key.parse(text)
+		if !ok && g.people != nil {
+			look = g.lookUpSession
+			t, ok = g.session.parse(text)
+		}
 		if !ok {
 			return nil, refused
 		}
 		var err error
-		if p, err = g.lookUp(ctx, t); err != nil {
+		if p, err = look(ctx, t); err != nil {
 			return nil, err
 		}
 		g.remember(sum, p, now)
@@ -150,10 +260,21 @@ func (g *Gate) remember(sum [32]byte, p *pass, now time.Time) {
 	g.known[sum] = p
 }
 
+// forget has credentials looked up anew: at once by this process, within 5 s by the others.
+func (g *Gate) forget(which func(*pass) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for sum, p := range g.known {
+		if which(p) {
+			delete(g.known, sum)
+		}
+	}
+}
+
 // lookUp asks the database for a key. A key that is not there, has another secret, or whose role the
 // app no longer has, is nil.
 func (g *Gate) lookUp(ctx context.Context, t token) (*pass, error) {
-	rec, err := g.record(ctx, t.keyID())
+	rec, err := g.record(ctx, "_keys", t.recordID())
 	if err != nil || rec == nil {
 		return nil, err
 	}
@@ -166,7 +287,7 @@ func (g *Gate) lookUp(ctx context.Context, t token) (*pass, error) {
 		Role:     rec[c.role].Text(),
 		Operator: rec[c.operator].Bool(),
 		ReadOnly: rec[c.readOnly].Bool(),
-		Scope:    "key:" + t.keyID(),
+		Scope:    "key:" + t.recordID(),
 	}}
 	if !p.caller.Operator && !hasRole(g.db.App(), p.caller.Role) {
 		return nil, nil
@@ -175,17 +296,17 @@ func (g *Gate) lookUp(ctx context.Context, t token) (*pass, error) {
 		p.expires = time.UnixMilli(v.Int())
 	}
 	if p.expires.IsZero() || g.clock().Before(p.expires) {
-		g.noteUse(t.keyID(), rec[c.used])
+		g.noteUse("_keys", t.recordID(), "used", rec[c.used])
 	}
 	return p, nil
 }
 
-// noteEvery is how exactly the last use of a key is known: it costs a write in this time.
+// noteEvery is how exactly the last use of a key or a session is known: it costs a write in this time.
 const noteEvery = time.Hour
 
-// noteUse writes down that a key is used, beside the request. It is for people who look for keys that
-// nobody needs: when it fails, nothing but that is lost.
-func (g *Gate) noteUse(id string, last expr.Value) {
+// noteUse writes down that a credential is used, beside the request. It is for people who look for keys and sessions
+// that nobody needs, and for how long a session may lie idle: when it fails, nothing but that is lost.
+func (g *Gate) noteUse(collection, id, field string, last expr.Value) {
 	now := g.clock()
 	if !last.IsNull() && now.Sub(time.UnixMilli(last.Int())) < noteEvery {
 		return
@@ -198,10 +319,16 @@ func (g *Gate) noteUse(id string, last expr.Value) {
 	g.noting.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := g.patch(ctx, id, "used", now.UTC().Format(timeFormat)); err != nil && !fault.Is(err, fault.NotFound) {
-			g.log.Debug("the use of a key was not noted", "key", id, "error", err)
+		body := doc.NewObject()
+		body.Set(field, moment(now))
+		_, err := g.db.Update(ctx, data.System, collection, id, body, data.WriteOptions{Minimal: true})
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			g.log.Debug("the use of a credential was not noted", "of", collection, "id", id, "error", err)
 		}
 	})
 }
 
 const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// moment is a time as a field takes it.
+func moment(t time.Time) *doc.Node { return doc.NewString(t.UTC().Format(timeFormat)) }

@@ -40,8 +40,8 @@ func (g *Gate) AddKey(ctx context.Context, o KeyOptions) (id, text string, err e
 	if err := g.checkKey(o); err != nil {
 		return "", "", err
 	}
-	t := mint(g.clock(), g.mac)
-	id = t.keyID()
+	t := g.key.mint(g.clock())
+	id = t.recordID()
 	body := doc.NewObject()
 	body.Set("id", doc.NewString(id))
 	body.Set("hash", doc.NewString(t.hash()))
@@ -54,12 +54,12 @@ func (g *Gate) AddKey(ctx context.Context, o KeyOptions) (id, text string, err e
 		body.Set("label", doc.NewString(o.Label))
 	}
 	if o.Expires > 0 {
-		body.Set("expires", doc.NewString(g.clock().Add(o.Expires).UTC().Format(timeFormat)))
+		body.Set("expires", moment(g.clock().Add(o.Expires)))
 	}
 	if _, err := g.db.Create(ctx, data.System, "_keys", body, data.WriteOptions{Minimal: true}); err != nil {
 		return "", "", err
 	}
-	return id, t.text(), nil
+	return id, g.key.text(t), nil
 }
 
 func (g *Gate) checkKey(o KeyOptions) error {
@@ -100,27 +100,26 @@ func (g *Gate) RemoveKey(ctx context.Context, id string) error {
 		}
 		return err
 	}
-	g.mu.Lock()
-	clear(g.known)
-	g.mu.Unlock()
+	g.forget(func(p *pass) bool { return p.caller.Scope == "key:"+id })
 	return nil
 }
 
-// record finds a key; nil when there is none.
-func (g *Gate) record(ctx context.Context, id string) (data.Record, error) {
-	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_keys", Limit: 1,
-		Filter: "id == param.id", Params: map[string]*doc.Node{"id": doc.NewString(id)}})
+// record finds a record by its id; nil when there is none.
+func (g *Gate) record(ctx context.Context, collection, id string) (data.Record, error) {
+	return g.first(ctx, collection, "id == param.a", id)
+}
+
+// first finds the first record for which a condition holds, of texts param.a and param.b; nil when there is none.
+func (g *Gate) first(ctx context.Context, collection, filter string, params ...string) (data.Record, error) {
+	q := &data.ListQuery{Collection: collection, Limit: 1, Filter: filter, Params: map[string]*doc.Node{}}
+	for i, p := range params {
+		q.Params[string(rune('a'+i))] = doc.NewString(p)
+	}
+	records, _, err := g.db.Records(ctx, data.System, q)
 	if err != nil || len(records) == 0 {
 		return nil, err
 	}
 	return records[0], nil
-}
-
-func (g *Gate) patch(ctx context.Context, id, field, value string) error {
-	body := doc.NewObject()
-	body.Set(field, doc.NewString(value))
-	_, err := g.db.Update(ctx, data.System, "_keys", id, body, data.WriteOptions{Minimal: true})
-	return err
 }
 
 func hasRole(app *spec.App, role string) bool { return slices.Contains(app.Roles, role) }

@@ -22,6 +22,8 @@ type Kind struct {
 	Name  string
 	Do    Func
 	Limit int // how many at once in this process; 0: as many as there are workers
+
+	System bool // it reaches what Plinth keeps for itself
 }
 
 // Options of New. Zero values are the defaults.
@@ -178,41 +180,61 @@ func pause(ctx context.Context, d time.Duration, others ...<-chan struct{}) bool
 
 // fetch claims jobs for free workers and begins them.
 func (p *Pool) fetch(ctx, stop context.Context) {
-	idle := shortest
+	idle, more := shortest, false // more: the last claim left some behind
 	for ctx.Err() == nil {
 		rooms, free, full := p.rooms()
 		if free == 0 || !p.o.Ready() {
 			pause(ctx, longest, p.freed)
 			continue
 		}
-		most := min(free, mostAtOnce)
-		got, err := p.claim(ctx, rooms, most, idle > shortest)
-		for i := range got {
-			p.begin(stop, got[i])
-		}
-		switch {
-		case err != nil && ctx.Err() == nil:
+		var got int
+		var err error
+		if got, more, err = p.take(ctx, stop, rooms, free, more, idle > shortest); err != nil && ctx.Err() == nil {
 			p.o.Log.Warn("jobs could not be claimed", "error", err)
 			pause(ctx, longest)
-		case len(got) == 0:
+			continue
+		}
+		if got == 0 {
 			var freed <-chan struct{}
 			if full {
 				freed = p.freed
 			}
 			pause(ctx, idle, p.db.Enqueued(), freed)
 			idle = min(2*idle, longest)
-		default:
-			idle = shortest
-			if len(got) == most { // there are more: few free workers wait for company
-				until := time.Now().Add(gathering)
-				for p.free() < p.o.Workers/2 && time.Now().Before(until) {
-					if !pause(ctx, time.Until(until), p.freed) {
-						return
-					}
-				}
+			continue
+		}
+		idle = shortest
+		for until := time.Now().Add(gathering); more && p.free() < p.o.Workers/2 && time.Now().Before(until); { // few free workers wait for company
+			if !pause(ctx, time.Until(until), p.freed) {
+				return
 			}
 		}
 	}
+}
+
+// take claims jobs and begins them; it tells how many, and whether there are probably more. Where many workers are free and
+// there were more jobs than were claimed last, it claims twice at once: while one claim waits for the disk the other goes on.
+func (p *Pool) take(ctx, stop context.Context, rooms []data.Room, free int, plenty, idle bool) (got int, more bool, err error) {
+	most := min(free, mostAtOnce)
+	var beside sync.WaitGroup
+	var others int
+	if plenty && free > most {
+		beside.Go(func() {
+			others, _, _ = p.begun(ctx, stop, p.unlimited(free-most), min(free-most, mostAtOnce), false) // an error is the other's too, or the next's
+		})
+	}
+	got, more, err = p.begun(ctx, stop, rooms, most, idle)
+	beside.Wait()
+	return got + others, more, err
+}
+
+// begun claims jobs, most at once, and begins them; all says that there were as many.
+func (p *Pool) begun(ctx, stop context.Context, rooms []data.Room, most int, idle bool) (n int, all bool, err error) {
+	got, err := p.claim(ctx, rooms, most, idle)
+	for i := range got {
+		p.begin(stop, got[i])
+	}
+	return len(got), len(got) == most, err
 }
 
 // claim takes jobs; idle: there were none when it looked last.
@@ -224,6 +246,16 @@ func (p *Pool) claim(ctx context.Context, rooms []data.Room, most int, idle bool
 		}
 	}
 	return p.db.Claim(ctx, p.name, rooms, most)
+}
+
+// unlimited are the rooms of the kinds of which there may be as many as there are workers.
+func (p *Pool) unlimited(free int) (rooms []data.Room) {
+	for name, k := range p.kinds {
+		if k.Limit == 0 {
+			rooms = append(rooms, data.Room{Kind: name, Free: free})
+		}
+	}
+	return rooms
 }
 
 // rooms tells for how many jobs of each kind there is room, and for how many in all; full says that a kind has none.
@@ -265,6 +297,9 @@ func (p *Pool) begin(stop context.Context, j data.Job) {
 	p.mu.Unlock()
 	p.tried.Go(func() {
 		w := &Work{db: p.db, by: operator, job: j}
+		if k.System {
+			w.by = data.System
+		}
 		err := p.attempt(ctx, k.Do, w)
 		o, settled := p.outcome(ctx, w, err)
 		expire()
@@ -316,20 +351,20 @@ func (p *Pool) outcome(ctx context.Context, w *Work, err error) (o data.Outcome,
 		return o, true
 	}
 	if err == nil {
-		return data.Outcome{Job: j, State: data.Done}, false
+		return data.Outcome{Job: j, State: data.Done, Forget: w.forget}, false
 	}
 	var final *permanent
 	switch why := context.Cause(ctx); {
 	case errors.Is(why, errCancelled):
 		log.Info("a job was cancelled")
-		return data.Outcome{Job: j, State: data.Cancelled}, false
+		return data.Outcome{Job: j, State: data.Cancelled, Forget: w.forget}, false
 	case errors.Is(why, errStopping):
 		log.Info("a job is given back: the process is about to end")
 		return data.Outcome{Job: j, State: data.Waiting}, false
 	case why != nil && errors.Is(err, ctx.Err()):
 		err = fmt.Errorf("%w: %w", why, err)
 	}
-	o = data.Outcome{Job: j, State: data.Later, Error: clip(err.Error()), After: afterOf(err)}
+	o = data.Outcome{Job: j, State: data.Later, Error: clip(err.Error()), After: afterOf(err), Forget: w.forget}
 	if errors.As(err, &final) || j.Attempt >= j.Attempts {
 		o.State = data.Dead
 		log.Error("a job failed for the last time", "error", err)

@@ -176,6 +176,36 @@ func TestWork(t *testing.T) {
 	})
 }
 
+// A payload that is to be forgotten is gone with the attempt that ends its job, however it ends, and not before.
+func TestForget(t *testing.T) {
+	inside(t, plain, func(h *house) {
+		do := func(ctx context.Context, w *jobs.Work) error {
+			var how string
+			if err := w.Read(&how); err != nil {
+				return err
+			}
+			w.Forget()
+			switch {
+			case how == "never":
+				return jobs.Permanent(errBoom)
+			case how == "later" && w.Job().Attempt < 3:
+				return errBoom
+			}
+			return nil
+		}
+		stop := h.pool(jobs.Options{}, jobs.Kind{Name: "secret", Do: do}, jobs.Kind{Name: "plain", Do: func(context.Context, *jobs.Work) error { return nil }})
+		defer stop()
+		for _, c := range []struct{ kind, payload, state, want string }{
+			{"secret", "once", data.Done, "null"}, {"secret", "never", data.Dead, "null"}, {"secret", "later", data.Done, "null"}, {"plain", "kept", data.Done, `"kept"`},
+		} {
+			id := h.enqueue(data.NewJob{Kind: c.kind, Payload: c.payload})
+			if j := h.state(id, c.state); string(j.Payload) != c.want {
+				t.Errorf("%s %s: the payload is %s", c.kind, c.payload, j.Payload)
+			}
+		}
+	})
+}
+
 func TestTriesAgain(t *testing.T) {
 	inside(t, plain, func(h *house) {
 		var at []time.Time
@@ -381,6 +411,71 @@ func TestLimits(t *testing.T) {
 		}
 		if took := time.Since(began); took > 3*time.Second {
 			t.Errorf("20 jobs of 100ms, two at once, took %s", took)
+		}
+	})
+}
+
+// Two claims at once keep to the limits that one keeps to, and what either has claimed is given back when the pool is to end
+// while they claim.
+func TestTwoClaims(t *testing.T) {
+	inside(t, plain, func(h *house) {
+		const workers, limit, all = 2100, 3, 2200
+		var few, running, most, fewMost atomic.Int64
+		note := func(n, m *atomic.Int64) {
+			v := n.Add(1)
+			for old := m.Load(); v > old && !m.CompareAndSwap(old, v); old = m.Load() {
+			}
+		}
+		one := func(ctx context.Context, _ *jobs.Work) error {
+			note(&running, &most)
+			defer running.Add(-1)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		err := h.Transact(h.ctx, data.System, func(tx *data.Tx) error {
+			for n := range all + 2*limit {
+				kind := "many"
+				if n >= 1000 && n < 1000+2*limit { // behind what the first claim takes alone
+					kind = "few"
+				}
+				if _, err := tx.Enqueue(data.NewJob{Kind: kind, Timeout: 24 * time.Hour}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, after := range []time.Duration{0, time.Minute} {
+			stop := h.pool(jobs.Options{Workers: workers, Patience: time.Second}, jobs.Kind{Name: "few", Limit: limit, Do: func(ctx context.Context, w *jobs.Work) error {
+				note(&few, &fewMost)
+				defer few.Add(-1)
+				return one(ctx, w)
+			}}, jobs.Kind{Name: "many", Do: one})
+			time.Sleep(after)
+			stop()
+			cursor, n := "", 0
+			for {
+				page, next, err := h.Jobs(h.ctx, data.JobFilter{State: data.Waiting, Cursor: cursor, Limit: 500})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, j := range page {
+					if n++; j.Attempt != 0 {
+						t.Errorf("%+v", j)
+					}
+				}
+				if cursor = next; next == "" {
+					break
+				}
+			}
+			if n != all+2*limit {
+				t.Errorf("stopped after %v: %d of %d jobs wait", after, n, all+2*limit)
+			}
+		}
+		if most.Load() != workers || fewMost.Load() != limit {
+			t.Errorf("%d ran at once, and %d of the one kind, want %d and %d", most.Load(), fewMost.Load(), workers, limit)
 		}
 	})
 }

@@ -22,6 +22,8 @@ type Work struct {
 	db  *data.DB
 	by  data.Caller
 	job data.Job
+
+	forget bool
 }
 
 // Job is the job as it was claimed, with the steps that are finished.
@@ -29,6 +31,10 @@ func (w *Work) Job() data.Job { return w.job }
 
 // DB is the app's database.
 func (w *Work) DB() *data.DB { return w.db }
+
+// Forget has the payload removed when this attempt ends the job: what it holds is not to be kept with a finished job. One
+// that is tried again keeps it. It is for a job that is not ended by Commit.
+func (w *Work) Forget() { w.forget = true }
 
 // Read reads the payload into what a pointer leads to, as encoding/json does. A payload that does not fit will not fit
 // another time: the error is Permanent.

@@ -388,47 +388,34 @@ func (cs *channels) ended(c *client, change *data.Change) bool {
 	return false
 }
 
-// attend looks after those who listen: whether they still may, and are still there.
+// attend looks after those who listen: whether they still may.
 func (cs *channels) attend(ctx context.Context, life int64) {
 	defer cs.hub.running.Done()
 	defer cs.others.leave(life)
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(recheck)
 	defer tick.Stop()
-	for round := 0; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-cs.poke:
 		case <-tick.C:
-			round++
-			cs.look(round%int(recheck/look) == 0)
+			cs.passed()
 		}
 		cs.ask(ctx)
 	}
 }
 
-// look finds those who have gone without a word, and with it the rules that time alone may change.
-func (cs *channels) look(rules bool) {
-	var gone []*client
+// passed finds the rules that time alone may change.
+func (cs *channels) passed() {
 	cs.mu.Lock()
-	for c, ears := range cs.ears {
-		seen := false
+	defer cs.mu.Unlock()
+	for _, ears := range cs.ears {
 		for _, e := range ears {
-			seen = seen || e.member != ""
-			if rules && e.may.Passes() {
+			if e.may.Passes() {
 				cs.due[e] = struct{}{}
 			}
 		}
-		if w, ok := c.out.(*wire); ok && seen && w.closed() {
-			gone = append(gone, c)
-		}
-	}
-	cs.mu.Unlock()
-	for _, c := range gone {
-		c.cut()
-		cs.hub.mu.Lock()
-		cs.hub.leave(c)
-		cs.hub.mu.Unlock()
 	}
 }
 

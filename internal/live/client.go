@@ -224,44 +224,38 @@ func (c *client) gone() bool {
 
 // wire is a connection that is the stream's own: no goroutine waits on it, and net/http keeps nothing for it.
 type wire struct {
-	conn net.Conn
-	raw  syscall.RawConn // nil: there is something between, TLS, and a write may wait
+	conn   net.Conn
+	system syscall.RawConn // of the system, under TLS too; nil: unknown
+	direct bool            // what is sent goes to the system as it is, so that it can be written without waiting
 
 	talks bool // somebody reads what the client says
 }
 
 func newWire(conn net.Conn) *wire {
 	w := &wire{conn: conn}
-	if s, ok := conn.(syscall.Conn); ok {
-		w.raw, _ = s.SyscallConn()
+	below := conn
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
+		below = over.NetConn()
 	}
-	if w.raw != nil {
-		settle(w.raw)
+	if s, ok := below.(syscall.Conn); ok {
+		w.system, _ = s.SyscallConn()
+	}
+	if w.system != nil {
+		w.direct = canTry && below == conn
+		settle(w.system)
 	}
 	return w
 }
 
-// closed says whether the client has closed its side, where that can be told without waiting.
-func (w *wire) closed() bool { return w.raw != nil && !w.talks && hungUp(w.raw) }
+// closed says whether the client has closed its side, where that can be told without waiting. A client says nothing on a
+// stream, so nobody reads the end of what it says.
+func (w *wire) closed() bool { return w.system != nil && !w.talks && hungUp(w.system) }
 
 func (w *wire) try(b []byte) (n int, err error) {
-	if w.raw == nil {
+	if !w.direct {
 		return 0, nil
 	}
-	var failed error
-	err = w.raw.Write(func(fd uintptr) bool {
-		for {
-			n, failed = syscall.Write(int(fd), b)
-			if failed != syscall.EINTR {
-				return true
-			}
-		}
-	})
-	n = max(n, 0)
-	if failed == syscall.EAGAIN {
-		failed = nil
-	}
-	return n, errors.Join(err, failed)
+	return tryWrite(w.system, b)
 }
 
 func (w *wire) write(b []byte) error {

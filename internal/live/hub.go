@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime"
+	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -63,6 +66,8 @@ type Hub struct {
 	opening int              // streams that are not among the groups yet
 	apart   map[*client]bool // clients in no group: true, they are told what there is already; false, they follow the log for themselves
 	at      data.Position
+	recent  recent             // up to at
+	recalls chan struct{}      // a place for who reads what is not remembered
 	moved   chan struct{}      // closed when at has changed
 	follow  context.CancelFunc // nil: nobody follows
 	closed  bool
@@ -70,7 +75,7 @@ type Hub struct {
 
 // New makes a hub, which does nothing until there is a client.
 func New(db Store, o Options) *Hub {
-	h := &Hub{db: db, log: o.Log, caller: o.Caller, groups: map[string]*group{}, users: map[string]map[*client]struct{}{}, apart: map[*client]bool{}, moved: make(chan struct{}),
+	h := &Hub{db: db, log: o.Log, caller: o.Caller, groups: map[string]*group{}, users: map[string]map[*client]struct{}{}, apart: map[*client]bool{}, moved: make(chan struct{}), recent: recent{most: mostRecent}, recalls: make(chan struct{}, 1),
 		back: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	if h.log == nil {
 		h.log = slog.Default()
@@ -136,6 +141,7 @@ func (h *Hub) startAt(at data.Position) (done bool, err error) {
 		return false, nil
 	case h.follow == nil:
 		h.at = at
+		h.recent.begin(at.Number)
 		following, end := context.WithCancel(h.ctx)
 		h.follow = end
 		h.running.Add(3)
@@ -215,6 +221,7 @@ func (h *Hub) restart(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	h.recent.begin(at.Number)
 	h.move(at)
 	for _, g := range h.groups {
 		for c := range g.clients {
@@ -234,6 +241,73 @@ func (h *Hub) move(to data.Position) {
 	h.at = to
 	close(h.moved)
 	h.moved = make(chan struct{})
+}
+
+// mostRecalled is how many changes are read at once to be remembered.
+const mostRecalled = 5000
+
+// changes gives what has changed behind a position, or the first part of it: up to next. What the hub does not remember is read
+// from the log; where that is not far back, once for all: after a restart it remembers nothing, and everybody comes back.
+func (h *Hub) changes(ctx context.Context, after data.Position) (all []*data.Change, next data.Position, err error) {
+	all, next, lacks := h.remembered(after)
+	switch {
+	case lacks == 0:
+		return all, next, nil
+	case lacks > mostRecalled:
+		return h.db.Changes(ctx, after)
+	}
+	select {
+	case h.recalls <- struct{}{}:
+		defer func() { <-h.recalls }()
+	case <-ctx.Done():
+		return nil, after, ctx.Err()
+	}
+	if all, next, lacks = h.remembered(after); lacks == 0 {
+		return all, next, nil
+	}
+	first, next, err := h.db.Changes(ctx, after)
+	if err != nil || lacks > mostRecalled {
+		return first, next, err
+	}
+	h.mu.Lock()
+	room := h.recent.most - h.recent.size
+	h.mu.Unlock()
+	if int64(sizeOf(first))*lacks > int64(room)*(next.Number-after.Number) { // all of them would be too much
+		return first, next, nil
+	}
+	since := after.Number + lacks
+	all = first
+	for to := next; to.Number < since; {
+		more, then, err := h.db.Changes(ctx, to)
+		if err != nil {
+			return nil, after, err
+		}
+		if all = append(all, more...); sizeOf(all) > room || then == to {
+			return first, next, nil
+		}
+		to = then
+	}
+	n := sort.Search(len(all), func(i int) bool { return all[i].Position > since })
+	h.mu.Lock()
+	if h.at.Epoch == after.Epoch && h.recent.since == since {
+		h.recent.recall(after.Number, all[:n])
+	}
+	h.mu.Unlock()
+	return first, next, nil
+}
+
+// remembered gives the changes behind a position, or says how many the hub lacks before those that it remembers: very many,
+// where it is not behind the position itself.
+func (h *Hub) remembered(after data.Position) (all []*data.Change, next data.Position, lacks int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.at.Epoch != after.Epoch || after.Number >= h.at.Number {
+		return nil, after, math.MaxInt64
+	}
+	if lacks = h.recent.since - after.Number; lacks > 0 {
+		return nil, after, lacks
+	}
+	return h.recent.behind(after.Number), h.at, 0
 }
 
 // deliver tells all groups of changes. ctx is that of who follows the log: behind its end another does.
@@ -302,6 +376,7 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 		}
 	}
 	h.channels.changed(all, changed)
+	h.recent.add(all)
 	h.move(to)
 	return nil
 }
@@ -430,8 +505,11 @@ func (h *Hub) attend(ctx context.Context) {
 		if ask {
 			asked = now
 		}
-		var silent, known []*client
+		var silent, known, quiet []*client
 		attend := func(c *client) {
+			if taken(c) {
+				quiet = append(quiet, c)
+			}
 			if now.UnixMilli()-c.sent.Load() >= beat.Milliseconds() {
 				silent = append(silent, c)
 			}
@@ -459,14 +537,32 @@ func (h *Hub) attend(ctx context.Context) {
 		} else if now.Sub(alone) > idle {
 			h.follow()
 			h.follow = nil
+			h.recent.begin(h.at.Number)
 			h.mu.Unlock()
 			return
 		}
 		h.mu.Unlock()
+		h.sweep(quiet)
 		for _, c := range silent {
 			c.beat()
 		}
 		h.still(known)
+	}
+}
+
+// sweep takes out the clients who have closed their side: of a connection that was taken over nothing else tells.
+func (h *Hub) sweep(quiet []*client) {
+	gone := slices.DeleteFunc(quiet, func(c *client) bool { return !c.out.(*wire).closed() })
+	if len(gone) == 0 {
+		return
+	}
+	for _, c := range gone {
+		c.cut()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range gone {
+		h.leave(c)
 	}
 }
 
@@ -493,7 +589,7 @@ func (h *Hub) same(c *client) bool {
 		c.resync("the credential is not valid any more")
 	case err != nil: // the database is away, perhaps
 		return true
-	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn || !view.same(&by, &c.by):
+	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn || by.MFA != c.by.MFA || !view.same(&by, &c.by):
 		c.resync(rightsChanged)
 	default:
 		return true

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/memory"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
@@ -34,8 +35,8 @@ func (a *away) WithHistory(ctx context.Context, _ data.Position, _ bool, _ func(
 	return ctx.Err()
 }
 
-// everything is a list of which every change is told.
-func everything(t *testing.T) *data.Watch {
+// posts is a database of an app with one collection.
+func posts(t *testing.T, eng driver.Engine) *data.DB {
 	t.Helper()
 	app, err := spec.LoadFS(fstest.MapFS{"plinth.yaml": {Data: []byte("name: x\ncollections:\n  posts:\n    fields: {name: {type: text, max: 9}}\n    access: {read: true}\n")}},
 		func(string) (string, bool) { return "", false })
@@ -45,7 +46,7 @@ func everything(t *testing.T) *data.Watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eng, key := memory.Open(), []byte("live live live live live live li")
+	key := []byte("live live live live live live li")
 	plan, err := data.Plan(t.Context(), app, eng, key)
 	if err == nil {
 		err = plan.Apply(t.Context(), eng, data.ApplyOptions{})
@@ -57,7 +58,18 @@ func everything(t *testing.T) *data.Watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := db.Watch(data.Caller{}, &data.WatchQuery{Collection: "posts"})
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// everything is a list of which every change is told.
+func everything(t *testing.T) *data.Watch {
+	t.Helper()
+	w, err := posts(t, memory.Open()).Watch(data.Caller{}, &data.WatchQuery{Collection: "posts"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func (h *Hub) Socket(w http.ResponseWriter, r *http.Request, by data.Caller) {
 }
 
 func (h *Hub) socket(w http.ResponseWriter, r *http.Request, by data.Caller) error {
-	if err := web.MayConnect(h.server, r); err != nil {
+	if err := web.MayConnect(h.server, r, by.SignedIn && len(r.Header["Authorization"]) == 0); err != nil {
 		return err
 	}
 	key, err := handshake(w, r)

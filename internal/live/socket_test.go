@@ -244,6 +244,29 @@ func TestSocketOrigin(t *testing.T) {
 	}
 }
 
+// A cookie goes along whoever's page it is, as long as it is of the same site: it counts where credentials are allowed.
+func TestSocketCookie(t *testing.T) {
+	t.Parallel()
+	for cors, want := range map[string]bool{`origins: ["*"]`: false, `origins: ["https://friend.example"]`: false, `origins: ["https://friend.example"], credentials: true`: true} {
+		h := serve(t, strings.Replace(hall, "server: {", "server: {cors: {"+cors+"}, ", 1), engines["memory"](t))
+		for _, c := range []struct {
+			who  string
+			want bool
+			with []string
+		}{
+			{"", want, []string{"Cookie", "who=root", "Origin", "https://friend.example"}},
+			{"", true, []string{"Cookie", "who=root", "Origin", h.url}},
+			{"", true, []string{"Cookie", "other=root", "Origin", "https://friend.example"}},
+			{"root", true, []string{"Cookie", "who=root", "Origin", "https://friend.example"}},
+		} {
+			_, resp, err := h.tryDial(c.who, "", c.with...)
+			if c.want != (err == nil) || !c.want && resp.StatusCode != 403 {
+				t.Errorf("%s, %v: %d %v, want %v", cors, c.with, resp.StatusCode, err, c.want)
+			}
+		}
+	}
+}
+
 func TestSocketLimits(t *testing.T) {
 	onEach(t, hall, func(h *house) {
 		h.people()

@@ -156,7 +156,7 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, by data.Caller, q *
 	if taken(c) { // it says no more whether the client is there
 		ctx = h.ctx
 	}
-	if !h.began(ctx, c, q) {
+	if c.gone() || !h.began(ctx, c, q) {
 		return
 	}
 	if !taken(c) {
@@ -224,11 +224,16 @@ func (h *Hub) open(r *http.Request, by data.Caller, q *question, wrong error) (*
 
 // recognise gives what asks again who makes a request; nil where nobody has shown who he is.
 func (h *Hub) recognise(r *http.Request) func() (data.Caller, error) {
-	shown := r.Header["Authorization"]
+	shown := http.Header{}
+	for _, name := range []string{"Authorization", "Cookie"} {
+		if lines := r.Header[name]; len(lines) > 0 {
+			shown[name] = lines
+		}
+	}
 	if len(shown) == 0 || h.caller == nil {
 		return nil
 	}
-	same := &http.Request{Header: http.Header{"Authorization": shown}, RemoteAddr: r.RemoteAddr, URL: &url.URL{}}
+	same := &http.Request{Header: shown, RemoteAddr: r.RemoteAddr, URL: &url.URL{}}
 	return func() (data.Caller, error) {
 		ctx, cancel := context.WithTimeout(h.ctx, recheck)
 		defer cancel()
@@ -272,7 +277,11 @@ func (h *Hub) connect(w http.ResponseWriter, c *client) error {
 			head = append(head, name+": "+clean.Replace(v)+"\r\n"...)
 		}
 	}
-	c.out = newWire(conn)
+	wire := newWire(conn)
+	if c.out = wire; wire.closed() { // it has waited too long for its answer: nothing is looked up for it
+		c.cut()
+		return nil
+	}
 	c.send(append(head, "\r\n"...))
 	return nil
 }
@@ -392,7 +401,11 @@ var errRights = errors.New("the caller's rights have changed")
 // missed prints what a client has missed behind a place, or the first part of it: up to next.
 func (h *Hub) missed(ctx context.Context, c *client, from place) (b []byte, next data.Position, err error) {
 	v := c.view
-	all, next, err := h.db.Changes(ctx, from.Position)
+	changes := h.changes
+	if v.looks() { // at what was there before them: that is read below, where they are read too
+		changes = h.db.Changes
+	}
+	all, next, err := changes(ctx, from.Position)
 	if err != nil || len(all) == 0 {
 		return nil, next, err
 	}

@@ -23,19 +23,30 @@ func (d *door) openapi(w http.ResponseWriter, r *http.Request) error {
 	}
 	personal(w)
 	app := d.store.App()
-	heard := func(channel string) (listen, send bool) { return d.store.Heard(by, channel) }
-	b := describe(app, func(collection string) data.Sight { return d.store.Sight(by, collection) }, heard, d.version)
+	b := describe(app, eyes{
+		sight:  func(collection string) data.Sight { return d.store.Sight(by, collection) },
+		heard:  func(channel string) (listen, send bool) { return d.store.Heard(by, channel) },
+		nobody: func(collection string) data.Sight { return d.store.Sight(data.Caller{}, collection) },
+		enters: d.enters,
+	}, d.version)
 	web.JSON(w, r, http.StatusOK, b)
 	return nil
 }
 
-// describe is the OpenAPI 3.1 description of an app, of what a caller with that sight, who hears so much, could do. Streams are
+// eyes are what a caller sees and hears, and what nobody does: who registers is nobody yet.
+type eyes struct {
+	sight, nobody func(collection string) data.Sight
+	heard         func(channel string) (listen, send bool)
+	enters        bool // there is /api/auth/
+}
+
+// describe is the OpenAPI 3.1 description of an app, of what a caller with such eyes could do. Streams are
 // not in it: it knows of answers that end.
-func describe(app *spec.App, sight func(collection string) data.Sight, heard func(channel string) (listen, send bool), version string) []byte {
+func describe(app *spec.App, by eyes, version string) []byte {
 	p := &description{app: app, sights: map[string]data.Sight{}, paths: doc.NewObject(), schemas: doc.NewObject(), tags: doc.NewArray()}
 	for _, c := range app.Collections {
 		if !c.System {
-			p.sights[c.Name] = sight(c.Name)
+			p.sights[c.Name] = by.sight(c.Name)
 		}
 	}
 	for _, c := range app.Collections {
@@ -45,15 +56,15 @@ func describe(app *spec.App, sight func(collection string) data.Sight, heard fun
 		}
 	}
 	for _, c := range app.Channels {
-		if listen, send := heard(c.Name); listen || send {
+		if listen, send := by.heard(c.Name); listen || send {
 			p.channel(c, listen, send)
 		}
 	}
+	security := p.people(by)
 	p.shared()
 	components := object("schemas", p.schemas, "parameters", parameters(), "responses", responses())
 	prune(components, p.paths)
-	components.Set("securitySchemes", object("bearer", object("type", "http", "scheme", "bearer",
-		"description", "An API key, which `plinth key add` makes.")))
+	components.Set("securitySchemes", security)
 	title := cmp.Or(app.Name, "app")
 	license := object("name", "Proprietary", "identifier", "LicenseRef-Proprietary")
 	return object(
@@ -62,7 +73,7 @@ func describe(app *spec.App, sight func(collection string) data.Sight, heard fun
 			"contact", object("name", title), "license", license),
 		"servers", doc.NewArray(object("url", cmp.Or(app.Server.URL, "/"), "description", "This server")),
 		"tags", p.tags,
-		"security", doc.NewArray(object("bearer", doc.NewArray()), doc.NewObject()),
+		"security", doc.NewArray(append(each(security), doc.NewObject())...),
 		"paths", p.paths,
 		"components", components,
 	).Append(nil)

@@ -3,11 +3,14 @@ package rest_test
 import (
 	"encoding/json"
 	"flag"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bluell/plinth/internal/rest"
 )
 
 var describe = flag.String("describe", "", "write the OpenAPI description of the test app to this file, to lint it")
@@ -134,6 +137,80 @@ func TestOpenAPI(t *testing.T) {
 	readonly := s.ask("GET /api/openapi.json", "Authorization: Bearer readonly", "").want(200)
 	if strings.Contains(readonly.body, `"post":`) && strings.Contains(readonly.body, "posts.create") || strings.Contains(readonly.body, "/api/batch") {
 		t.Error("a read-only key sees writes")
+	}
+}
+
+// The routes of /api/auth are described as the auth section switches them on: not at all without one, and to everybody alike, for
+// who signs in is nobody before. A field that nobody may write is none that one registers with.
+func TestIdentityIsDescribed(t *testing.T) {
+	t.Parallel()
+	none := open(t, "name: none\ncollections: {a: {fields: {b: {type: text}}, access: {read: true}}}", "")
+	described := func(s *site) {
+		s.http = rest.New(s.db, caller, rest.Options{Auth: http.NotFoundHandler()})
+	}
+	described(none)
+	if a := none.ask("GET /api/openapi.json", "", "").want(200); strings.Contains(a.body, "/api/auth") || strings.Contains(a.body, "cookie") {
+		t.Error(a.body)
+	}
+	s := open(t, `
+name: people
+auth:
+  roles: [member, staff]
+  register: open
+  verify: optional
+  password: {minLength: 20}
+  providers: {company: {kind: oidc, issuer: https://id.example.com, clientId: a, clientSecret: b}}
+server: {url: https://app.example.com}
+collections:
+  users:
+    fields:
+      name:  {type: text, required: true, max: 60}
+      phone: {type: text, read: id == auth.id}
+      grade: {type: int, write: auth.has("staff")}
+    access: {read: true}
+`, "")
+	described(s)
+	for _, who := range []string{"", "Authorization: Bearer member", "Authorization: Bearer operator"} {
+		d := s.ask("GET /api/openapi.json", who, "").want(200).json()
+		at := func(steps ...string) (n any) {
+			n = d
+			for _, step := range steps {
+				m, _ := n.(map[string]any)
+				n = m[step]
+			}
+			return n
+		}
+		text := func(steps ...string) string {
+			b, _ := json.Marshal(at(steps...))
+			return string(b)
+		}
+		for path, method := range map[string]string{"register": "post", "oauth/{provider}": "get", "identities/{id}": "delete", "passkeys/{id}": "patch", "mfa/totp": "delete", "login": "post"} {
+			if at("paths", "/api/auth/"+path, method, "responses") == nil {
+				t.Errorf("%q: %s %s is not described", who, method, path)
+			}
+		}
+		body := []string{"paths", "/api/auth/register", "post", "requestBody", "content", "application/json", "schema"}
+		if got := text(append(body, "required")...); got != `["email","password","name"]` {
+			t.Errorf("%q registers with %s", who, got)
+		}
+		if got := text(append(body, "properties")...); strings.Contains(got, "grade") || strings.Contains(got, "role") || !strings.Contains(got, `"minLength":20`) {
+			t.Errorf("%q registers with %s", who, got)
+		}
+		if at("paths", "/api/auth/register", "post", "responses", "202") != nil || at("paths", "/api/auth/register", "post", "responses", "201") == nil {
+			t.Errorf("%q: the answer to register is %s", who, text("paths", "/api/auth/register", "post", "responses"))
+		}
+		if got := text("components", "schemas", "Me", "properties"); !strings.Contains(got, "phone") || !strings.Contains(got, "verified") || strings.Contains(got, "expand") {
+			t.Errorf("%q is %s", who, got)
+		}
+		if got := text("components", "securitySchemes", "cookie", "name"); got != `"__Host-plinth"` {
+			t.Errorf("the cookie is %s", got)
+		}
+		if got := text("paths", "/api/auth/oauth/{provider}", "get", "parameters"); !strings.Contains(got, `["company"]`) {
+			t.Errorf("the providers are %s", got)
+		}
+		if text("paths", "/api/auth/login", "post", "security") != "[]" || text("paths", "/api/auth/me", "get", "security") != `[{"bearer":[]},{"cookie":[]}]` {
+			t.Error("who may ask is not told")
+		}
 	}
 }
 

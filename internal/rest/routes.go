@@ -53,51 +53,55 @@ type Live interface {
 
 // Options of New.
 type Options struct {
-	Live    Live       // nil: no streams
-	Blobs   data.Blobs // nil: no uploads and downloads
-	Public  string     // folder of the static frontend; "" or not there: none
-	Version string     // of Plinth, told in the OpenAPI description
+	Live    Live         // nil: no streams
+	Blobs   data.Blobs   // nil: no uploads and downloads
+	Auth    http.Handler // /api/auth/…, which package auth describes; nil: none
+	Public  string       // folder of the static frontend; "" or not there: none
+	Version string       // of Plinth, told in the OpenAPI description
+
+	// Page is what answers GET of an address at which the frontend has no file; it may be nil, and may give nil.
+	Page func(path string) web.Act
 }
 
-// New makes the door: /api but /api/auth, /healthz, /readyz and the static frontend. caller says
+// New makes the door: /api, /healthz, /readyz and the static frontend. caller says
 // who asks; its error answers requests with an invalid credential. web.Guard belongs before it.
 func New(store Store, caller func(*http.Request) (data.Caller, error), o Options) http.Handler {
-	d := &door{store: store, caller: caller, live: o.Live, blobs: o.Blobs, version: o.Version}
+	d := &door{store: store, caller: caller, live: o.Live, blobs: o.Blobs, enters: o.Auth != nil, version: o.Version}
 	mux, channels := http.NewServeMux(), http.NewServeMux()
-	route := func(pattern string, m methods) {
-		h := m.handler()
+	route := func(pattern string, m web.Methods) {
+		h := m.Handler(fail)
 		if strings.HasPrefix(pattern, "/api/{collection}") {
 			h = d.collections(h)
 		}
 		mux.Handle(pattern, h)
 	}
-	route("/api/{collection}", methods{http.MethodGet: d.list, http.MethodPost: d.create})
-	route("/api/{collection}/query", methods{http.MethodPost: d.query})
-	route("/api/{collection}/{id}", methods{http.MethodGet: d.read, http.MethodPatch: d.update, http.MethodPut: d.put, http.MethodDelete: d.delete})
-	route("/api/{collection}/{id}/increment", methods{http.MethodPost: d.increment})
-	route("/api/{collection}/by/{field}/{value}", methods{http.MethodGet: d.readBy})
-	route("/api/batch", methods{http.MethodPost: d.batch})
-	route("/api/files/{collection}/{id}/{field}/{name}", methods{http.MethodGet: d.file})
-	route("/api/live", methods{http.MethodGet: d.multiplex})
-	route("/api/changes", methods{http.MethodGet: d.changes})
-	route("/api/openapi.json", methods{http.MethodGet: d.openapi})
-	route("/api/docs", methods{http.MethodGet: docsPage})
-	route("/api/docs/docs.js", methods{http.MethodGet: docsScript})
-	route("/api/docs/docs.css", methods{http.MethodGet: docsStyle})
-	route("/healthz", methods{http.MethodGet: healthy})
-	route("/readyz", methods{http.MethodGet: d.ready})
+	route("/api/{collection}", web.Methods{http.MethodGet: d.list, http.MethodPost: d.create})
+	route("/api/{collection}/query", web.Methods{http.MethodPost: d.query})
+	route("/api/{collection}/{id}", web.Methods{http.MethodGet: d.read, http.MethodPatch: d.update, http.MethodPut: d.put, http.MethodDelete: d.delete})
+	route("/api/{collection}/{id}/increment", web.Methods{http.MethodPost: d.increment})
+	route("/api/{collection}/by/{field}/{value}", web.Methods{http.MethodGet: d.readBy})
+	route("/api/batch", web.Methods{http.MethodPost: d.batch})
+	route("/api/files/{collection}/{id}/{field}/{name}", web.Methods{http.MethodGet: d.file})
+	route("/api/live", web.Methods{http.MethodGet: d.multiplex})
+	route("/api/changes", web.Methods{http.MethodGet: d.changes})
+	route("/api/openapi.json", web.Methods{http.MethodGet: d.openapi})
+	route("/api/docs", web.Methods{http.MethodGet: docsPage})
+	route("/api/docs/docs.js", web.Methods{http.MethodGet: docsScript})
+	route("/api/docs/docs.css", web.Methods{http.MethodGet: docsStyle})
+	route("/healthz", web.Methods{http.MethodGet: healthy})
+	route("/readyz", web.Methods{http.MethodGet: d.ready})
 	// A channel may be called like what else stands behind a collection: its routes are apart.
 	for _, at := range []string{"/api/live/{channel}", "/api/live/{channel}/{key}"} {
-		channels.Handle(at, methods{http.MethodGet: d.listen, http.MethodPost: d.send}.handler())
-		channels.Handle(at+"/presence", methods{http.MethodGet: d.presence, http.MethodPut: d.presence}.handler())
+		channels.Handle(at, web.Methods{http.MethodGet: d.listen, http.MethodPost: d.send}.Handler(fail))
+		channels.Handle(at+"/presence", web.Methods{http.MethodGet: d.presence, http.MethodPut: d.presence}.Handler(fail))
 	}
 	nowhere := func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, noRoute) }
 	mux.HandleFunc("/api", nowhere)
 	mux.HandleFunc("/api/", nowhere)
 	channels.HandleFunc("/", nowhere)
-	static := &front{dir: o.Public, spa: store.App().Server.SPA}
-	route("/", methods{http.MethodGet: static.page})
-	return clean{mux, channels, d}
+	static := &front{dir: o.Public, spa: store.App().Server.SPA, ready: o.Page}
+	route("/", web.Methods{http.MethodGet: static.page})
+	return clean{mux, channels, o.Auth, d}
 }
 
 // collections keeps the routes of collections from names that are none: what is under /api/auth or
@@ -123,6 +127,7 @@ type door struct {
 	caller  func(*http.Request) (data.Caller, error)
 	live    Live
 	blobs   data.Blobs
+	enters  bool // there is /api/auth/
 	version string
 }
 
@@ -137,47 +142,10 @@ func (d *door) who(w http.ResponseWriter, r *http.Request) (data.Caller, error) 
 	return by, nil
 }
 
-// act answers one method of a route. Its error leaves by web.Problem.
-type act func(w http.ResponseWriter, r *http.Request) error
-
-// methods are the acts of a route. GET serves HEAD too; OPTIONS, and the Allow of a 405, tell which
-// there are. Headers that claim another method are not looked at.
-type methods map[string]act
-
-func (m methods) handler() http.Handler {
-	var allow []string
-	for _, name := range []string{"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"} {
-		if name == "OPTIONS" || m[name] != nil || name == "HEAD" && m["GET"] != nil {
-			allow = append(allow, name)
-		}
-	}
-	allowed := []string{strings.Join(allow, ", ")}
-	get := m[http.MethodGet]
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		do := get
-		switch r.Method {
-		case http.MethodGet, http.MethodHead:
-		case http.MethodOptions:
-			w.Header()["Allow"] = allowed
-			w.WriteHeader(http.StatusNoContent)
-			return
-		default:
-			do = m[r.Method]
-		}
-		if do == nil {
-			w.Header()["Allow"] = allowed
-			web.Problem(w, r, &fault.Error{Kind: fault.Method, Msg: "this route answers " + allowed[0]})
-			return
-		}
-		if err := do(w, r); err != nil {
-			fail(w, r, err)
-		}
-	})
-}
-
 // clean answers paths that a ServeMux would redirect: nothing lives there.
 type clean struct {
 	mux, channels *http.ServeMux
+	auth          http.Handler
 	door          *door
 }
 
@@ -194,6 +162,10 @@ func (c clean) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		c.channels.ServeHTTP(w, r)
+		return
+	}
+	if c.auth != nil && strings.HasPrefix(path, "/api/auth/") {
+		c.auth.ServeHTTP(w, r)
 		return
 	}
 	c.mux.ServeHTTP(w, r)

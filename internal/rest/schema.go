@@ -13,6 +13,16 @@ import (
 
 // record is the schema of a collection's records as they are answered.
 func (p *description) record(c *spec.Collection, s data.Sight) *doc.Node {
+	n := p.bare(c, s)
+	if expand := p.expansions(c, s); len(expand.Keys) > 0 {
+		properties, _ := n.Get("properties")
+		properties.Set("expand", object("type", "object", "readOnly", true, "description", "What was asked for with expand", "properties", expand))
+	}
+	return n
+}
+
+// bare is the schema of records of which nothing is expanded.
+func (p *description) bare(c *spec.Collection, s data.Sight) *doc.Node {
 	properties := systemFields()
 	required := []any{"id", "created", "updated", "rev"}
 	for _, f := range c.Fields[spec.OrdFirst:] {
@@ -27,9 +37,6 @@ func (p *description) record(c *spec.Collection, s data.Sight) *doc.Node {
 		if f.Read == nil || !f.Read.Record {
 			required = append(required, f.Name)
 		}
-	}
-	if expand := p.expansions(c, s); len(expand.Keys) > 0 {
-		properties.Set("expand", object("type", "object", "readOnly", true, "description", "What was asked for with expand", "properties", expand))
 	}
 	return object("type", "object", "required", doc.FromAny(required), "properties", properties)
 }
@@ -282,15 +289,7 @@ func limits(f *spec.Field) string {
 // shared are the schemas and routes that belong to no collection.
 func (p *description) shared() {
 	text, whole := object("type", "string"), object("type", "integer")
-	p.schemas.Set("Problem", object("type", "object", "description", "Problem details (RFC 9457)",
-		"required", doc.FromAny([]any{"type", "title", "status", "detail", "instance", "request"}),
-		"properties", object(
-			"type", object("type", "string", "format", "uri-reference"), "title", text, "status", whole, "detail", text,
-			"instance", object("type", "string", "format", "uri-reference"), "request", text,
-			"operation", object("type", "integer", "description", "The operation of a batch that failed"),
-			"capability", object("type", "string", "description", "What the server lacks, with 501"),
-			"errors", object("type", "array", "items", object("type", "object", "required", doc.FromAny([]any{"code", "message"}),
-				"properties", object("pointer", text, "parameter", text, "at", whole, "code", text, "message", text))))))
+	p.schemas.Set("Problem", problemOf())
 	p.schemas.Set("File", object("type", "object", "required", doc.FromAny([]any{"name", "type", "size", "url"}),
 		"properties", object("name", text, "type", text, "size", whole, "url", object("type", "string", "format", "uri-reference"))))
 	p.schemas.Set("Groups", object("type", "object", "required", doc.FromAny([]any{"groups"}),
@@ -307,6 +306,20 @@ func (p *description) shared() {
 	if write {
 		p.batch(text, whole)
 	}
+}
+
+// problemOf is the schema of problems, with more members.
+func problemOf(more ...any) *doc.Node {
+	text, whole := object("type", "string"), object("type", "integer")
+	return object("type", "object", "description", "Problem details (RFC 9457)",
+		"required", doc.FromAny([]any{"type", "title", "status", "detail", "instance", "request"}),
+		"properties", object(append([]any{
+			"type", object("type", "string", "format", "uri-reference"), "title", text, "status", whole, "detail", text,
+			"instance", object("type", "string", "format", "uri-reference"), "request", text,
+			"operation", object("type", "integer", "description", "The operation of a batch that failed"),
+			"capability", object("type", "string", "description", "What the server lacks, with 501"),
+			"errors", object("type", "array", "items", object("type", "object", "required", doc.FromAny([]any{"code", "message"}),
+				"properties", object("pointer", text, "parameter", text, "at", whole, "code", text, "message", text)))}, more...)...))
 }
 
 func (p *description) batch(text, whole *doc.Node) {
@@ -359,7 +372,7 @@ var problemTexts = []struct {
 	text   string
 }{
 	{400, "The request cannot be understood"}, {401, "Nobody is signed in, or the credential is invalid"}, {403, "The caller may not do this"},
-	{404, "There is no such thing, or the caller may not read it"}, {406, "There is no acceptable form of the answer"},
+	{404, "There is no such thing, or the caller may not read it"}, {405, "The method is not allowed here"}, {406, "There is no acceptable form of the answer"},
 	{409, "A value is taken, or the record is still referred to"}, {412, "A precondition does not hold"}, {413, "The body is too large"},
 	{415, "The content type is not understood"}, {416, "The range lies outside the file"}, {422, "The record is not valid"}, {429, "Too many requests"},
 	{500, "The server failed"}, {501, "The server lacks a capability, which is named"}, {503, "Not available at the moment"},
@@ -369,15 +382,24 @@ var problemTexts = []struct {
 func responses() *doc.Node {
 	n := doc.NewObject()
 	for _, p := range problemTexts {
-		problem := object("description", p.text)
-		switch p.status {
-		case 401:
-			problem.Set("headers", object("WWW-Authenticate", header("How to sign in", true)))
-		case 429, 503, 507:
-			problem.Set("headers", object("Retry-After", header("Seconds to wait", true)))
-		}
-		problem.Set("content", object("application/problem+json", object("schema", ref("schemas", "Problem"))))
+		problem := problemResponse(p.status, p.text, "Problem")
 		n.Set("problem"+strconv.Itoa(p.status), problem)
 	}
+	n.Set("ticket401", problemResponse(401, "Nobody is signed in or, with `mfa`, a second factor is needed", "ProblemWithTicket"))
+	n.Set("ticket403", problemResponse(403, "The caller may not do this or, with `mfa`, not before a second factor is shown", "ProblemWithTicket"))
 	return n
+}
+
+func problemResponse(status int, text, schema string) *doc.Node {
+	problem := object("description", text)
+	switch status {
+	case 401:
+		problem.Set("headers", object("WWW-Authenticate", header("How to sign in", true)))
+	case 405:
+		problem.Set("headers", object("Allow", header("The methods that are", true)))
+	case 429, 503, 507:
+		problem.Set("headers", object("Retry-After", header("Seconds to wait", true)))
+	}
+	problem.Set("content", object("application/problem+json", object("schema", ref("schemas", schema))))
+	return problem
 }

@@ -85,7 +85,7 @@ func database(t testing.TB, yaml string, eng driver.Engine, blobs data.Blobs) *d
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, own := range []string{data.Collections, auth.Collections} {
+	for _, own := range []string{data.Collections, auth.Collections(app)} {
 		if err := app.Extend("test", []byte(own)); err != nil {
 			t.Fatal(err)
 		}

@@ -21,21 +21,22 @@ import (
 type front struct {
 	dir    string
 	spa    bool
+	ready  func(path string) web.Act // pages where the folder has no file; may be nil
 	packed packed
 }
 
 var staticPolicy = []string{"frame-ancestors 'self'; object-src 'none'; base-uri 'self'"}
 
-// page answers GET of everything that is not /api: a file, the index.html of a folder or, in an app
-// that routes in the browser (spa), index.html for every address that is no file.
+// page answers GET of everything that is not /api: a file, the index.html of a folder, a ready page or, in an app
+// that routes in the browser (spa), index.html for every address that is none of these.
 func (f *front) page(w http.ResponseWriter, r *http.Request) error {
 	name, ok := localName(r.URL.Path)
 	if !ok || f.dir == "" {
-		return f.missing(w, r)
+		return f.absent(w, r)
 	}
 	root, err := os.OpenRoot(f.dir) // a path or link that leads out of it is refused by the system
 	if err != nil {
-		return f.missing(w, r)
+		return f.absent(w, r)
 	}
 	defer root.Close()
 	file, info, err := open(root, name)
@@ -55,7 +56,7 @@ func (f *front) page(w http.ResponseWriter, r *http.Request) error {
 		file.Close()
 		err = fs.ErrNotExist // a file is no folder
 	}
-	if err != nil && f.spa && (path.Ext(name) == "" || path.Base(name) == "index.html" || web.Names(r, "text/html")) {
+	if err != nil && f.spa && !f.has(r) && (path.Ext(name) == "" || path.Base(name) == "index.html" || web.Names(r, "text/html")) {
 		name = "index.html"
 		file, info, err = open(root, name)
 	}
@@ -63,10 +64,21 @@ func (f *front) page(w http.ResponseWriter, r *http.Request) error {
 		if err == nil {
 			file.Close()
 		}
-		return f.missing(w, r)
+		return f.absent(w, r)
 	}
 	defer file.Close()
 	return f.serve(w, r, name, file, info)
+}
+
+// has says whether there is a ready page.
+func (f *front) has(r *http.Request) bool { return f.ready != nil && f.ready(r.URL.Path) != nil }
+
+// absent answers with a ready page or, where there is none either, says that there is nothing.
+func (f *front) absent(w http.ResponseWriter, r *http.Request) error {
+	if f.has(r) {
+		return f.ready(r.URL.Path)(w, r)
+	}
+	return f.missing(w, r)
 }
 
 func query(r *http.Request) string {

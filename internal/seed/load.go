@@ -21,22 +21,36 @@ type Result struct {
 	Same    int `json:"same"`    // they were as the files say
 	Skipped int `json:"skipped"` // of files without a key to find records by, whose collection has records already
 
+	Passwords int `json:"passwords,omitempty"` // of users who had none
+
 	SkippedFiles []string `json:"skippedFiles,omitempty"` // their names
 }
 
 // Progress is called in long work: records done of all of a file, and the file.
 type Progress func(done, total int, text string)
 
+// People keep the passwords of users.
+type People interface {
+	// Users is their collection; "" where nobody signs in.
+	Users() string
+	// Known says whether what another system has stored is of a password at all. It is fault.Invalid where no password could
+	// be verified by it.
+	Known(stored string) (bool, error)
+	// MoveIn keeps what is stored, by the ids of users, for those who have no password, and says of how many.
+	MoveIn(ctx context.Context, stored map[string]string) (kept int, err error)
+}
+
 // Load reads the files of dir/seed in the order of their names and writes their records, in
 // transactions of some 500. Records that are there already, by the key of the file, are brought up to date,
 // so that loading twice changes nothing, and a load that was interrupted can be run again. Of a file with
 // bad records nothing is loaded and 100 of them are told, a line each; files after it are not read. What shows
-// only between records of different transactions is found when those before are in the database.
-func Load(ctx context.Context, db *data.DB, dir string, progress Progress) (Result, error) {
+// only between records of different transactions is found when those before are in the database. people, who may be nil, get the
+// passwords that stand in the records of users.
+func Load(ctx context.Context, db *data.DB, people People, dir string, progress Progress) (Result, error) {
 	if progress == nil {
 		progress = func(int, int, string) {}
 	}
-	l := &loader{db: db, dir: dir, progress: progress, ids: map[place]string{}}
+	l := &loader{db: db, people: people, dir: dir, progress: progress, ids: map[place]string{}}
 	names, err := files(filepath.Join(dir, "seed"))
 	if err != nil {
 		return l.result, err
@@ -59,6 +73,7 @@ func Load(ctx context.Context, db *data.DB, dir string, progress Progress) (Resu
 
 type loader struct {
 	db       *data.DB
+	people   People
 	dir      string
 	progress Progress
 	result   Result

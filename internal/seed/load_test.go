@@ -89,7 +89,7 @@ func (f *folder) load(name, text string) (seed.Result, error) {
 		f.t.Fatal(err)
 	}
 	defer os.Remove(file)
-	return seed.Load(f.t.Context(), f.db, f.dir, nil)
+	return seed.Load(f.t.Context(), f.db, nil, f.dir, nil)
 }
 
 // refused loads a file and wants to be told exactly this.

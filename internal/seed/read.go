@@ -25,6 +25,7 @@ type set struct {
 	of      *spec.Collection
 	by      string // the field by which a record is found; "" for none
 	records []record
+	people  People                     // of a file of users
 	known   bool                       // it would be skipped: its records are only looked at
 	lines   []int                      // of the records, in order; none where they have no lines of their own
 	bad     map[int]string             // what is wrong with records, by their places
@@ -36,6 +37,8 @@ type record struct {
 	n    int // its place in the file, from 1
 	body *doc.Node
 	refs []reference
+
+	password string // of a user: what another system has stored of it
 }
 
 // read reads a file of the folder seed.
@@ -102,6 +105,7 @@ func (l *loader) form(name string, n *doc.Node) (*set, error) {
 	if s.of, err = l.collection(f.text("collection")); err != nil {
 		return nil, err
 	}
+	s.people = l.peopleOf(s.of)
 	if s.by = f.text("by"); s.by != "" {
 		if err := findable(s.of, s.by); err != nil {
 			return nil, err
@@ -159,7 +163,7 @@ func (s *set) record(n int, v *doc.Node) (record, error) {
 			r.body.Set(name, suit(f, value))
 		}
 	}
-	return r, nil
+	return r, s.part(&r)
 }
 
 // identify finds the field by which the records can be found, where the file names none: the id, else a unique
@@ -220,7 +224,7 @@ func (l *loader) plain(name string, items []doc.Node, lines []int) (*set, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &set{file: name, of: of, lines: lines}
+	s := &set{file: name, of: of, people: l.peopleOf(of), lines: lines}
 	return s, s.take(items)
 }
 
@@ -334,7 +338,7 @@ func (l *loader) header(of *spec.Collection, names []string) ([]column, error) {
 	for i, text := range names {
 		text = strings.TrimSpace(text)
 		name, by, refers := strings.Cut(text, ".")
-		f, err := field(of, name)
+		f, err := l.field(of, name)
 		if err != nil {
 			return nil, err
 		}
@@ -358,7 +362,10 @@ func (l *loader) header(of *spec.Collection, names []string) ([]column, error) {
 }
 
 // field finds a field by the name of a column.
-func field(of *spec.Collection, name string) (*spec.Field, error) {
+func (l *loader) field(of *spec.Collection, name string) (*spec.Field, error) {
+	if name == passwordField.Name && l.peopleOf(of) != nil {
+		return passwordField, nil
+	}
 	if f, ok := of.Field(name); ok && f.Companion == spec.Own {
 		return f, nil
 	}

@@ -43,7 +43,7 @@ func (l *loader) source(s *set, f members) error {
 	if f["map"] == nil {
 		return s.take(n.Items)
 	}
-	rules, err := mapping(s.of, f["map"])
+	rules, err := l.mapping(s.of, f["map"])
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,11 @@ func (l *loader) source(s *set, f members) error {
 		for _, m := range rules {
 			m.apply(&n.Items[i], &r)
 		}
-		s.records = append(s.records, r)
+		if err := s.part(&r); err == nil {
+			s.records = append(s.records, r)
+		} else if err := s.fail(&r, err); err != nil {
+			return err
+		}
 	}
 	s.identify()
 	return nil
@@ -67,13 +71,16 @@ type rule struct {
 }
 
 // mapping reads {field: key, field: {value: V}, field: {from: …, ref: {by: FIELD}}}.
-func mapping(c *spec.Collection, n *doc.Node) ([]rule, error) {
+func (l *loader) mapping(c *spec.Collection, n *doc.Node) ([]rule, error) {
 	if n.Kind != doc.Object {
 		return nil, fault.New(fault.Invalid, "map is not an object")
 	}
 	var rules []rule
 	for i, name := range n.Keys {
 		f, ok := c.Field(name)
+		if name == passwordField.Name && l.peopleOf(c) != nil {
+			f, ok = passwordField, true
+		}
 		if !ok {
 			return nil, fault.New(fault.Invalid, "map: %s has no field %q", c.Name, name)
 		}

@@ -264,7 +264,7 @@ func (l *loader) commit(ctx context.Context, s *set, b *batch) error {
 		l.ids[place{s.of.Name, "id", r.ID}] = r.ID
 		b.records[i].body.Set("id", doc.NewString(r.ID))
 	}
-	return nil
+	return l.moveIn(ctx, s, b.records)
 }
 
 // complete sets the references between records of the file that came before what they refer to.

@@ -139,6 +139,8 @@ func TestWatch(t *testing.T) {
 	write("data/x.yaml", "x")
 	write("public/x.yaml", "x")
 	write("notes.txt", "x")
+	write("emails/README.md", "x")
+	write("collections/emails/reset.de.txt", "x")
 	if stamp(dir) != before {
 		t.Error("what is no part of the app file counts as a change")
 	}
@@ -150,6 +152,12 @@ func TestWatch(t *testing.T) {
 	write("collections/posts.yaml", "longer")
 	if stamp(dir) == included {
 		t.Error("a saved file is not seen")
+	}
+	for _, name := range []string{"emails/reset.de.txt", "emails/reset.de.html"} {
+		before := stamp(dir)
+		if write(name, "x"); stamp(dir) == before {
+			t.Errorf("%s is not seen", name)
+		}
 	}
 	told := make(chan struct{}, 1)
 	go Watch(t.Context(), dir, func() { told <- struct{}{} })

@@ -12,8 +12,8 @@ import (
 
 const look = 250 * time.Millisecond
 
-// Watch calls changed after a file that the app may be made of was saved: plinth.yaml, and other
-// YAML in the folder and the folders in it. It returns when ctx ends. Looking costs a stat for each
+// Watch calls changed after a file that the app may be made of was saved: plinth.yaml, other YAML in the
+// folder and the folders in it, and the templates in emails/. It returns when ctx ends. Looking costs a stat for each
 // such file, and finds what is saved over a network or from outside a container too. A save is
 // reported when two looks agree, so that a half written file is seldom read.
 func Watch(ctx context.Context, dir string, changed func()) {
@@ -37,7 +37,7 @@ func Watch(ctx context.Context, dir string, changed func()) {
 }
 
 // elsewhere are the folders of an app that hold no part of its app file.
-var elsewhere = map[string]bool{"data": true, "public": true, "seed": true, "functions": true, "emails": true, "node_modules": true}
+var elsewhere = map[string]bool{"data": true, "public": true, "seed": true, "functions": true, "node_modules": true}
 
 const depth = 3
 
@@ -56,7 +56,13 @@ func stamp(dir string) string {
 			}
 			return nil
 		}
-		if !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
+		switch filepath.Ext(name) {
+		case ".yaml", ".yml":
+		case ".txt", ".html":
+			if filepath.Dir(path) != filepath.Join(dir, "emails") {
+				return nil
+			}
+		default:
 			return nil
 		}
 		info, err := os.Stat(path) // through links

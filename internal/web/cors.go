@@ -38,8 +38,9 @@ var (
 )
 
 // MayConnect refuses a connection that a page of another origin opens, unless the app's CORS section lets it: browsers do not
-// ask before they open a WebSocket. What is no page names no origin.
-func MayConnect(server spec.Server, r *http.Request) error {
+// ask before they open a WebSocket. What is no page names no origin. byCookie says that the user is known by his cookie, which
+// browsers send whoever's page it is, as long as it is of the same site: such pages may use it where credentials are allowed.
+func MayConnect(server spec.Server, r *http.Request, byCookie bool) error {
 	origin := r.Header["Origin"]
 	if len(origin) == 0 {
 		return nil
@@ -49,7 +50,12 @@ func MayConnect(server spec.Server, r *http.Request) error {
 	_, host, _ := strings.Cut(named, "://")
 	switch {
 	case len(origin) > 1 || named == "null" || host == "":
-	case strings.EqualFold(host, r.Host), named == strings.ToLower(server.URL), c.any, slices.Contains(c.origins, named):
+	case strings.EqualFold(host, r.Host), named == strings.ToLower(server.URL):
+		return nil
+	case c.any, slices.Contains(c.origins, named):
+		if byCookie && !c.credentials {
+			return fault.New(fault.Denied, "pages of this origin may not connect with your cookie: server.cors.credentials is not set in the app file")
+		}
 		return nil
 	}
 	return fault.New(fault.Denied, "pages of this origin may not connect: the app file names those that may, in server.cors.origins")

@@ -29,10 +29,16 @@ func Guard(next http.Handler, server spec.Server, log *slog.Logger) http.Handler
 	}
 	g := &guard{next: next, log: log, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
 		secure: strings.HasPrefix(server.URL, "https://"), forged: http.NewCrossOriginProtection()}
-	for _, origin := range append([]string{server.URL}, server.CORS.Origins...) {
+	trusted := []string{server.URL}
+	if server.CORS.Credentials { // else their pages have nothing to do with cookies
+		trusted = append(trusted, server.CORS.Origins...)
+	}
+	for _, origin := range trusted {
 		// What is no origin ("*", "") is trusted by nobody: AddTrustedOrigin refuses it.
 		_ = g.forged.AddTrustedOrigin(strings.TrimSuffix(origin, "/"))
 	}
+	// The form by which a provider of sign-ins answers is another site's; nothing is done with it but to go on with GET.
+	g.forged.AddInsecureBypassPattern("POST /api/auth/oauth/{provider}/callback")
 	return g
 }
 

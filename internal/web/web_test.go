@@ -608,3 +608,23 @@ func TestTurnedAwayIsNoError(t *testing.T) {
 		t.Error("something was wrong")
 	}
 }
+
+// A page whose origin is listed may call, but not with the user's cookie unless credentials are allowed: a form of it that needs
+// no preflight is refused like one of any other site.
+func TestForgedByListed(t *testing.T) {
+	t.Parallel()
+	for credentials, want := range map[bool]int{true: 200, false: 403} {
+		h := Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), spec.Server{URL: "https://app.example.com",
+			CORS: spec.CORS{Origins: []string{"https://blog.example.com"}, Credentials: credentials}}, slog.New(slog.DiscardHandler))
+		for origin, want := range map[string]int{"https://blog.example.com": want, "https://app.example.com": 200, "https://evil.example": 403} {
+			r := httptest.NewRequest("POST", "https://app.example.com/api/auth/logout", nil)
+			r.Header.Set("Cookie", "__Host-plinth=x")
+			r.Header.Set("Origin", origin)
+			r.Header.Set("Sec-Fetch-Site", "same-site")
+			w := httptest.NewRecorder()
+			if h.ServeHTTP(w, r); w.Code != want {
+				t.Errorf("credentials %v, %s: %d, want %d", credentials, origin, w.Code, want)
+			}
+		}
+	}
+}

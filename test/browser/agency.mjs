@@ -1,11 +1,10 @@
 // Goes through examples/agency in headless Chromium, as a visitor, as a second visitor who is
-// too late, and as staff. Needs a running server, seeded:
+// too late, and as staff, whose first sign-in it is. Needs a running server, seeded, with a new database:
 //
 //     plinth serve --dev examples/agency
-//     PLINTH_URL=http://127.0.0.1:8080 PLINTH_STAFF_KEY=… node agency.mjs
+//     PLINTH_URL=http://127.0.0.1:8080 node agency.mjs
 //
 //     PLINTH_URL         where the app is served
-//     PLINTH_STAFF_KEY   a key with the role staff (plinth key add examples/agency --role staff)
 //     CHROMIUM           the browser, /usr/bin/chromium when absent
 //     SHOTS              a folder for screenshots; none are taken when absent
 //
@@ -15,10 +14,11 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { linkOf } from "./person.mjs";
 
-const { PLINTH_URL, PLINTH_STAFF_KEY, CHROMIUM = "/usr/bin/chromium", SHOTS } = process.env;
-if (!PLINTH_URL || !PLINTH_STAFF_KEY) {
-  console.error("agency.mjs needs PLINTH_URL and PLINTH_STAFF_KEY");
+const { PLINTH_URL, CHROMIUM = "/usr/bin/chromium", SHOTS } = process.env;
+if (!PLINTH_URL) {
+  console.error("agency.mjs needs PLINTH_URL");
   process.exit(2);
 }
 
@@ -31,6 +31,7 @@ const late = { name: `Late ${run}`, email: `late-${run}@example.com` };
 const desktop = { viewport: { width: 1280, height: 800 }, colorScheme: "light" };
 const phone = { viewport: { width: 390, height: 844 }, colorScheme: "light", hasTouch: true };
 const at = (path) => new URL(path, PLINTH_URL).href;
+const home = PLINTH_URL.replace("127.0.0.1", "localhost"); // where staff goes: passkeys belong to a name
 
 const browser = await chromium.launch({
   executablePath: CHROMIUM,
@@ -40,7 +41,7 @@ const browser = await chromium.launch({
 let lastPage;
 
 /** A page in a browser context of its own, which remembers what went wrong in its console. */
-async function visit(path, options = desktop) {
+async function visit(path, options = desktop) { // a path of the site, or an address
   const context = await browser.newContext({ timezoneId: "Europe/Berlin", reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(patience);
   const page = await context.newPage();
@@ -253,19 +254,67 @@ await check("feedback is taken, and waits for staff", async () => {
 
 let staff;
 
-await check("the staff view stays shut for a wrong key", async () => {
-  staff = await visit("/staff.html");
-  await staff.fill("#key", "not-a-key");
-  await staff.click("#door-form button[type=submit]");
-  await says(staff, "#door-form .field-error", "This key is not valid.");
+const member = { email: "ines@bluell.example", password: "a horse that is correct" };
+
+/** Signs in by the password, from the door of the staff view. */
+async function signIn() {
+  await staff.goto(new URL("/staff.html", home).href);
+  await staff.click("#sign-in");
+  await staff.fill("#email", member.email);
+  await staff.fill("#password", member.password);
+  await staff.click("#password-form button:not([type=button])");
+}
+
+await check("the staff view stays shut for whoever is not signed in", async () => {
+  staff = await visit(new URL("/staff.html", home).href);
+  await visible(staff, "#sign-in");
   assert.equal(await staff.locator("#desk").isVisible(), false);
   await shot(staff, "staff-door");
 });
 
-await check("staff sees the booking, and who made it", async () => {
-  await staff.fill("#key", PLINTH_STAFF_KEY);
-  await staff.click("#door-form button[type=submit]");
+await check("a member of staff sets the first password by a mail", async () => {
+  await staff.goto(new URL("/auth/reset", home).href);
+  await staff.fill("#email", member.email);
+  await staff.click("#ask button");
+  await says(staff, "#notice", "a mail is on its way");
+  await staff.goto(await linkOf(home, member.email, "/auth/reset"));
+  await staff.fill("#confirm #password", member.password);
+  await staff.click("#confirm button:not([type=button])");
+  await says(staff, "#notice", "Your password is changed.");
+});
+
+let authenticator;
+
+await check("the password alone does not open the staff view: a passkey is added", async () => {
+  const devtools = await staff.context().newCDPSession(staff);
+  await devtools.send("WebAuthn.enable");
+  const { authenticatorId } = await devtools.send("WebAuthn.addVirtualAuthenticator", {
+    options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+  });
+  authenticator = (enabled) => devtools.send("WebAuthn.setAutomaticPresenceSimulation", { authenticatorId, enabled });
+  await signIn();
+  await says(staff, "#must", "Your role needs a second factor");
+  await shot(staff, "staff-account", true);
+  await staff.click("#passkey-add");
+  await staff.click("#ask-yes");
+  await visible(staff, "#codes");
+  await staff.click("#onward a");
   await visible(staff, "#desk");
+  assert.equal(await text(staff, "#who"), member.email);
+});
+
+await check("who signs out signs in by the password, then the passkey", async () => {
+  await staff.click("#sign-out");
+  await says(staff, "#door-status", "You are signed out.");
+  await authenticator(false); // nobody touches it, until it is asked for
+  await signIn();
+  await visible(staff, "#second-passkey");
+  await authenticator(true);
+  await staff.click("#second-passkey");
+  await visible(staff, "#desk");
+});
+
+await check("staff sees the booking, and who made it", async () => {
   const row = await findRow(staff, visitor.name);
   const shown = await row.innerText();
   assert.ok(shown.includes(visitor.email) && shown.includes(slot) && shown.includes("requested"), shown);
@@ -296,9 +345,7 @@ await check("staff publishes the feedback, and the site shows it", async () => {
 await check("a confirmed call can be cancelled; who looks at an old page is told", async () => {
   const other = await staff.context().newPage();
   await other.route("**/api/live?*", (route) => route.abort()); // it is cut off, or it would not be old
-  await other.goto(at("/staff.html"));
-  await other.fill("#key", PLINTH_STAFF_KEY); // each tab has its own sessionStorage
-  await other.click("#door-form button[type=submit]");
+  await other.goto(new URL("/staff.html", home).href);
   const stale = await findRow(other, visitor.name);
 
   await staff.click('.tabs a[href="#calls"]');
@@ -326,12 +373,13 @@ await check("the cancelled time is free again, and can be booked", async () => {
   await says(second, "#booking-done", "Your call is booked");
 });
 
-await check("locking forgets the key", async () => {
+await check("signing out shuts the staff view, for whoever loads it again too", async () => {
   await staff.click("#sign-out");
   await visible(staff, "#door");
-  assert.equal(await staff.evaluate(() => sessionStorage.length), 0);
+  assert.equal(await staff.locator("#rows .row").count(), 0);
   await staff.reload();
-  await visible(staff, "#door");
+  await visible(staff, "#sign-in");
+  assert.equal(await staff.locator("#desk").isVisible(), false);
 });
 
 // ── Small screens, dark colours ─────────────────────────────────────────────────────────────

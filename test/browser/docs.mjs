@@ -1,5 +1,5 @@
 // Tries the API on /api/docs of examples/agency in headless Chromium: as nobody, with a key that is
-// not valid, and as staff. Needs what agency.mjs needs:
+// not valid, and as staff. Needs a running server, and a key with the role staff:
 //
 //     plinth serve --dev examples/agency
 //     PLINTH_URL=http://127.0.0.1:8080 PLINTH_STAFF_KEY=… node docs.mjs

@@ -1,5 +1,5 @@
-// A server of a test's own, on a copy of examples/agency, which the test kills and starts again on the same
-// address and database.
+// A server of a test's own, on a copy of examples/agency or an app of the test's, which the test kills and starts again on
+// the same address and database.
 //
 //     PLINTH       the program
 //     PLINTH_DB    its database, as for plinth serve; a file that goes with the copy when absent
@@ -8,11 +8,12 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { linkOf, mailed } from "./person.mjs";
 
 const { PLINTH } = process.env;
 if (!PLINTH) {
@@ -25,9 +26,16 @@ export class Server {
   url = "";
   #app = mkdtempSync(join(tmpdir(), "plinth-live-"));
   #process = null;
+  #host = "";
 
-  constructor() {
-    cpSync(agency, this.#app, { recursive: true, filter: (path) => path !== join(agency, "data") });
+  /** app is the text of an app file, files are others of its folder, by name; host is what the browser calls this machine. */
+  constructor({ app, files = {}, host = "127.0.0.1" } = {}) {
+    this.#host = host;
+    if (!app) cpSync(agency, this.#app, { recursive: true, filter: (path) => path !== join(agency, "data") });
+    for (const [name, text] of Object.entries(app ? { "plinth.yaml": app, ...files } : files)) {
+      mkdirSync(dirname(join(this.#app, name)), { recursive: true });
+      writeFileSync(join(this.#app, name), text);
+    }
     process.on("exit", () => {
       this.#process?.kill("SIGKILL");
       rmSync(this.#app, { recursive: true, force: true });
@@ -36,7 +44,7 @@ export class Server {
 
   /** Starts it, at its address from the second time on, and waits until it listens. */
   async start() {
-    const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
+    const listen = this.url ? `127.0.0.1:${new URL(this.url).port}` : "127.0.0.1:0";
     const child = spawn(PLINTH, ["serve", this.#app, "--dev", "--listen", listen], { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     let complaints = "";
@@ -44,7 +52,7 @@ export class Server {
     for await (const line of createInterface(child.stdout)) {
       const says = /^plinth: listening on (\S+)$/.exec(line);
       if (!says) continue;
-      this.url = says[1];
+      this.url = says[1].replace("127.0.0.1", this.#host);
       child.stdout.resume();
       return;
     }
@@ -63,8 +71,20 @@ export class Server {
     return JSON.parse(this.#run("key", "add", this.#app, "--role", "staff", "--json"));
   }
 
-  removeKey(id) {
-    this.#run("key", "remove", id, this.#app);
+  /** Gives somebody another role, as an operator. */
+  async role(email, role) {
+    const { key } = JSON.parse(this.#run("key", "add", this.#app, "--operator", "--json"));
+    const { items } = await this.send("GET", `users?filter=${encodeURIComponent(`email == "${email}"`)}`, undefined, { key });
+    await this.send("PATCH", `users/${items[0].id}`, { role }, { key });
+  }
+
+  link(to, path) {
+    return linkOf(this.url, to, path);
+  }
+
+  /** The code of a mail. */
+  code(to) {
+    return mailed(this.url, to, /^(\d{8})$/m);
   }
 
   #run(...args) {

@@ -201,8 +201,8 @@ func (c *watcher) document(r *http.Request, credential string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case resp.StatusCode == http.StatusUnauthorized && credential != "":
-		return nil, nil
+	case credential != "" && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden):
+		return nil, nil // the latter of who lacks the second factor that his role must have
 	case resp.StatusCode != http.StatusOK:
 		return nil, &unexpected{resp.StatusCode, string(body)}
 	}

@@ -43,14 +43,20 @@ func (d *door) pass(out net.Conn) {
 		if err != nil {
 			return
 		}
+		ask := func(m []byte) ([]byte, error) {
+			if _, err := in.Write(m); err != nil {
+				return nil, err
+			}
+			return message(answers)
+		}
 		var lock *sync.Mutex
 		if name := changes(m); name != "" {
 			lock = d.lock(name)
 			lock.Lock()
+			m, err = narrowed(m, ask)
 		}
-		_, err = in.Write(m)
 		if err == nil {
-			m, err = message(answers)
+			m, err = ask(m)
 		}
 		if lock != nil {
 			lock.Unlock()

@@ -3,7 +3,8 @@
 //
 // FerretDB 1 reads the documents that a command changes and writes them in a second step, so that of two changes of
 // one document at one moment one can be lost. MongoDB changes a document at once. So whoever comes to the port meets a
-// door first (door.go), which lets in one command that changes documents at a time.
+// door first (door.go), which lets in one command that changes documents at a time. It also compares the revision that an
+// update names (revision.go), for which FerretDB 1 would read the whole collection.
 //
 // It is a module of its own: what FerretDB needs is none of Plinth's.
 package main

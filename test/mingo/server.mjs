@@ -44,8 +44,9 @@ const text = (v) => JSON.stringify(encode(v));
 function unique(db, docs, name, doc) {
   for (const x of db.indexes.get(name) ?? []) {
     if (!x.unique || x.keys.some((k) => doc[k] === undefined)) continue;
+    const own = x.keys.map((k) => text(doc[k]));
     for (const other of docs.values()) {
-      if (other._id !== doc._id && x.keys.every((k) => text(other[k]) === text(doc[k]))) throw new Refused(x.name);
+      if (other._id !== doc._id && x.keys.every((k, i) => text(other[k]) === own[i])) throw new Refused(x.name);
     }
   }
 }
@@ -164,6 +165,10 @@ const operations = {
     db.indexes.set(r.from, (db.indexes.get(r.from) ?? []).filter((x) => x.name !== r.name));
     return {};
   },
+  copy(db, state, r) {
+    databases.set(r.to, { ...db, committed: new State(state), states: new Map(), indexes: new Map(db.indexes) });
+    return {};
+  },
   close(db, state, r) {
     databases.delete(r.db);
     return {};
@@ -177,7 +182,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     const db = database(r.db);
     const state = r.state ? db.states.get(r.state) : db.committed;
     // What is written outside of a transaction is another state: snapshots keep theirs.
-    const at = r.state || ['rows', 'collections', 'begin', 'end', 'close'].includes(r.op) ? state : new State(state);
+    const at = r.state || ['rows', 'collections', 'begin', 'end', 'copy', 'close'].includes(r.op) ? state : new State(state);
     answer = operations[r.op](db, at, r);
     if (at !== state) db.committed = at;
   } catch (err) {

@@ -319,6 +319,31 @@ assert.ok(!("note" in public_) && public_.remark === "for all" && public_.draft 
 const word = body(await operator.POST("/api/closed", { body: { word: "shut" } }), 201);
 empty(await operator.DELETE("/api/closed/{id}", { params: path(word.id) }), 204);
 
+// ── Identity ────────────────────────────────────────────────────────────────────────────────
+
+const email = `ann-${crypto.randomUUID().slice(0, 8)}@example.com`;
+const password = "a horse that is correct";
+const joined = body(await api.POST("/api/auth/register", { body: { email, password, name: "Ann" } }), 201);
+// @ts-expect-error name is required
+problem(await api.POST("/api/auth/register", { body: { email, password } }), 422, "/name", "required");
+problem(await api.POST("/api/auth/register", { body: { email, password, name: "Ann", grade: 1 } }), 422, "/grade");
+const signedIn = await api.POST("/api/auth/login", { body: { email, password } });
+const { token, user } = body(signedIn, 200);
+assert.match(signedIn.response.headers.get("ratelimit") ?? "", /^"address";r=\d+;t=\d+$/);
+assert.deepEqual(user, joined.user);
+const session = { headers: { Authorization: `Bearer ${token}` } };
+const me = body(await api.GET("/api/auth/me", session), 200);
+assert.deepEqual([me.user.email, me.user.role, me.user.verified], [email, "member", false]);
+const sessions: components["schemas"]["SignedInAt"][] = body(await api.GET("/api/auth/sessions", session), 200).items;
+assert.deepEqual(sessions.map((one) => one.current), [true]);
+const refused = await api.POST("/api/auth/login", { body: { email, password: "another horse" } });
+problem(refused, 401);
+assert.equal(refused.error && "mfa" in refused.error ? refused.error.mfa?.ticket : undefined, undefined);
+// @ts-expect-error there is no such method
+problem(await api.POST("/api/auth/mfa", { body: { ticket: "pb_", method: "passkey", code: "1" } }), 422, "/method", "enum");
+empty(await api.POST("/api/auth/logout", session), 204);
+problem(await api.GET("/api/auth/me", session), 401);
+
 // ── Delete ──────────────────────────────────────────────────────────────────────────────────
 
 problem(await api.DELETE("/api/owners/{id}", { params: path(ada.id) }), 409);

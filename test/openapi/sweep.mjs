@@ -8,6 +8,7 @@
 
 import assert from "node:assert/strict";
 import { checked, operationsOf } from "./checked.mjs";
+import { identity } from "./identity.mjs";
 
 const { PLINTH_URL, PLINTH_KEY } = process.env;
 const authorization = PLINTH_KEY ? { authorization: `Bearer ${PLINTH_KEY}` } : {};
@@ -19,6 +20,7 @@ async function send(method, path, { body, headers = {}, want } = {}) {
   const json = body !== undefined;
   const answer = await ask(new URL(path, PLINTH_URL), {
     method,
+    redirect: "manual", // where the browser would be sent, nothing is asked
     headers: { ...authorization, ...(json ? { "content-type": "application/json" } : {}), ...headers },
     body: json ? JSON.stringify(body) : undefined,
   });
@@ -166,6 +168,8 @@ async function batch() {
   await send("POST", "/api/batch", { body: { operations: [{ op: "burn" }] }, want: 400 });
   await send("POST", "/api/batch", { body: { operations: [] }, want: 200 });
 }
+
+if (document.paths["/api/auth/login"]) await identity(document, send, samples);
 
 const all = operationsOf(document);
 const left = all.filter((id) => !counts.operations.has(id));

@@ -37,6 +37,25 @@ var (
 // no Node the test is skipped, and says so; with PLINTH_TEST_ALL=1 it fails.
 func Alone(t testing.TB) string {
 	t.Helper()
+	address, _ := begun(t)
+	return address
+}
+
+// Copy is the address of a new database on the same server that has what the one at another of its addresses has at this
+// moment.
+func Copy(t testing.TB, of string) string {
+	t.Helper()
+	address, name := begun(t)
+	a, err := lonely.node.Ask(bson.D{{Key: "op", Value: "copy"}, {Key: "db", Value: of[strings.LastIndexByte(of, '/')+1:]}, {Key: "to", Value: name}})
+	if err != nil || a.Error != "" {
+		t.Fatalf("copy %s: %v %s", of, err, a.Error)
+	}
+	return address
+}
+
+// begun is the address and the name of a new database.
+func begun(t testing.TB) (address, name string) {
+	t.Helper()
 	aloneOnce.Do(func() { lonely, aloneErr = startAlone() })
 	switch {
 	case aloneErr != nil && os.Getenv("PLINTH_TEST_ALL") == "1":
@@ -46,10 +65,10 @@ func Alone(t testing.TB) string {
 	}
 	lonely.mu.Lock()
 	lonely.made++
-	name := fmt.Sprintf("alone_%d", lonely.made)
+	name = fmt.Sprintf("alone_%d", lonely.made)
 	lonely.mu.Unlock()
 	t.Cleanup(func() { _, _ = lonely.node.Ask(bson.D{{Key: "op", Value: "close"}, {Key: "db", Value: name}}) })
-	return "mongodb://" + lonely.l.Addr().String() + "/" + name
+	return "mongodb://" + lonely.l.Addr().String() + "/" + name, name
 }
 
 func startAlone() (*alone, error) {

@@ -44,11 +44,10 @@ export function address(path, query = {}) {
   return `/api/${path}${text ? `?${text}` : ""}`;
 }
 
-/** One request. Resolves to the parsed answer (null for 204), rejects with a Problem. */
-export async function send(method, path, { query, body, key, ifMatch, idempotencyKey } = {}) {
+/** One request, with the session's cookie if there is one. Resolves to the parsed answer (null for 204), rejects with a Problem. */
+export async function send(method, path, { query, body, ifMatch, idempotencyKey } = {}) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  if (key) headers.Authorization = `Bearer ${key}`;
   if (ifMatch != null) headers["If-Match"] = `"${ifMatch}"`;
   if (idempotencyKey) headers["Idempotency-Key"] = `"${idempotencyKey}"`;
 

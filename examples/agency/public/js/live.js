@@ -1,5 +1,5 @@
-// Live updates, as text/event-stream. The browser's own EventSource does all of it but send a header,
-// and staff shows a key; Stream is for them, and otherwise like it.
+// Live updates, as text/event-stream. The browser's own EventSource does all of it but say why it was refused, and
+// send a header; staff is to know that the session has ended. Stream is for them, and otherwise like it.
 
 import { Problem } from "./api.js";
 
@@ -16,7 +16,7 @@ export class Stream extends EventTarget {
   #retry = 2_000; // ms, until the server says another
   #closed = new AbortController();
 
-  constructor(address, headers) {
+  constructor(address, headers = {}) {
     super();
     this.#run(address, headers);
   }

@@ -1,17 +1,16 @@
 // The staff view: three lists with filters, pages by cursor, and changes guarded by If-Match. What others change
 // is shown when it happens.
 
-import { Problem, address, list, update } from "./api.js";
+import { Problem, address, list, send, update } from "./api.js";
 import { local, moment, today } from "./calendar.js";
 import { $, $$, h, stars } from "./dom.js";
-import { clearErrors, say, showError } from "./forms.js";
 import { Stream, showLive } from "./live.js";
 
 const pageSize = 10;
-const store = "bluell.staff.key";
-let key = sessionStorage.getItem(store);
+const signedOut = "You are signed out.";
+let inside = false; // somebody of staff is signed in
 
-const door = $("#door"), doorForm = $("#door-form"), desk = $("#desk");
+const door = $("#door"), desk = $("#desk");
 const rows = $("#rows"), filters = $("#filters"), status = $("#desk-status"), pages = $("#pages"), sign = $("#live");
 
 // ── The three lists ─────────────────────────────────────────────────────────────────────────
@@ -161,7 +160,7 @@ async function ask(at, quietly) {
   cursors = at;
   if (!quietly) rows.setAttribute("aria-busy", "true");
   try {
-    const page = await list(current, { ...view.query(chosen), limit: pageSize, count: "exact", cursor: at.at(-1) }, { key });
+    const page = await list(current, { ...view.query(chosen), limit: pageSize, count: "exact", cursor: at.at(-1) });
     if (question !== latest) return turning;
     if (page.items.length === 0 && at.length > 1) return turn(at.slice(0, -1), quietly);
     draw(page.items.length ? page.items.map(view.row) : [h("li", { class: "empty" }, view.empty)]);
@@ -175,7 +174,7 @@ async function ask(at, quietly) {
   } catch (problem) {
     if (question !== latest) return turning;
     if (!(problem instanceof Problem)) throw problem;
-    if (problem.status === 401) return lock("This key is not valid, or no longer.");
+    if (problem.status === 401) return lock(signedOut);
     if (!quietly) announce(problem.sentence, "bad");
   } finally {
     if (question === latest) rows.removeAttribute("aria-busy");
@@ -197,12 +196,12 @@ async function change(button, record, patch, said) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
   try {
-    await update(current, record.id, patch, { key, ifMatch: record.rev });
+    await update(current, record.id, patch, { ifMatch: record.rev });
     await turn(cursors);
     announce(said, "good");
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    if (problem.status === 401) return lock("This key is not valid, or no longer.");
+    if (problem.status === 401) return lock(signedOut);
     if (problem.status === 412 || problem.status === 404) {
       await turn(cursors);
       announce("Somebody changed this in the meantime. Here is how it stands now.", "bad");
@@ -224,7 +223,7 @@ let waits = {};    // list → how many have come while another was looked at
  */
 function follow() {
   const names = Object.keys(views);
-  stream = new Stream(address("live", { subscribe: names.map((name) => `${name}?fields=${views[name].tells}`) }), { Authorization: `Bearer ${key}` });
+  stream = new Stream(address("live", { subscribe: names.map((name) => `${name}?fields=${views[name].tells}`) }));
   const begin = () => {
     showLive(sign, true);
     refresh();
@@ -233,7 +232,7 @@ function follow() {
   stream.addEventListener("open", () => { if (stream.lastEventId) begin(); }); // it goes on: but a page may have failed to load
   stream.addEventListener("error", ({ problem }) => {
     showLive(sign, false, stream.closed ? "Not live: reload the page to see what is new." : undefined);
-    if (problem?.status === 401) lock("This key is not valid, or no longer.");
+    if (problem?.status === 401) lock(signedOut);
   });
   const on = (kind, heed) => stream.addEventListener(kind, ({ data }) => {
     const { subscription, record } = JSON.parse(data);
@@ -262,7 +261,7 @@ async function refresh() {
   again = true;
   if (asking) return;
   asking = true;
-  while (again && key) {
+  while (again && inside) {
     again = false;
     await turn(cursors, true);
   }
@@ -272,19 +271,21 @@ async function refresh() {
 // ── The door ────────────────────────────────────────────────────────────────────────────────
 
 function lock(said = "") {
+  inside = false;
   stream?.close();
   showLive(sign, false, "");
-  key = null;
-  sessionStorage.removeItem(store);
   rows.replaceChildren();
   desk.hidden = true;
   door.hidden = false;
   $("#sign-out").hidden = true;
-  say(doorForm, said, said ? "bad" : "");
-  $("#key").focus();
+  $("#door-status").className = `form-status ${said ? "bad" : ""}`;
+  $("#door-status").textContent = said;
+  $("#sign-in").focus();
 }
 
-function unlock() {
+function unlock(user) {
+  inside = true;
+  $("#who").textContent = user.email;
   door.hidden = true;
   desk.hidden = false;
   $("#sign-out").hidden = false;
@@ -293,34 +294,31 @@ function unlock() {
   return open(viewOf(location.hash));
 }
 
-doorForm.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  clearErrors(doorForm);
-  const given = $("#key").value.trim();
-  if (!given) {
-    showError(doorForm, "key", "Please paste a staff key.");
-    return $("#key").focus();
-  }
-  say(doorForm, "Opening …");
+/** Who is signed in, and whether it is somebody of staff: the API decides, this is to say it in words. */
+async function enter() {
   try {
-    // Only staff may ask for a call's status: for others the field does not exist (400).
-    await list("calls", { filter: 'status == "requested"', limit: 1, fields: "id" }, { key: given });
+    const { user } = await send("GET", "auth/me");
+    if (user.role !== "staff") return lock(`${user.email} is not an account of staff.`);
+    await list("contacts", { limit: 1, fields: "id" }); // refused without a second factor
+    await unlock(user);
+    $("#desk-title").focus();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    say(doorForm, "");
-    const said = { 400: "This key works, but it is not a staff key.", 401: "This key is not valid." }[problem.status] ?? problem.sentence;
-    showError(doorForm, "key", said);
-    return $("#key").focus();
+    if (problem.status === 403) return location.assign("/auth/account?return=/staff.html");
+    lock(problem.status === 401 ? "" : problem.sentence);
   }
-  key = given;
-  sessionStorage.setItem(store, key);
-  doorForm.reset();
-  say(doorForm, "");
-  await unlock();
-  $("#desk-title").focus();
+}
+
+$("#sign-out").addEventListener("click", async () => {
+  try {
+    await send("POST", "auth/logout");
+    lock(signedOut);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status === 401) return lock(signedOut);
+    announce(problem.sentence, "bad");
+  }
 });
+window.addEventListener("hashchange", () => { if (inside) open(viewOf(location.hash)); });
 
-$("#sign-out").addEventListener("click", () => lock());
-window.addEventListener("hashchange", () => { if (key) open(viewOf(location.hash)); });
-
-if (key) unlock();
+enter();

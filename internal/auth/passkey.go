@@ -1,0 +1,613 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/spec"
+)
+
+// Passkeys (WebAuthn level 3). They are discoverable, and the authenticator verifies who holds it: so one signs in alone, and
+// counts as a second factor. The key that is kept is sealed for its record: whoever can write to the database cannot put
+// his own in its place. What an authenticator says of its maker (attestation) is not asked for.
+
+// mostPasskeys is how many a user may have.
+const (
+	mostPasskeys = 20
+	passkeyName  = 60 // characters
+)
+
+// passkey is one of a user's.
+type passkey struct {
+	id        string // of its record
+	rev       int64
+	user      string
+	era       int64
+	name      string
+	made      time.Time
+	used      time.Time // zero: never
+	counter   uint32
+	eligible  bool // it may be copied to other devices of its owner (BE)
+	backed    bool // it has been (BS)
+	kept      kept
+	signature webauthn.Credential // what the library makes of it
+}
+
+// kept is what is sealed of a passkey.
+type kept struct {
+	ID         []byte   `json:"id"`
+	PublicKey  []byte   `json:"publicKey"` // COSE_Key (RFC 9052)
+	AAGUID     []byte   `json:"aaguid"`    // the model of the authenticator
+	Transports []string `json:"transports"`
+}
+
+func (g *Gate) passkeyOf(rec data.Record) (p passkey, err error) {
+	c := &g.people.passkey
+	p = passkey{id: rec[spec.OrdID].Text(), rev: rec[spec.OrdRev].Int(), user: rec[c.user].Text(), era: rec[c.era].Int(), name: rec[c.name].Text(), made: at(rec[spec.OrdCreated].Int()),
+		counter: uint32(rec[c.counter].Int()), eligible: rec[c.eligible].Bool(), backed: rec[c.backed].Bool()}
+	if v := rec[c.used]; !v.IsNull() {
+		p.used = at(v.Int())
+	}
+	if err := json.Unmarshal([]byte(rec[c.says].Text()), &p.kept); err != nil {
+		return p, fault.Wrap(fault.Internal, "read a passkey", err)
+	}
+	flags := protocol.FlagUserPresent | protocol.FlagUserVerified
+	if p.eligible {
+		flags |= protocol.FlagBackupEligible
+	}
+	if p.backed {
+		flags |= protocol.FlagBackupState
+	}
+	p.signature = webauthn.Credential{ID: p.kept.ID, PublicKey: p.kept.PublicKey, AttestationType: "none", AttestationFormat: "none", Flags: webauthn.NewCredentialFlags(flags),
+		Authenticator: webauthn.Authenticator{AAGUID: p.kept.AAGUID, SignCount: p.counter}}
+	for _, t := range p.kept.Transports {
+		p.signature.Transport = append(p.signature.Transport, protocol.AuthenticatorTransport(t))
+	}
+	return p, nil
+}
+
+// passkeysOf finds the passkeys of a user, the oldest first.
+func (g *Gate) passkeysOf(ctx context.Context, who *person) ([]passkey, error) {
+	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_passkeys", Limit: mostPasskeys, Sort: "id",
+		Filter: "user == param.a && era == param.b", Params: map[string]*doc.Node{"a": doc.NewString(who.id), "b": doc.NewInt(int64(who.era))}})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]passkey, len(records))
+	for i, rec := range records {
+		if list[i], err = g.passkeyOf(rec); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// holder is a user as the library asks for him. His handle is his id: it says nothing of him (14.6.1).
+type holder struct {
+	who      *person
+	passkeys []passkey
+}
+
+func (h holder) WebAuthnID() []byte          { return handle(h.who.id) }
+func (h holder) WebAuthnName() string        { return h.who.email }
+func (h holder) WebAuthnDisplayName() string { return h.who.email }
+func (h holder) WebAuthnCredentials() []webauthn.Credential {
+	list := make([]webauthn.Credential, len(h.passkeys))
+	for i, p := range h.passkeys {
+		list[i] = p.signature
+	}
+	return list
+}
+
+func handle(id string) []byte {
+	b, _ := hex.DecodeString(strings.ReplaceAll(id, "-", "")) // an id is a UUID
+	return b
+}
+
+// relying is the relying party of the app (WebAuthn, 4). origin is the one that a response names, "" before there is one: an
+// app that says nowhere where it is served has passkeys with --dev, for pages at localhost.
+func (g *Gate) relying(origin string) (*webauthn.WebAuthn, error) {
+	app := g.db.App()
+	domain, origins := app.Auth.Passkeys.Domain, app.Auth.Passkeys.Origins
+	if domain == "" && g.dev && app.Server.URL == "" {
+		domain, origins = "localhost", []string{"http://localhost"}
+		if u, err := url.Parse(origin); err == nil && u.Hostname() == "localhost" {
+			origins = []string{origin}
+		}
+	}
+	if domain == "" {
+		return nil, &fault.Error{Kind: fault.Lacking, Op: "passkeys", Msg: "passkeys belong to a domain, and server.url of the app file has none: write server: {url: https://app.example.com}"}
+	}
+	must := true
+	rp, err := webauthn.New(&webauthn.Config{RPID: domain, RPDisplayName: app.Name, RPOrigins: origins, AttestationPreference: protocol.PreferNoAttestation,
+		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired, RequireResidentKey: &must, UserVerification: protocol.VerificationRequired},
+		Timeouts:               webauthn.TimeoutsConfig{Login: webauthn.TimeoutConfig{Timeout: passkeyLife}, Registration: webauthn.TimeoutConfig{Timeout: passkeyLife}},
+		// Keepers of passkeys tell more than they were asked; nothing of it is used.
+		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore})
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Lacking, Op: "passkeys", Msg: "passkeys cannot be used at " + domain, Err: err}
+	}
+	return rp, nil
+}
+
+// challenge is what is kept of a ceremony while an authenticator is asked.
+type challenge struct {
+	Session webauthn.SessionData `json:"session"`
+	Ticket  string               `json:"ticket,omitempty"` // the id of the ticket that the ceremony goes on with
+}
+
+// offer begins a ceremony and answers with its options, in the form that PublicKeyCredential.parseCreationOptionsFromJSON and
+// parseRequestOptionsFromJSON read.
+func (g *Gate) offer(w http.ResponseWriter, r *http.Request, c ceremony, ch challenge, options any) error {
+	says, err := json.Marshal(ch)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "keep a challenge", err)
+	}
+	shown, err := json.Marshal(options)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "write options of a passkey", err)
+	}
+	c.says = string(says)
+	var token string
+	err = g.db.Series(r.Context(), data.System, func(tx *data.Tx) (err error) {
+		token, err = g.open(tx, c, passkeyLife)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	body := doc.AppendString([]byte(`{"ceremony":`), token)
+	web.JSON(w, r, http.StatusOK, append(append(append(body, `,"options":`...), shown...), '}'))
+	return nil
+}
+
+// answered ends a ceremony, whatever comes of it: a challenge is good for one answer. It returns what was kept of it.
+func (g *Gate) answered(ctx context.Context, purpose, token string) (c ceremony, ch challenge, err error) {
+	if c, err = g.under(ctx, purpose, token, "ceremony"); err != nil {
+		return c, ch, err
+	}
+	_, err = g.db.Delete(ctx, data.System, "_ceremonies", c.id, data.WriteOptions{})
+	if fault.Is(err, fault.NotFound) {
+		err = wrongSecret("/ceremony")
+	}
+	if err != nil {
+		return c, ch, err
+	}
+	if err := json.Unmarshal([]byte(c.says), &ch); err != nil {
+		return c, ch, fault.Wrap(fault.Internal, "read a challenge", err)
+	}
+	return c, ch, nil
+}
+
+// beginPasskey answers POST /api/auth/passkeys {password}: the options with which a browser makes a passkey.
+func (g *Gate) beginPasskey(w http.ResponseWriter, r *http.Request) error {
+	rp, err := g.relying("")
+	if err != nil {
+		return err
+	}
+	p, who, has, err := g.change(w, r)
+	if err != nil {
+		return err
+	}
+	if len(has.passkeys) >= mostPasskeys {
+		return fault.New(fault.Conflict, "you have %d passkeys: remove one first", mostPasskeys)
+	}
+	h := holder{who, has.passkeys}
+	options, session, err := rp.BeginRegistration(h, webauthn.WithExclusions(webauthn.Credentials(h.WebAuthnCredentials()).CredentialDescriptors()))
+	if err != nil {
+		return fault.Wrap(fault.Internal, "begin a passkey", err)
+	}
+	return g.offer(w, r, ceremony{purpose: isRegister, user: who.id, epoch: who.epoch, session: p.session}, challenge{Session: *session}, options.Response)
+}
+
+// confirmPasskey answers POST /api/auth/passkeys/confirm {ceremony, credential, name}: the passkey is there.
+func (g *Gate) confirmPasskey(w http.ResponseWriter, r *http.Request) error {
+	p, err := g.signedIn(w, r)
+	if err != nil {
+		return err
+	}
+	f, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	token, name, credential := f.text("ceremony"), f.maybe("name"), f.object("credential")
+	if name = strings.TrimSpace(name); name == "" {
+		name = "Passkey"
+	}
+	f.checkName(name)
+	if err := f.err(); err != nil {
+		return err
+	}
+	c, ch, err := g.answered(r.Context(), isRegister, token)
+	if err != nil {
+		return err
+	}
+	who, err := g.of(r.Context(), &c, "ceremony")
+	if err != nil {
+		return err
+	}
+	if c.session != p.session {
+		return wrongSecret("/ceremony") // begun by another
+	}
+	parsed, err := protocol.ParseCredentialCreationResponseBytes(credential)
+	if err != nil {
+		return g.notIt(err)
+	}
+	rp, err := g.relying(parsed.Response.CollectedClientData.Origin)
+	if err != nil {
+		return err
+	}
+	made, err := rp.CreateCredential(holder{who: who}, ch.Session, parsed)
+	if err != nil {
+		return g.notIt(err)
+	}
+	k := kept{ID: made.ID, PublicKey: made.PublicKey, AAGUID: made.Authenticator.AAGUID}
+	for _, t := range made.Transport {
+		k.Transports = append(k.Transports, string(t))
+	}
+	says, err := json.Marshal(k)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "keep a passkey", err)
+	}
+	err = g.steadily(r.Context(), who, func(has *factors) error {
+		if has.any() && !p.caller.MFA {
+			return g.askSecond(r, who, g.ticketOf(r, p), *has, nil) // he got one meanwhile
+		}
+		if len(has.passkeys) >= mostPasskeys {
+			return fault.New(fault.Conflict, "you have %d passkeys: remove one first", mostPasskeys)
+		}
+		now := g.clock()
+		t := g.begun.mint(now) // for its id
+		key := passkey{id: t.recordID(), name: name, made: now, eligible: made.Flags.BackupEligible, backed: made.Flags.BackupState, counter: made.Authenticator.SignCount}
+		member := append([]byte(`,"passkey":`), key.json()...)
+		return g.added(w, r, p, who, has, name, member, func(tx *data.Tx) error {
+			body := doc.NewObject()
+			body.Set("id", doc.NewString(key.id))
+			body.Set("user", doc.NewString(who.id))
+			body.Set("era", doc.NewInt(int64(who.era)))
+			body.Set("name", doc.NewString(name))
+			body.Set("key", doc.NewString(keyOf(k.ID)))
+			body.Set("says", doc.NewString(string(says)))
+			body.Set("counter", doc.NewInt(int64(key.counter)))
+			body.Set("eligible", doc.NewBool(key.eligible))
+			body.Set("backed", doc.NewBool(key.backed))
+			_, err := tx.Create("_passkeys", body)
+			return err
+		}, unfailed(doc.NewObject())) // a change in any case: of those who add one at the same time each sees the others'
+	})
+	if e, ok := errors.AsType[*fault.Error](err); ok && e.Kind == fault.Conflict && len(e.Fields) > 0 {
+		return fault.New(fault.Conflict, "this passkey is somebody's already") // of what is unique it is the last to be told
+	}
+	return err
+}
+
+// keyOf is what a passkey is found by.
+func keyOf(credential []byte) string {
+	sum := sha256.Sum256(credential)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// notIt is the answer to a credential that is not good. Why is for the log alone.
+func (g *Gate) notIt(err error) error {
+	why := err.Error()
+	if e, ok := errors.AsType[*protocol.Error](err); ok && e.DevInfo != "" {
+		why = e.DevInfo
+	}
+	g.log.Info("a passkey was refused", "why", clip(why, 300))
+	return wrongSecret("/credential")
+}
+
+// askPasskey answers POST /api/auth/passkeys/login {ticket}: the options with which a browser shows a passkey. Without a ticket
+// they are the same for everybody: whose passkey it is, it says itself.
+func (g *Gate) askPasskey(w http.ResponseWriter, r *http.Request) error {
+	rp, err := g.relying("")
+	if err != nil {
+		return err
+	}
+	f, err := mayForm(w, r)
+	if err != nil {
+		return err
+	}
+	token := f.maybe("ticket")
+	if err := f.err(); err != nil {
+		return err
+	}
+	if token == "" {
+		options, session, err := rp.BeginDiscoverableLogin()
+		if err != nil {
+			return fault.Wrap(fault.Internal, "ask for a passkey", err)
+		}
+		return g.offer(w, r, ceremony{purpose: isAssert}, challenge{Session: *session}, options.Response)
+	}
+	t, err := g.under(r.Context(), isTicket, token, "ticket")
+	if err != nil {
+		return err
+	}
+	who, err := g.of(r.Context(), &t, "ticket")
+	if err != nil {
+		return err
+	}
+	has, err := g.factorsOf(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	if len(has.passkeys) == 0 {
+		return fault.New(fault.Conflict, "you have no passkey: show another factor")
+	}
+	options, session, err := rp.BeginLogin(holder{who, has.passkeys})
+	if err != nil {
+		return fault.Wrap(fault.Internal, "ask for a passkey", err)
+	}
+	return g.offer(w, r, ceremony{purpose: isAssert, user: who.id, epoch: who.epoch, session: t.session}, challenge{Session: *session, Ticket: t.id}, options.Response)
+}
+
+// showPasskey answers POST /api/auth/passkeys/login/confirm {ceremony, credential, cookie}: it signs in.
+func (g *Gate) showPasskey(w http.ResponseWriter, r *http.Request) error {
+	f, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	token, credential, cookie := f.text("ceremony"), f.object("credential"), f.flag("cookie")
+	if err := f.err(); err != nil {
+		return err
+	}
+	ctx := r.Context()
+	c, ch, err := g.answered(ctx, isAssert, token)
+	if err != nil {
+		return err
+	}
+	parsed, err := protocol.ParseCredentialRequestResponseBytes(credential)
+	if err != nil {
+		return g.notIt(err)
+	}
+	rp, err := g.relying(parsed.Response.CollectedClientData.Origin)
+	if err != nil {
+		return err
+	}
+	var t *ceremony
+	if ch.Ticket != "" {
+		rec, err := g.record(ctx, "_ceremonies", ch.Ticket)
+		if err != nil {
+			return err
+		}
+		if rec == nil || !g.runs(rec, isTicket) {
+			return wrongSecret("/ticket")
+		}
+		going := g.ceremonyOf(rec)
+		t, cookie = &going, going.says != ""
+	}
+	who, err := g.holderOf(ctx, &c, parsed)
+	if err != nil {
+		return err
+	}
+	e := entry{by: byPasskey, cookie: cookie, mfa: true, ends: c.session}
+	return g.steadily(ctx, who, func(has *factors) error {
+		shown, err := g.assert(rp, who, has, ch.Session, parsed)
+		if err == nil {
+			err = g.mayEnter(who)
+		}
+		if err != nil {
+			return err
+		}
+		e.also = func(tx *data.Tx) error {
+			_, err := tx.UpdateAt("_passkeys", shown.id, shown.rev, shown.changes(g.clock()))
+			if fault.Is(err, fault.NotFound) {
+				return moved // it is looked for again
+			}
+			if err != nil {
+				return err
+			}
+			if has.id != "" && has.failed+has.here > 0 {
+				if err := g.keep(tx, who, has, unfailed(doc.NewObject())); err != nil {
+					return err
+				}
+			}
+			if t == nil {
+				return nil
+			}
+			return spendTicket(tx, t)
+		}
+		return g.enter(w, r, who, e)
+	})
+}
+
+// holderOf finds whose passkey is shown: who has begun the ceremony or, where that is not known, whom the passkey names.
+func (g *Gate) holderOf(ctx context.Context, c *ceremony, parsed *protocol.ParsedCredentialAssertionData) (*person, error) {
+	if c.user != "" {
+		return g.of(ctx, c, "ceremony")
+	}
+	named := parsed.Response.UserHandle
+	if len(named) != idLen {
+		return nil, wrongSecret("/credential")
+	}
+	who, err := g.personByID(ctx, idText(named))
+	g.concerns(ctx, who)
+	if err == nil && (who == nil || who.disabled) {
+		err = wrongSecret("/credential")
+	}
+	return who, err
+}
+
+// assert verifies a response (WebAuthn level 3, 7.2), and finds the passkey that was shown.
+func (g *Gate) assert(rp *webauthn.WebAuthn, who *person, has *factors, session webauthn.SessionData, parsed *protocol.ParsedCredentialAssertionData) (*passkey, error) {
+	h := holder{who, has.passkeys}
+	var got *webauthn.Credential
+	var err error
+	if len(session.UserID) == 0 {
+		_, got, err = rp.ValidatePasskeyLogin(func([]byte, []byte) (webauthn.User, error) { return h, nil }, session, parsed)
+	} else {
+		got, err = rp.ValidateLogin(h, session, parsed)
+	}
+	if err != nil {
+		return nil, g.notIt(err)
+	}
+	for i := range has.passkeys {
+		p := &has.passkeys[i]
+		if string(p.kept.ID) != string(got.ID) {
+			continue
+		}
+		if got.Authenticator.CloneWarning {
+			g.log.Warn("a passkey was refused: its counter has gone back, so there may be a copy of it", "user", who.id, "passkey", p.id,
+				"counter", parsed.Response.AuthenticatorData.Counter, "was", p.counter)
+			return nil, wrongSecret("/credential")
+		}
+		p.counter, p.backed = got.Authenticator.SignCount, got.Flags.BackupState
+		return p, nil
+	}
+	return nil, fault.New(fault.Internal, "a passkey was verified that is none of the user's")
+}
+
+// changes are what is kept of a use.
+func (p *passkey) changes(now time.Time) *doc.Node {
+	body := doc.NewObject()
+	body.Set("counter", doc.NewInt(int64(p.counter)))
+	body.Set("backed", doc.NewBool(p.backed))
+	body.Set("used", moment(now))
+	return body
+}
+
+// json is a passkey as its owner sees it.
+func (p *passkey) json() []byte {
+	b := doc.AppendString([]byte(`{"id":`), p.id)
+	b = doc.AppendString(append(b, `,"name":`...), p.name)
+	b = append(p.made.UTC().AppendFormat(append(b, `,"created":"`...), timeFormat), `","used":`...)
+	if p.used.IsZero() {
+		b = append(b, "null"...)
+	} else {
+		b = append(p.used.UTC().AppendFormat(append(b, '"'), timeFormat), '"')
+	}
+	b = strconv.AppendBool(append(b, `,"synced":`...), p.backed)
+	return append(b, '}')
+}
+
+// listPasskeys answers GET /api/auth/passkeys.
+func (g *Gate) listPasskeys(w http.ResponseWriter, r *http.Request) error {
+	p, err := g.signedIn(w, r)
+	if err != nil {
+		return err
+	}
+	_, has, err := g.self(r.Context(), p)
+	if err != nil {
+		return err
+	}
+	body := []byte(`{"items":[`)
+	for i := range has.passkeys {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, has.passkeys[i].json()...)
+	}
+	web.JSON(w, r, http.StatusOK, append(body, `]}`...))
+	return nil
+}
+
+var noPasskey = fault.New(fault.NotFound, "there is no such passkey")
+
+// named finds a passkey of a user by its id.
+func (f *factors) named(id string) (*passkey, error) {
+	for i := range f.passkeys {
+		if f.passkeys[i].id == id {
+			return &f.passkeys[i], nil
+		}
+	}
+	return nil, noPasskey
+}
+
+// renamePasskey answers PATCH /api/auth/passkeys/{id} {name}.
+func (g *Gate) renamePasskey(w http.ResponseWriter, r *http.Request) error {
+	p, err := g.signedIn(w, r)
+	if err != nil {
+		return err
+	}
+	f, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSpace(f.text("name"))
+	if name == "" && len(f.wrong) == 0 {
+		f.add("name", "required", "is empty")
+	}
+	f.checkName(name)
+	if err := f.err(); err != nil {
+		return err
+	}
+	_, has, err := g.self(r.Context(), p)
+	if err != nil {
+		return err
+	}
+	key, err := has.named(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	body := doc.NewObject()
+	body.Set("name", doc.NewString(name))
+	_, err = g.db.Update(r.Context(), data.System, "_passkeys", key.id, body, data.WriteOptions{Minimal: true})
+	if fault.Is(err, fault.NotFound) {
+		return noPasskey
+	}
+	if err != nil {
+		return err
+	}
+	key.name = name
+	web.JSON(w, r, http.StatusOK, key.json())
+	return nil
+}
+
+// removePasskey answers DELETE /api/auth/passkeys/{id} {password}.
+func (g *Gate) removePasskey(w http.ResponseWriter, r *http.Request) error {
+	p, who, _, err := g.change(w, r)
+	if err != nil {
+		return err
+	}
+	return g.steadily(r.Context(), who, func(has *factors) error {
+		key, err := has.named(r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		left := has.totp != "" || len(has.passkeys) > 1
+		var others []string
+		for _, k := range has.passkeys {
+			if k.id != key.id {
+				others = append(others, k.id)
+			}
+		}
+		identities, err := g.identitiesOf(r.Context(), who.id)
+		if err != nil {
+			return err
+		}
+		return g.removed(w, r, p, who, has, key.name, left, doc.NewObject(), func(tx *data.Tx) error {
+			if err := g.leaves(tx, who, idsOf(identities), others); err != nil {
+				return err
+			}
+			err := tx.Delete("_passkeys", key.id)
+			if fault.Is(err, fault.NotFound) {
+				return noPasskey
+			}
+			return err
+		})
+	})
+}
+
+// checkName refuses a name that a passkey cannot have.
+func (f *form) checkName(name string) {
+	if utf8.RuneCountInString(name) > passkeyName {
+		f.add("name", "max", "has at most "+strconv.Itoa(passkeyName)+" characters")
+	}
+}

@@ -1,0 +1,3 @@
+import { confirmLink } from "./auth.js";
+
+confirmLink("email/confirm", "email.done");

@@ -1,0 +1,17 @@
+// Accepting an invitation: the token of its mail, a password, and the fields that the app wants.
+
+import { $, $$, done, fillRefs, onSubmit, page, send, spent, token, values, words } from "./auth.js";
+
+const form = $("#form"), given = token();
+
+if (!given) {
+  $("#why").hidden = true;
+  done(form, words("noLink"));
+}
+for (const input of $$("[data-own] [required]")) input.required = false; // who invites may have said it
+onSubmit(form, async () => {
+  await send("POST", "invitations/accept", { ...values(form), token: given, password: $("#password").value, cookie: true });
+  spent();
+  location.assign(page.return);
+});
+fillRefs(form);

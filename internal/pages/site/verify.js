@@ -1,0 +1,3 @@
+import { confirmLink } from "./auth.js";
+
+confirmLink("verify", "verify.done");

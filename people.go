@@ -1,0 +1,78 @@
+package plinth
+
+import (
+	"context"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/internal/auth"
+	"github.com/bluell/plinth/internal/jobs"
+	"github.com/bluell/plinth/internal/mail"
+	"github.com/bluell/plinth/internal/oidc"
+	"github.com/bluell/plinth/internal/password"
+	"github.com/bluell/plinth/spec"
+)
+
+// entrance is the room that lets people in.
+func (p *Plinth) entrance(app *spec.App, db *data.DB, room *mail.Room) (*auth.Gate, error) {
+	o := auth.Options{Clock: p.o.clock, Log: p.o.log, Dev: p.o.dev}
+	if app.Auth.On {
+		h, err := p.hasher()
+		if err != nil {
+			return nil, err
+		}
+		o.Hasher = passwords{h}
+		if room.Sends() {
+			o.Mail = letters{room}
+		}
+		if o.Providers, err = p.providers(app); err != nil {
+			return nil, err
+		}
+		if len(app.Auth.Trust) > 0 {
+			o.Tokens = trusted{oidc.NewBearer(app, oidc.Options{Clock: p.o.clock})}
+		}
+		o.Address = func() string {
+			if url := p.url.Load(); url != nil {
+				return *url
+			}
+			return ""
+		}
+	}
+	return auth.New(db, p.secret, o)
+}
+
+// writes refuses to serve an app whose people can only come in by mail, and that sends none. Where operators alone invite they can do
+// without (plinth user invite --link).
+func (s *served) writes() error {
+	switch a := &s.app.Auth; {
+	case a.On && a.Register == "open" && a.Verify == "required":
+		return s.mail.Ready("auth.register")
+	case a.On && a.Invite != nil:
+		return s.mail.Ready("auth.invite")
+	}
+	return nil
+}
+
+// passwords are hashed within one bound of memory, whatever is reloaded.
+type passwords struct{ *password.Hasher }
+
+func (passwords) Check(text string, least int, context ...string) error {
+	return password.Check(text, least, context...)
+}
+
+// letters are what auth has to write, as mails.
+type letters struct{ room *mail.Room }
+
+func (l letters) Post(tx *data.Tx, m auth.Letter) error {
+	return l.room.Post(tx, mail.Message{Template: mail.Template(m.Template), To: m.To, Lang: m.Lang, Token: m.Token, Code: m.Code, By: m.By, Passkey: m.Passkey, Provider: m.Provider, Valid: m.Valid})
+}
+
+// letters is the kind of job that looks whether somebody is to be written to.
+func (s *served) letters() jobs.Kind {
+	return jobs.Kind{Name: auth.JobKind, System: true, Do: func(ctx context.Context, w *jobs.Work) error {
+		w.Forget() // nobody needs it any more
+		if !w.DB().Transactions() {
+			return w.DB().Series(ctx, data.System, func(tx *data.Tx) error { return s.gate.Answer(ctx, tx, w.Job().Payload) })
+		}
+		return w.Commit(ctx, func(tx *data.Tx) error { return s.gate.Answer(ctx, tx, w.Job().Payload) })
+	}}
+}

@@ -11,6 +11,7 @@ type (
 	KeyOptions = auth.KeyOptions
 	Key        = auth.Key
 	Operator   = auth.Operator
+	Welcome    = auth.Welcome
 )
 
 // AddKey makes an API key. The token is told once: only a hash of it is kept.
@@ -26,9 +27,15 @@ func (p *Plinth) RemoveKey(ctx context.Context, id string) error {
 	return p.now.Load().gate.RemoveKey(ctx, id)
 }
 
-// AddOperator puts an e-mail address on the list of operators.
-func (p *Plinth) AddOperator(ctx context.Context, email string) (id string, err error) {
+// AddOperator puts an e-mail address on the list of operators. The token with which the operator sets a password is told once.
+func (p *Plinth) AddOperator(ctx context.Context, email string) (Welcome, error) {
 	return p.now.Load().gate.AddOperator(ctx, email)
+}
+
+// ResetOperator ends the sessions and the password of an operator, by e-mail address or id, and with factors the second factors too:
+// the token with which the operator sets a new password is told once.
+func (p *Plinth) ResetOperator(ctx context.Context, who string, factors bool) (Welcome, error) {
+	return p.now.Load().gate.ResetOperator(ctx, who, factors)
 }
 
 // Operators lists the operators, the oldest first.
@@ -36,7 +43,7 @@ func (p *Plinth) Operators(ctx context.Context) ([]Operator, error) {
 	return p.now.Load().gate.Operators(ctx)
 }
 
-// RemoveOperator takes an operator, by e-mail address or id, off the list.
+// RemoveOperator takes an operator, by e-mail address or id, off the list: the operator's sessions end, on every server within 5 s.
 func (p *Plinth) RemoveOperator(ctx context.Context, who string) error {
 	return p.now.Load().gate.RemoveOperator(ctx, who)
 }

@@ -14,16 +14,15 @@ import (
 
 // entrance is the room that lets people in.
 func (p *Plinth) entrance(app *spec.App, db *data.DB, room *mail.Room) (*auth.Gate, error) {
-	o := auth.Options{Clock: p.o.clock, Log: p.o.log, Dev: p.o.dev}
+	h, err := p.hasher()
+	if err != nil {
+		return nil, err
+	}
+	o := auth.Options{Clock: p.o.clock, Log: p.o.log, Dev: p.o.dev, Hasher: passwords{h}}
+	if room.Sends() {
+		o.Mail = letters{room}
+	}
 	if app.Auth.On {
-		h, err := p.hasher()
-		if err != nil {
-			return nil, err
-		}
-		o.Hasher = passwords{h}
-		if room.Sends() {
-			o.Mail = letters{room}
-		}
 		if o.Providers, err = p.providers(app); err != nil {
 			return nil, err
 		}

@@ -61,7 +61,7 @@ func (g *Gate) guest(r *http.Request) (*person, error) {
 	if err != nil || p.session == "" {
 		return nil, err
 	}
-	who, err := g.personByID(r.Context(), p.caller.ID)
+	who, err := g.personByID(r.Context(), p.user)
 	if err != nil || who == nil || !who.anonymous {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (g *Gate) sweepAnonymous(ctx context.Context, now time.Time) error {
 	if !due {
 		return nil
 	}
-	before := moment(now.Add(-g.db.App().Auth.Anonymous - noteEvery)) // the last use of a session is known to noteEvery
+	before := moment(now.Add(-g.auth.Anonymous - noteEvery)) // the last use of a session is known to noteEvery
 	q := &data.ListQuery{Collection: g.people.users.Name, Limit: 500, Fields: "id", Filter: "anonymous && created < param.a", Params: map[string]*doc.Node{"a": before}}
 	kept := 0
 	for {

@@ -65,7 +65,7 @@ func (g *Gate) mine(r *http.Request, p *proof, who *person, password, hash strin
 	}
 	if who != nil {
 		in, err := g.pass(r)
-		if err == nil && in.session != "" && in.caller.ID == who.id {
+		if err == nil && in.session != "" && in.user == who.id {
 			return nil
 		}
 		if err != nil && !fault.Is(err, fault.Unauthenticated) {

@@ -9,7 +9,8 @@ import (
 )
 
 // cookie is how a session rests in a browser: out of reach of scripts, for this host alone, and not sent with what other
-// sites begin, but for links that are followed (RFC 6265bis, 4.1.3). Who may do something with it is web.Guard's to say.
+// sites begin, but for links that are followed (RFC 6265bis, 4.1.3). Who may do something with it is web.Guard's to say. Without
+// a name there is none.
 type cookie struct {
 	name   string
 	secure bool
@@ -32,6 +33,9 @@ func (c cookie) set(w http.ResponseWriter, b begun) {
 }
 
 func (c cookie) drop(w http.ResponseWriter) {
+	if c.name == "" {
+		return
+	}
 	gone := c.of("", time.Unix(0, 0))
 	gone.MaxAge = -1
 	http.SetCookie(w, gone)
@@ -43,7 +47,7 @@ func (c cookie) of(value string, expires time.Time) *http.Cookie {
 
 // in is the value of the cookie in a request; many of one name are none: one was set by somebody else.
 func (c cookie) in(r *http.Request) (string, bool) {
-	if len(r.Header["Cookie"]) == 0 {
+	if len(r.Header["Cookie"]) == 0 || c.name == "" {
 		return "", false
 	}
 	all := r.CookiesNamed(c.name)

@@ -1,12 +1,15 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
@@ -17,19 +20,30 @@ import (
 // whether anybody has the address: the request only leaves a job, which looks (see letters.go).
 func (g *Gate) Door() http.Handler {
 	mux := http.NewServeMux()
-	g.handle(mux, allRoutes())
+	g.handle(mux, below, allRoutes())
+	g.operators.handle(mux, belowOperators, operatorRoutes())
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, noRoute) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Cache-Control"] = noStore
-		if g.people == nil {
-			web.Problem(w, r, fault.New(fault.NotFound, "nobody signs in to this app: it has no auth section"))
+		own := g
+		switch {
+		case strings.HasPrefix(r.URL.Path, belowOperators):
+			own = g.operators
+		case g.people == nil:
+			web.Problem(w, r, noPeople)
 			return
 		}
-		watched := g.watched(r)
+		watched := own.watched(r)
 		mux.ServeHTTP(w, watched)
 		r.Pattern = watched.Pattern // for the log of requests
 	})
 }
+
+// Where the routes are.
+const (
+	below          = "/api/auth/"
+	belowOperators = "/api/auth/operators/"
+)
 
 var noStore = []string{"no-store"}
 
@@ -46,10 +60,10 @@ var accountRoutes = []route{
 	{method: http.MethodPost, path: "verify", act: (*Gate).verify, when: opens, counted: true,
 		tag: "auth", name: "verify", summary: "Confirm an address", text: "The token is that of the mail which registering sends. The password is needed in another browser than the one that asked.",
 		takes: "token text, password? text|null", fails: []int{http.StatusConflict}, gives: done("The account is there")},
-	{method: http.MethodPost, path: "login", act: (*Gate).login, counted: true, enters: true,
+	{method: http.MethodPost, path: "login", act: (*Gate).login, theirs: true, counted: true, enters: true,
 		tag: "auth", name: "login", summary: "Sign in with a password", text: "An account with a second factor is answered 401 with a ticket: the second step goes on with it.",
 		takes: "email text, password text, cookie? flag|null", gives: begins("Session")},
-	{method: http.MethodGet, path: "me", act: (*Gate).me, signed: true,
+	{method: http.MethodGet, path: "me", act: (*Gate).me, theirs: true, signed: true,
 		tag: "auth", name: "me", summary: "Who is signed in", text: "The user's own record, and when the session ends in any case.",
 		gives: tells("The user", "user Me, expires time")},
 	{method: http.MethodDelete, path: "me", act: (*Gate).leave, counted: true, signed: true, sure: true, may: true,
@@ -59,26 +73,26 @@ var accountRoutes = []route{
 	{method: http.MethodPost, path: "anonymous", act: (*Gate).comeIn, when: anonymous, counted: true, may: true,
 		tag: "auth", name: "anonymous", summary: "Come in without saying who", text: "Makes a user without an address and without a role, who becomes somebody when he registers or signs in with a provider.",
 		takes: "cookie? flag|null", user: true, fails: []int{http.StatusConflict}, gives: begins("Session")},
-	{method: http.MethodPost, path: "logout", act: (*Gate).logout, signed: true,
+	{method: http.MethodPost, path: "logout", act: (*Gate).logout, theirs: true, signed: true,
 		tag: "auth", name: "logout", summary: "Sign out", text: "The session that asks ends. A cookie of it is dropped, also when it has ended before.",
 		gives: []Answer{{Status: http.StatusNoContent, Text: "Signed out", Headers: []Header{{"Set-Cookie", "The cookie, dropped, where one was shown", false}}}}},
-	{method: http.MethodGet, path: "sessions", act: (*Gate).listSessions, signed: true,
+	{method: http.MethodGet, path: "sessions", act: (*Gate).listSessions, theirs: true, signed: true,
 		tag: "auth", name: "sessions", summary: "List the user's sessions", text: "Those that have not ended, the newest first, at most 100.",
 		gives: tells("The sessions", "items [SignedInAt]")},
-	{method: http.MethodDelete, path: "sessions", act: (*Gate).endOthers, signed: true,
+	{method: http.MethodDelete, path: "sessions", act: (*Gate).endOthers, theirs: true, signed: true,
 		tag: "auth", name: "sessions.endOthers", summary: "End the other sessions", text: "All of the user's sessions end but the one that asks.",
 		fails: []int{http.StatusConflict}, gives: done("They have ended")},
-	{method: http.MethodDelete, path: "sessions/{id}", act: (*Gate).endSession, signed: true,
+	{method: http.MethodDelete, path: "sessions/{id}", act: (*Gate).endSession, theirs: true, signed: true,
 		tag: "auth", name: "sessions.end", summary: "End a session", text: "One of the user's sessions ends.",
 		fails: []int{http.StatusNotFound},
 		gives: []Answer{{Status: http.StatusNoContent, Text: "It has ended", Headers: []Header{{"Set-Cookie", "The cookie, dropped, where it was the session that asks", false}}}}},
-	{method: http.MethodPost, path: "password", act: (*Gate).changePassword, counted: true, signed: true, sure: true,
+	{method: http.MethodPost, path: "password", act: (*Gate).changePassword, theirs: true, counted: true, signed: true, sure: true,
 		tag: "auth", name: "password", summary: "Change the password", text: "The other sessions end. Who has no password yet leaves `old` out.",
 		takes: "old? text|null, new password", fails: []int{http.StatusConflict}, gives: done("It is changed")},
 	{method: http.MethodPost, path: "reset", act: (*Gate).reset, counted: true,
 		tag: "auth", name: "reset", summary: "Ask for a new password", text: "Sends a mail to the owner of the address, if there is one. The answer does not tell.",
 		takes: "email address", gives: mailed()},
-	{method: http.MethodPost, path: "reset/confirm", act: (*Gate).confirmReset, counted: true,
+	{method: http.MethodPost, path: "reset/confirm", act: (*Gate).confirmReset, theirs: true, counted: true,
 		tag: "auth", name: "reset.confirm", summary: "Set a new password", text: "The token is that of the mail. All sessions end, and none begins.",
 		takes: "token text, password password", fails: []int{http.StatusConflict}, gives: done("It is set")},
 	{method: http.MethodPost, path: "code", act: (*Gate).sendCode, counted: true,
@@ -108,6 +122,8 @@ func (g *Gate) signedIn(w http.ResponseWriter, r *http.Request) (*pass, error) {
 	}
 	web.Asks(w, &p.caller)
 	switch {
+	case p.caller.Operator && !g.ofOperators:
+		return nil, fault.New(fault.Denied, "an operator is no user: his routes are below %s", belowOperators)
 	case p.session != "":
 		return p, nil
 	case p.caller.SignedIn:
@@ -124,7 +140,7 @@ func (g *Gate) me(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := g.db.Me(r.Context(), p.caller, []byte(`{"user":`))
+	body, err := g.appendSelf(r.Context(), p.user, p.caller, []byte(`{"user":`))
 	if fault.Is(err, fault.NotFound) {
 		return refused // removed meanwhile
 	}
@@ -136,6 +152,33 @@ func (g *Gate) me(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// appendSelf appends who is signed in, as he is told: what he may read of his record.
+func (g *Gate) appendSelf(ctx context.Context, id string, by data.Caller, dst []byte) ([]byte, error) {
+	if !g.ofOperators {
+		return g.db.Me(ctx, by, dst)
+	}
+	rec, err := g.record(ctx, g.people.users.Name, id)
+	if err != nil {
+		return dst, err
+	}
+	if rec == nil {
+		return dst, fault.New(fault.NotFound, "the operator was removed")
+	}
+	dst = doc.AppendString(append(dst, `{"id":`...), id)
+	dst = doc.AppendString(append(dst, `,"email":`...), rec[g.people.email].Text())
+	return append(at(rec[spec.OrdCreated].Int()).AppendFormat(append(dst, `,"created":"`...), timeFormat), `"}`...), nil
+}
+
+// wantsCookie says whether a form asks for a session that rests in a cookie. That of an operator does not: it would be shown with every
+// request of the app's own pages too, and what they ask must not be asked by somebody who passes every rule.
+func (g *Gate) wantsCookie(f *form) bool {
+	wants := f.flag("cookie")
+	if wants && g.ofOperators {
+		f.add("cookie", "unknown", "an operator's session rests in no cookie: keep the token")
+	}
+	return wants
+}
+
 // logout answers POST /api/auth/logout: the session that asks is none any more.
 func (g *Gate) logout(w http.ResponseWriter, r *http.Request) error {
 	if _, shown := g.cookie.in(r); shown { // else another site's page could have it dropped: its requests do not have it
@@ -145,10 +188,10 @@ func (g *Gate) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := g.end(r.Context(), p.caller.ID, p.session); err != nil && !fault.Is(err, fault.NotFound) {
+	if err := g.end(r.Context(), p.user, p.session); err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	g.note(r.Context(), "signed-out", p.caller.ID)
+	g.note(r.Context(), "signed-out", p.user)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -198,14 +241,14 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, who *person, e entr
 			if err := g.present(tx, who, e.ends); err != nil {
 				return err
 			}
-			if err := tx.Delete("_sessions", e.ends); fault.Is(err, fault.NotFound) {
+			if err := tx.Delete(g.own("_sessions"), e.ends); fault.Is(err, fault.NotFound) {
 				return refused // it has ended meanwhile: nothing begins by it
 			} else if err != nil {
 				return err
 			}
 		}
 		for _, id := range oldest {
-			if err := tx.Delete("_sessions", id); err != nil && !fault.Is(err, fault.NotFound) {
+			if err := tx.Delete(g.own("_sessions"), id); err != nil && !fault.Is(err, fault.NotFound) {
 				return err
 			}
 		}
@@ -228,7 +271,7 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, who *person, e entr
 	by.MFA = e.mfa
 	body := append(append([]byte(`{"token":"`), b.token...), `","expires":"`...)
 	body = append(append(body, b.expires.Format(timeFormat)...), `","user":`...)
-	if body, err = g.db.Me(r.Context(), by, body); err != nil {
+	if body, err = g.appendSelf(r.Context(), who.id, by, body); err != nil {
 		return err
 	}
 	if e.cookie {

@@ -10,7 +10,7 @@ import (
 )
 
 // What an account goes through is a line of the log each (OWASP ASVS 5.0, 16.3.1): "security", with what it was (event), whose
-// account it is (user), where the request came from (from), and by what. There is no secret in it, no address of mail and no name.
+// account it is (user or operator), where the request came from (from), and by what. There is no secret in it, no address of mail and no name.
 
 // Ways in, as the log names them, beside those of second factors.
 const (
@@ -24,13 +24,14 @@ type attempt struct {
 	log  *slog.Logger
 	from string // the address
 	user string // whom it is about; "" as long as nobody is known
+	of   string // what he is: user or operator
 }
 
 type attemptKey struct{}
 
 // watched is a request whose events are logged.
 func (g *Gate) watched(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), attemptKey{}, &attempt{log: g.log, from: clip(g.address(r), 64)}))
+	return r.WithContext(context.WithValue(r.Context(), attemptKey{}, &attempt{log: g.log, from: clip(g.address(r), 64), of: g.whose()}))
 }
 
 // concerns notes whom a request is about, should it be refused.
@@ -40,9 +41,17 @@ func (g *Gate) concerns(ctx context.Context, who *person) {
 	}
 }
 
+// whose says what those are whom the gate lets in.
+func (g *Gate) whose() string {
+	if g.ofOperators {
+		return "operator"
+	}
+	return "user"
+}
+
 // note logs what has happened to an account.
 func (g *Gate) note(ctx context.Context, event, user string, more ...slog.Attr) {
-	attrs := []slog.Attr{slog.String("event", event), slog.String("user", user)}
+	attrs := []slog.Attr{slog.String("event", event), slog.String(g.whose(), user)}
 	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
 		attrs = append(attrs, slog.String("from", a.from))
 	}
@@ -55,7 +64,7 @@ func noteRefusal(r *http.Request, err error) {
 	if !ok || !refusal(err) {
 		return
 	}
-	a.log.LogAttrs(r.Context(), slog.LevelInfo, "security", slog.String("event", "refused"), slog.String("user", a.user), slog.String("from", a.from),
+	a.log.LogAttrs(r.Context(), slog.LevelInfo, "security", slog.String("event", "refused"), slog.String(a.of, a.user), slog.String("from", a.from),
 		slog.String("route", r.Pattern), slog.String("why", fault.Of(err).String()))
 }
 

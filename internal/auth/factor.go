@@ -31,7 +31,7 @@ import (
 // of all who try, in whatever process and on whatever database, one is not told that it is spent. What is of another era
 // than the account is nothing: whoever made the account before its owner did may have set it up. step is the last time step
 // that was accepted; failed counts the codes that were wrong since the last that was right, failed_here those from where the
-// user has a session.
+// user has a session. turn is counted up by each change, for a change of nothing would have no revision.
 //
 // _passkeys: key is the SHA-256 of the credential's id. _ceremonies: what was begun, and is ended by a second request.
 const ofFactors = `
@@ -46,6 +46,7 @@ _factors:
     codes:       {type: text, max: 2000, encrypted: true}
     failed:      {type: int, required: true, default: 0, min: 0}
     failed_here: {type: int, required: true, default: 0, min: 0}
+    turn:        {type: int, required: true, default: 0, min: 0}
 _passkeys:
   fields:
     user:     {type: ref, to: USERS, required: true, onDelete: cascade}
@@ -90,6 +91,7 @@ type factors struct {
 	codes   []string // hashes of the recovery codes that are left
 	failed  int64
 	here    int64
+	turn    int64
 
 	passkeys []passkey
 }
@@ -114,12 +116,12 @@ func (f *factors) methods() (ways []string) {
 // factorsOf finds the factors of a user.
 func (g *Gate) factorsOf(ctx context.Context, who *person) (f factors, err error) {
 	c := &g.people.factor
-	rec, err := g.first(ctx, "_factors", "user == param.a", who.id)
+	rec, err := g.first(ctx, g.own("_factors"), "user == param.a", who.id)
 	if err != nil {
 		return f, err
 	}
 	if rec != nil {
-		f.id, f.rev = rec[spec.OrdID].Text(), rec[spec.OrdRev].Int()
+		f.id, f.rev, f.turn = rec[spec.OrdID].Text(), rec[spec.OrdRev].Int(), rec[c.turn].Int()
 		f.past = rec[c.era].Int() != int64(who.era)
 	}
 	if rec != nil && !f.past {
@@ -137,11 +139,12 @@ func (g *Gate) factorsOf(ctx context.Context, who *person) (f factors, err error
 // fault.Precondition, and steadily reads them again.
 func (g *Gate) keep(tx *data.Tx, who *person, f *factors, changes *doc.Node) error {
 	era := doc.NewInt(int64(who.era))
+	changes.Set("turn", doc.NewInt(f.turn+1))
 	switch {
 	case f.id == "":
 		changes.Set("user", doc.NewString(who.id))
 		changes.Set("era", era)
-		_, err := tx.Create("_factors", changes)
+		_, err := tx.Create(g.own("_factors"), changes)
 		return err
 	case f.past:
 		whole := doc.NewObject()
@@ -157,7 +160,7 @@ func (g *Gate) keep(tx *data.Tx, who *person, f *factors, changes *doc.Node) err
 		whole.Set("era", era)
 		changes = whole
 	}
-	_, err := tx.UpdateAt("_factors", f.id, f.rev, changes)
+	_, err := tx.UpdateAt(g.own("_factors"), f.id, f.rev, changes)
 	if fault.Is(err, fault.NotFound) {
 		return moved
 	}
@@ -185,7 +188,7 @@ func (g *Gate) steadily(ctx context.Context, who *person, do func(*factors) erro
 
 // has says whether there is a record of a user's factors.
 func (g *Gate) has(ctx context.Context, who *person) bool {
-	rec, err := g.first(ctx, "_factors", "user == param.a", who.id)
+	rec, err := g.first(ctx, g.own("_factors"), "user == param.a", who.id)
 	return err == nil && rec != nil
 }
 
@@ -233,7 +236,7 @@ func (g *Gate) open(tx *data.Tx, c ceremony, life time.Duration) (token string, 
 			body.Set(name, doc.NewString(text))
 		}
 	}
-	_, err = tx.Create("_ceremonies", body)
+	_, err = tx.Create(g.own("_ceremonies"), body)
 	return g.begun.text(t), err
 }
 
@@ -243,7 +246,7 @@ func (g *Gate) under(ctx context.Context, purpose, token, field string) (ceremon
 	if !ok {
 		return ceremony{}, wrongSecret(fault.Pointer(field))
 	}
-	rec, err := g.record(ctx, "_ceremonies", t.recordID())
+	rec, err := g.record(ctx, g.own("_ceremonies"), t.recordID())
 	if err != nil {
 		return ceremony{}, err
 	}
@@ -275,8 +278,8 @@ func (g *Gate) of(ctx context.Context, c *ceremony, field string) (*person, erro
 }
 
 // spendTicket ends a ticket: of all who try one is not told that it is spent.
-func spendTicket(tx *data.Tx, c *ceremony) error {
-	err := tx.Delete("_ceremonies", c.id)
+func (g *Gate) spendTicket(tx *data.Tx, c *ceremony) error {
+	err := tx.Delete(g.own("_ceremonies"), c.id)
 	if fault.Is(err, fault.NotFound) {
 		return wrongSecret("/ticket")
 	}
@@ -324,7 +327,12 @@ var (
 // lacks says whether a user whose role must have a second factor has shown none, by a token of another issuer neither: he can
 // sign in, to set one up.
 func (g *Gate) lacks(p *pass) bool {
-	return p.caller.ID != "" && !p.caller.MFA && slices.Contains(g.db.App().Auth.MFA.Required, p.caller.Role)
+	return p.user != "" && !p.caller.MFA && g.needs(p)
+}
+
+// needs says whether a user must have a second factor. Every operator must.
+func (g *Gate) needs(p *pass) bool {
+	return p.caller.Operator || slices.Contains(g.auth.MFA.Required, p.caller.Role)
 }
 
 // askSecond ends the first step of a sign-in.
@@ -383,12 +391,12 @@ func (g *Gate) ticketOf(r *http.Request, p *pass) ticket {
 // self is who is signed in, with his factors. His session is looked up anew: one that has ended elsewhere is believed for a while
 // (remembered), but not where the account itself is at stake.
 func (g *Gate) self(ctx context.Context, p *pass) (*person, factors, error) {
-	who, err := g.personByID(ctx, p.caller.ID)
+	who, err := g.personByID(ctx, p.user)
 	if err != nil {
 		return nil, factors{}, err
 	}
 	g.concerns(ctx, who)
-	session, err := g.record(ctx, "_sessions", p.session)
+	session, err := g.record(ctx, g.own("_sessions"), p.session)
 	if err != nil {
 		return nil, factors{}, err
 	}
@@ -442,7 +450,7 @@ func (g *Gate) second(w http.ResponseWriter, r *http.Request) error {
 			if err := g.keep(tx, who, f, unfailed(changes)); err != nil {
 				return err
 			}
-			if err := spendTicket(tx, &t); err != nil || method == byTOTP {
+			if err := g.spendTicket(tx, &t); err != nil || method == byTOTP {
 				return err
 			}
 			return g.post(tx, Letter{Template: "recovery-used", To: who.email, Lang: language(r)})
@@ -453,7 +461,7 @@ func (g *Gate) second(w http.ResponseWriter, r *http.Request) error {
 // tried counts an attempt with a ticket before it is looked at.
 func (g *Gate) tried(ctx context.Context, t *ceremony) error {
 	if t.tries < triesATicket {
-		n, err := g.increment(ctx, "_ceremonies", t.id, "tries")
+		n, err := g.increment(ctx, g.own("_ceremonies"), t.id, "tries")
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
@@ -579,7 +587,7 @@ func (g *Gate) removed(w http.ResponseWriter, r *http.Request, p *pass, who *per
 		if !left {
 			plain := doc.NewObject()
 			plain.Set("mfa", doc.NewBool(false))
-			if _, err := tx.Update("_sessions", p.session, plain); err != nil {
+			if _, err := tx.Update(g.own("_sessions"), p.session, plain); err != nil {
 				return err
 			}
 		}
@@ -605,7 +613,7 @@ func (g *Gate) showFactors(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	b := strconv.AppendBool([]byte(`{"session":`), p.caller.MFA)
-	b = strconv.AppendBool(append(b, `,"required":`...), slices.Contains(g.db.App().Auth.MFA.Required, p.caller.Role))
+	b = strconv.AppendBool(append(b, `,"required":`...), g.needs(p))
 	b = strconv.AppendBool(append(b, `,"totp":`...), has.totp != "")
 	b = strconv.AppendInt(append(b, `,"passkeys":`...), int64(len(has.passkeys)), 10)
 	b = strconv.AppendInt(append(b, `,"recovery":`...), int64(len(has.codes)), 10)
@@ -615,46 +623,46 @@ func (g *Gate) showFactors(w http.ResponseWriter, r *http.Request) error {
 
 // factorRoutes are those of second factors and passkeys.
 var factorRoutes = []route{
-	{method: http.MethodGet, path: "mfa", act: (*Gate).showFactors, signed: true,
+	{method: http.MethodGet, path: "mfa", act: (*Gate).showFactors, theirs: true, signed: true,
 		tag: "auth.mfa", name: "show", summary: "What second factors the user has", text: "`session` says whether this session began with one; the numbers are how many there are.",
 		gives: tells("The factors", "session flag, required flag, totp flag, passkeys number, recovery number")},
-	{method: http.MethodPost, path: "mfa", act: (*Gate).second, counted: true, enters: true,
+	{method: http.MethodPost, path: "mfa", act: (*Gate).second, theirs: true, counted: true, enters: true,
 		tag: "auth.mfa", name: "second", summary: "Take the second step with a code", text: "A ticket is good once, for 10 minutes and 5 codes. The cookie is as the first step has asked.",
 		takes: "ticket text, method totp/recovery, code text", gives: begins("Session")},
-	{method: http.MethodPost, path: "mfa/step-up", act: (*Gate).stepUp, counted: true, signed: true,
+	{method: http.MethodPost, path: "mfa/step-up", act: (*Gate).stepUp, theirs: true, counted: true, signed: true,
 		tag: "auth.mfa", name: "stepUp", summary: "Ask for the second step", text: "A ticket for who is signed in already: the session that it ends in takes the place of this one.",
 		fails: []int{http.StatusConflict}, gives: tells("The ticket", "mfa Ticket")},
-	{method: http.MethodPost, path: "mfa/totp", act: (*Gate).beginTOTP, counted: true, signed: true, sure: true, may: true,
+	{method: http.MethodPost, path: "mfa/totp", act: (*Gate).beginTOTP, theirs: true, counted: true, signed: true, sure: true, may: true,
 		tag: "auth.mfa", name: "totp.begin", summary: "Begin with an authenticator app", text: "A new secret, which counts for nothing before a code of it is shown. `qr` is a picture for the `src` of an `img`.",
 		takes: "password? text|null", fails: []int{http.StatusConflict}, gives: tells("The secret", "secret text, uri text, qr text")},
-	{method: http.MethodPost, path: "mfa/totp/confirm", act: (*Gate).confirmTOTP, counted: true, signed: true, sure: true,
+	{method: http.MethodPost, path: "mfa/totp/confirm", act: (*Gate).confirmTOTP, theirs: true, counted: true, signed: true, sure: true,
 		tag: "auth.mfa", name: "totp.confirm", summary: "Confirm the authenticator app", text: "Codes are asked for from now on. A new session takes the place of this one.",
 		takes: "code text", fails: []int{http.StatusConflict}, gives: begins("NewFactor")},
-	{method: http.MethodDelete, path: "mfa/totp", act: (*Gate).removeTOTP, counted: true, signed: true, sure: true, may: true,
+	{method: http.MethodDelete, path: "mfa/totp", act: (*Gate).removeTOTP, theirs: true, counted: true, signed: true, sure: true, may: true,
 		tag: "auth.mfa", name: "totp.remove", summary: "Remove the authenticator app", text: "The other sessions end.",
 		takes: "password? text|null", fails: []int{http.StatusNotFound, http.StatusConflict}, gives: done("It is removed")},
-	{method: http.MethodPost, path: "mfa/recovery", act: (*Gate).renewRecovery, counted: true, signed: true, sure: true, may: true,
+	{method: http.MethodPost, path: "mfa/recovery", act: (*Gate).renewRecovery, theirs: true, counted: true, signed: true, sure: true, may: true,
 		tag: "auth.mfa", name: "recovery", summary: "Make new recovery codes", text: "The old ones are good for nothing. The new ones are told this once.",
 		takes: "password? text|null", fails: []int{http.StatusConflict}, gives: tells("The codes", "recovery [text]")},
-	{method: http.MethodGet, path: "passkeys", act: (*Gate).listPasskeys, signed: true,
+	{method: http.MethodGet, path: "passkeys", act: (*Gate).listPasskeys, theirs: true, signed: true,
 		tag: "auth.mfa", name: "passkeys", summary: "List the user's passkeys", text: "The oldest first.",
 		gives: tells("The passkeys", "items [Passkey]")},
-	{method: http.MethodPost, path: "passkeys", act: (*Gate).beginPasskey, counted: true, signed: true, sure: true, may: true,
+	{method: http.MethodPost, path: "passkeys", act: (*Gate).beginPasskey, theirs: true, counted: true, signed: true, sure: true, may: true,
 		tag: "auth.mfa", name: "passkeys.begin", summary: "Begin to make a passkey", text: "Options for `navigator.credentials.create`, good for 5 minutes.",
 		takes: "password? text|null", fails: []int{http.StatusConflict}, gives: tells("The options", "Ceremony")},
-	{method: http.MethodPost, path: "passkeys/confirm", act: (*Gate).confirmPasskey, counted: true, signed: true, sure: true,
+	{method: http.MethodPost, path: "passkeys/confirm", act: (*Gate).confirmPasskey, theirs: true, counted: true, signed: true, sure: true,
 		tag: "auth.mfa", name: "passkeys.confirm", summary: "Add a passkey", text: "`credential` is what the browser made, `toJSON()`. A new session takes the place of this one.",
 		takes: "ceremony text, credential object, name? text|null", fails: []int{http.StatusConflict}, gives: begins("NewPasskey")},
-	{method: http.MethodPatch, path: "passkeys/{id}", act: (*Gate).renamePasskey, counted: true, signed: true,
+	{method: http.MethodPatch, path: "passkeys/{id}", act: (*Gate).renamePasskey, theirs: true, counted: true, signed: true,
 		tag: "auth.mfa", name: "passkeys.rename", summary: "Rename a passkey", text: "A name has at most 60 characters.",
 		takes: "name text", fails: []int{http.StatusNotFound}, gives: tells("The passkey", "Passkey")},
-	{method: http.MethodDelete, path: "passkeys/{id}", act: (*Gate).removePasskey, counted: true, signed: true, sure: true, may: true,
+	{method: http.MethodDelete, path: "passkeys/{id}", act: (*Gate).removePasskey, theirs: true, counted: true, signed: true, sure: true, may: true,
 		tag: "auth.mfa", name: "passkeys.remove", summary: "Remove a passkey", text: "The other sessions end. The last way to sign in is kept.",
 		takes: "password? text|null", fails: []int{http.StatusNotFound, http.StatusConflict}, gives: done("It is removed")},
-	{method: http.MethodPost, path: "passkeys/login", act: (*Gate).askPasskey, counted: true, may: true,
+	{method: http.MethodPost, path: "passkeys/login", act: (*Gate).askPasskey, theirs: true, counted: true, may: true,
 		tag: "auth.mfa", name: "passkeys.ask", summary: "Begin to show a passkey", text: "Options for `navigator.credentials.get`, good for 5 minutes: with a ticket for the second step, without one to sign in with a passkey alone.",
 		takes: "ticket? text|null", fails: []int{http.StatusConflict}, gives: tells("The options", "Ceremony")},
-	{method: http.MethodPost, path: "passkeys/login/confirm", act: (*Gate).showPasskey, counted: true, enters: true,
+	{method: http.MethodPost, path: "passkeys/login/confirm", act: (*Gate).showPasskey, theirs: true, counted: true, enters: true,
 		tag: "auth.mfa", name: "passkeys.login", summary: "Sign in with a passkey", text: "`credential` is what the browser has shown, `toJSON()`.",
 		takes: "ceremony text, credential object, cookie? flag|null", gives: begins("Session")},
 }

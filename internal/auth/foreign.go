@@ -68,7 +68,7 @@ func (g *Gate) lookUpForeign(ctx context.Context, text string) (*pass, error) {
 		if err != nil || who == nil || who.disabled {
 			return nil, err
 		}
-		return &pass{caller: g.callerOf(who.rec), expires: t.Expires}, nil
+		return &pass{caller: g.callerOf(who.rec), user: who.id, expires: t.Expires}, nil
 	}
 	if t.Role == "" || !hasRole(g.db.App(), t.Role) {
 		return nil, nil

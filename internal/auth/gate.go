@@ -17,10 +17,16 @@ import (
 // Collections are what package auth keeps for itself, in the words of an app file: keys and operators for every app,
 // and the rest where people can sign in.
 func Collections(app *spec.App) string {
-	if !app.Auth.On {
-		return always
+	all := always + keptOf("_operators", operatorPrefix)
+	if app.Auth.On {
+		all += keptOf(app.Auth.Collection, "") + strings.ReplaceAll(ofProviders+ofInvitations, "USERS", app.Auth.Collection)
 	}
-	return always + strings.ReplaceAll(ofPeople+ofProviders+ofInvitations, "USERS", app.Auth.Collection)
+	return all
+}
+
+// keptOf is what is kept of people in collections whose names begin with prefix.
+func keptOf(people, prefix string) string {
+	return strings.NewReplacer("USERS", people, "\n_", "\n"+prefix+"_").Replace(ofPeople + ofFactors)
 }
 
 const always = `
@@ -35,14 +41,17 @@ _keys:
     used:      {type: time}
 _operators:
   fields:
-    email: {type: email, required: true, unique: true, ci: true}
+    email:    {type: email, required: true, unique: true, ci: true}
+    verified: {type: bool, required: true, default: true}
+    disabled: {type: bool, required: true, default: false}
 `
 
-// ofPeople is what is kept of each user beside his record, where no rule and no request reaches it.
+// ofPeople is what is kept of each user, and of each operator, beside his record, where no rule and no request reaches it.
 //
 // _accounts: how he proves who he is. _sessions: where he is signed in. _proofs: what was sent to him by mail and is good
-// once; by is the client that has asked for it (see asker.go), own counts the tries from there. _tries: how often something was tried in a span of time (see limit.go). _factors, _passkeys: what he
-// proves it with beside a password (see factor.go). _ceremonies: what was begun, and is ended by a second request.
+// once; by is the client that has asked for it (see asker.go), own counts the tries from there. _tries: how often something was
+// tried in a span of time (see limit.go). _factors, _passkeys: what he proves it with beside a password (see factor.go).
+// _ceremonies: what was begun, and is ended by a second request.
 const ofPeople = `
 _accounts:
   fields:
@@ -85,7 +94,7 @@ _tries:
     until: {type: time, required: true}
   indexes:
     - [until]
-` + ofFactors
+`
 
 // remembered is how long a credential that was found in the database is believed without asking
 // again: a key that is removed is dead everywhere after it.
@@ -96,7 +105,7 @@ type Options struct {
 	Clock  func() time.Time // default time.Now
 	Log    *slog.Logger     // default slog.Default()
 	Mail   Mail             // who sends mails; nil: what needs a mail is a fault.Lacking
-	Hasher Hasher           // of passwords; needed where people can sign in
+	Hasher Hasher           // of passwords
 	Dev    bool             // cookies need no https
 
 	Providers []Provider    // with whom people sign in
@@ -104,9 +113,11 @@ type Options struct {
 	Address   func() string // where the app is, if server.url does not say so; may be nil, and may return ""
 }
 
-// Gate says who makes a request, and lets people in. It is safe for concurrent use.
+// Gate says who makes a request, and lets people in: users and, by a gate of their own behind it, operators. It is safe for
+// concurrent use.
 type Gate struct {
 	db     *data.DB
+	auth   *spec.Auth // how they sign in
 	clock  func() time.Time
 	log    *slog.Logger
 	mail   Mail
@@ -117,6 +128,8 @@ type Gate struct {
 
 	key, session, proof, code, begun sort    // of tokens
 	people                           *people // nil: nobody signs in
+	operators                        *Gate   // nil: it is theirs
+	ofOperators                      bool
 
 	providers []Provider
 	tokens    Tokens
@@ -136,6 +149,7 @@ type Gate struct {
 // pass is a credential that was found to be good.
 type pass struct {
 	caller  data.Caller
+	user    string    // whose it is, a user's id or an operator's; "": a key's, or nobody's who is known here
 	session string    // the id of the session; "" for a key
 	since   time.Time // when the session began
 	until   time.Time // when it is looked up again
@@ -149,19 +163,34 @@ type columns struct{ hash, role, operator, readOnly, expires, label, used int }
 // New makes the gate of an app. secret is the app's own: tokens of another app, or of this app
 // under another secret, are refused without a look into the database.
 func New(db *data.DB, secret []byte, o Options) (*Gate, error) {
+	g := &Gate{auth: &db.App().Auth, cookie: cookieOf(db.App(), o.Dev), operators: &Gate{auth: operatorsAuth(db.App()), ofOperators: true}}
+	g.providers, g.tokens = o.Providers, o.Tokens
+	for _, gate := range []*Gate{g, g.operators} {
+		if err := gate.init(db, secret, o); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (g *Gate) init(db *data.DB, secret []byte, o Options) error {
 	c, ok := db.App().Collection("_keys")
 	if !ok {
-		return nil, fault.New(fault.Internal, "auth.Collections is missing among the app's collections")
+		return fault.New(fault.Internal, "auth.Collections is missing among the app's collections")
 	}
-	g := &Gate{db: db, clock: o.Clock, log: o.Log, mail: o.Mail, hasher: o.Hasher, cookie: cookieOf(db.App(), o.Dev), dev: o.Dev, keys: columnsOf(c), known: map[[32]byte]*pass{}}
+	g.db, g.clock, g.log, g.mail, g.hasher, g.dev, g.keys, g.at, g.known = db, o.Clock, o.Log, o.Mail, o.Hasher, o.Dev, columnsOf(c), o.Address, map[[32]byte]*pass{}
+	whose, sessions := "", sessionPrefix
+	if g.ofOperators {
+		whose, sessions = " of operators", operatorSessionPrefix
+	}
 	for _, s := range []struct {
 		of              *sort
 		prefix, purpose string
-	}{{&g.key, keyPrefix, "sign tokens"}, {&g.session, sessionPrefix, "sign sessions"}, {&g.proof, proofPrefix, "sign proofs"}, {&g.code, codePrefix, "sign codes"},
-		{&g.begun, begunPrefix, "sign ceremonies"}} {
+	}{{&g.key, keyPrefix, "sign tokens"}, {&g.session, sessions, "sign sessions" + whose}, {&g.proof, proofPrefix, "sign proofs" + whose}, {&g.code, codePrefix, "sign codes" + whose},
+		{&g.begun, begunPrefix, "sign ceremonies" + whose}} {
 		mac, err := data.Derive(secret, s.purpose)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		*s.of = sort{s.prefix, mac}
 	}
@@ -172,15 +201,22 @@ func New(db *data.DB, secret []byte, o Options) (*Gate, error) {
 		g.log = slog.Default()
 	}
 	var err error
-	g.providers, g.tokens, g.at = o.Providers, o.Tokens, o.Address
 	if g.flows, err = newSealer(secret, "seal flows"); err != nil {
-		return nil, err
+		return err
 	}
 	if g.letters, err = newSealer(secret, "seal letters"); err != nil {
-		return nil, err
+		return err
 	}
-	g.people, err = peopleOf(db.App())
-	return g, err
+	g.people, err = g.peopleOf(db.App())
+	return err
+}
+
+// own is the name of a collection of those that are kept of people.
+func (g *Gate) own(name string) string {
+	if g.ofOperators {
+		return operatorPrefix + name
+	}
+	return name
 }
 
 func columnsOf(c *spec.Collection) columns {
@@ -195,6 +231,9 @@ func ordOf(c *spec.Collection, name string) int {
 
 // Close waits for what is being noted of the use of keys. The database is closed after it.
 func (g *Gate) Close() {
+	if g.operators != nil {
+		g.operators.Close()
+	}
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()
@@ -208,6 +247,9 @@ func (g *Gate) find(ctx context.Context, text string) (*pass, error) {
 	}
 	if len(text) != textLen {
 		return nil, refused
+	}
+	if g.operators != nil && strings.HasPrefix(text, g.operators.session.prefix) {
+		return g.operators.find(ctx, text)
 	}
 	now := g.clock()
 	sum := sumOf(text)

@@ -120,7 +120,7 @@ func (g *Gate) newcomer(ctx context.Context, known *Identity) (own *doc.Node, by
 	switch {
 	case by != nil:
 		own = by.gives(own)
-	case g.db.App().Auth.Register != "open":
+	case g.auth.Register != "open":
 		return nil, nil, &Refusal{Code: "closed"}
 	}
 	return own, by, nil
@@ -129,9 +129,9 @@ func (g *Gate) newcomer(ctx context.Context, known *Identity) (own *doc.Node, by
 // takes is what a new user's record takes from a provider, as auth.profile says; what would not do there is left out.
 func (g *Gate) takes(ctx context.Context, known *Identity, own *doc.Node) (*doc.Node, error) {
 	leave := map[string]bool{}
-	for range len(g.db.App().Auth.Profile) + 1 {
+	for range len(g.auth.Profile) + 1 {
 		says := doc.NewObject()
-		for _, t := range g.db.App().Auth.Profile {
+		for _, t := range g.auth.Profile {
 			if v := known.Claims[t.Claim]; v != "" && !leave[t.Field] {
 				says.Set(t.Field, doc.NewString(v))
 			}
@@ -140,7 +140,7 @@ func (g *Gate) takes(ctx context.Context, known *Identity, own *doc.Node) (*doc.
 		var left bool
 		if e, ok := err.(*fault.Error); ok && (e.Kind == fault.Invalid || e.Kind == fault.Conflict) {
 			for _, f := range e.Fields {
-				for _, t := range g.db.App().Auth.Profile {
+				for _, t := range g.auth.Profile {
 					if _, there := says.Get(t.Field); there && f.Pointer == fault.Pointer(t.Field) {
 						leave[t.Field], left = true, true
 					}
@@ -280,6 +280,9 @@ func (g *Gate) link(r *http.Request, p *Provider, f *flow, known *Identity) (as 
 const mostIdentities = 100
 
 func (g *Gate) identitiesOf(ctx context.Context, user string) ([]data.Record, error) {
+	if g.ofOperators {
+		return nil, nil
+	}
 	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_identities", Limit: mostIdentities,
 		Filter: "user == param.a", Params: map[string]*doc.Node{"a": doc.NewString(user)}})
 	return records, err
@@ -291,7 +294,7 @@ func (g *Gate) listIdentities(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	records, err := g.identitiesOf(r.Context(), in.caller.ID)
+	records, err := g.identitiesOf(r.Context(), in.user)
 	if err != nil {
 		return err
 	}
@@ -344,7 +347,7 @@ func (g *Gate) unlink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := r.PathValue("id")
-	records, err := g.identitiesOf(r.Context(), in.caller.ID)
+	records, err := g.identitiesOf(r.Context(), in.user)
 	if err != nil {
 		return err
 	}
@@ -409,7 +412,7 @@ func (g *Gate) leaves(tx *data.Tx, who *person, identities, passkeys []string) e
 	if _, err := tx.Record(g.people.users.Name, who.id); err != nil {
 		return err
 	}
-	for collection, ids := range map[string][]string{"_identities": identities, "_passkeys": passkeys} {
+	for collection, ids := range map[string][]string{"_identities": identities, g.own("_passkeys"): passkeys} {
 		for _, id := range ids {
 			if rec, err := tx.Record(collection, id); err != nil || rec != nil {
 				return err

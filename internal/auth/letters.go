@@ -391,7 +391,7 @@ func (g *Gate) still(tx *data.Tx, who *person) error {
 	if who.account == "" {
 		return nil
 	}
-	account, err := tx.Record("_accounts", who.account)
+	account, err := tx.Record(g.own("_accounts"), who.account)
 	if err == nil && (account == nil || int(account[g.people.account.epoch].Int()) != who.epoch) {
 		err = wrongSecret("/token")
 	}

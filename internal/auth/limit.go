@@ -68,7 +68,7 @@ func (g *Gate) spent(ctx context.Context, id string, most int) (int64, error) {
 	if !g.full.has(id) {
 		return 0, nil
 	}
-	rec, err := g.record(ctx, "_tries", id)
+	rec, err := g.record(ctx, g.own("_tries"), id)
 	if err != nil || rec == nil {
 		return 0, err
 	}
@@ -80,7 +80,7 @@ func (g *Gate) increase(ctx context.Context, id string, until time.Time) (int64,
 	one := doc.NewObject()
 	one.Set("count", doc.NewInt(1))
 	for range 3 {
-		reply, err := g.db.Increment(ctx, data.System, "_tries", id, one, data.WriteOptions{})
+		reply, err := g.db.Increment(ctx, data.System, g.own("_tries"), id, one, data.WriteOptions{})
 		if err == nil {
 			return countOf(reply, "count")
 		}
@@ -91,7 +91,7 @@ func (g *Gate) increase(ctx context.Context, id string, until time.Time) (int64,
 		body.Set("id", doc.NewString(id))
 		body.Set("count", doc.NewInt(1))
 		body.Set("until", moment(until))
-		if _, err = g.db.Create(ctx, data.System, "_tries", body, data.WriteOptions{Minimal: true}); !fault.Is(err, fault.Conflict) {
+		if _, err = g.db.Create(ctx, data.System, g.own("_tries"), body, data.WriteOptions{Minimal: true}); !fault.Is(err, fault.Conflict) {
 			return 1, err
 		}
 	}
@@ -133,7 +133,7 @@ func (f *full) add(id string, until, now time.Time) {
 // uncount forgets what was tried in the present span: it was right.
 func (g *Gate) uncount(ctx context.Context, what, whom string, span time.Duration) {
 	id := g.countID(what, whom, g.clock().Truncate(span))
-	if _, err := g.db.Delete(ctx, data.System, "_tries", id, data.WriteOptions{}); err != nil && !fault.Is(err, fault.NotFound) {
+	if _, err := g.db.Delete(ctx, data.System, g.own("_tries"), id, data.WriteOptions{}); err != nil && !fault.Is(err, fault.NotFound) {
 		g.log.Warn("attempts could not be forgotten", "error", err)
 	}
 }
@@ -260,13 +260,13 @@ func (g *Gate) near(r *http.Request, email string, who *person) (bool, error) {
 	if who != nil {
 		id, epoch = who.id, who.epoch
 	}
-	sessions, _, err := g.db.Records(r.Context(), data.System, &data.ListQuery{Collection: "_sessions", Limit: 1,
+	sessions, _, err := g.db.Records(r.Context(), data.System, &data.ListQuery{Collection: g.own("_sessions"), Limit: 1,
 		Filter: "user == param.a && network == param.b && epoch == param.c && expires > now",
 		Params: map[string]*doc.Node{"a": doc.NewString(id), "b": doc.NewString(clip(here, 64)), "c": doc.NewInt(int64(epoch))}})
 	if err != nil {
 		return false, err
 	}
-	read, err := g.record(r.Context(), "_tries", g.readID(expr.Fold(email), here))
+	read, err := g.record(r.Context(), g.own("_tries"), g.readID(expr.Fold(email), here))
 	return len(sessions) > 0 || read != nil && g.clock().UnixMilli() < read[g.people.tries.until].Int(), err
 }
 
@@ -288,11 +288,11 @@ func (g *Gate) hasRead(r *http.Request, email string) {
 	body.Set("id", doc.NewString(id))
 	body.Set("count", doc.NewInt(1))
 	body.Set("until", moment(g.clock().Add(known)))
-	_, err := g.db.Create(r.Context(), data.System, "_tries", body, data.WriteOptions{Minimal: true})
+	_, err := g.db.Create(r.Context(), data.System, g.own("_tries"), body, data.WriteOptions{Minimal: true})
 	if fault.Is(err, fault.Conflict) {
 		again := doc.NewObject()
 		again.Set("until", moment(g.clock().Add(known)))
-		_, err = g.db.Update(r.Context(), data.System, "_tries", id, again, data.WriteOptions{Minimal: true})
+		_, err = g.db.Update(r.Context(), data.System, g.own("_tries"), id, again, data.WriteOptions{Minimal: true})
 	}
 	if err != nil {
 		g.log.Warn("it could not be noted from where somebody reads his mails", "error", err)

@@ -20,7 +20,7 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	email, password, cookie := f.text("email"), f.text("password"), f.flag("cookie")
+	email, password, cookie := f.text("email"), f.text("password"), g.wantsCookie(f)
 	if err := f.err(); err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request) error {
 
 // mayEnter refuses somebody who has shown that it is his account, which he may know, but never that his address is.
 func (g *Gate) mayEnter(who *person) error {
-	if who.email != "" && !who.verified && g.db.App().Auth.Verify == "required" { // who came by a provider may have none
+	if who.email != "" && !who.verified && g.auth.Verify == "required" { // who came by a provider may have none
 		return fault.New(fault.Denied, "confirm your address first: a mail was sent to it when you registered, and reset sends another")
 	}
 	return nil
@@ -85,13 +85,13 @@ func (g *Gate) rehash(ctx context.Context, who *person, password string) {
 	hash, err := g.hasher.Hash(ctx, password)
 	if err == nil {
 		err = g.db.Series(ctx, data.System, func(tx *data.Tx) error {
-			rec, err := tx.Record("_accounts", who.account)
+			rec, err := tx.Record(g.own("_accounts"), who.account)
 			if err != nil || rec == nil || rec[g.people.account.password].Text() != who.password {
 				return err // it was changed meanwhile
 			}
 			body := doc.NewObject()
 			body.Set("password", doc.NewString(hash))
-			_, err = tx.UpdateAt("_accounts", who.account, rec[spec.OrdRev].Int(), body)
+			_, err = tx.UpdateAt(g.own("_accounts"), who.account, rec[spec.OrdRev].Int(), body)
 			return err
 		})
 	}
@@ -131,7 +131,7 @@ func (g *Gate) changePassword(w http.ResponseWriter, r *http.Request) error {
 
 // again asks somebody who is signed in for his password: a session that was left open does not give the account away.
 func (g *Gate) again(r *http.Request, p *pass, password, field string) (*person, error) {
-	who, err := g.personByID(r.Context(), p.caller.ID)
+	who, err := g.personByID(r.Context(), p.user)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (g *Gate) again(r *http.Request, p *pass, password, field string) (*person,
 // hashed checks a new password, which stands in a field of the request, and makes what is stored of it.
 func (g *Gate) hashed(ctx context.Context, password, field, email string) (string, error) {
 	app := g.db.App()
-	err := g.hasher.Check(password, app.Auth.Password.MinLength, app.Name, email)
+	err := g.hasher.Check(password, g.auth.Password.MinLength, app.Name, email)
 	if e, ok := err.(*fault.Error); ok && field != "password" {
 		own := *e
 		own.Fields = append([]fault.Field(nil), e.Fields...)

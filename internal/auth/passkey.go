@@ -85,7 +85,7 @@ func (g *Gate) passkeyOf(rec data.Record) (p passkey, err error) {
 
 // passkeysOf finds the passkeys of a user, the oldest first.
 func (g *Gate) passkeysOf(ctx context.Context, who *person) ([]passkey, error) {
-	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_passkeys", Limit: mostPasskeys, Sort: "id",
+	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: g.own("_passkeys"), Limit: mostPasskeys, Sort: "id",
 		Filter: "user == param.a && era == param.b", Params: map[string]*doc.Node{"a": doc.NewString(who.id), "b": doc.NewInt(int64(who.era))}})
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func handle(id string) []byte {
 // app that says nowhere where it is served has passkeys with --dev, for pages at localhost.
 func (g *Gate) relying(origin string) (*webauthn.WebAuthn, error) {
 	app := g.db.App()
-	domain, origins := app.Auth.Passkeys.Domain, app.Auth.Passkeys.Origins
+	domain, origins := g.auth.Passkeys.Domain, g.auth.Passkeys.Origins
 	if domain == "" && g.dev && app.Server.URL == "" {
 		domain, origins = "localhost", []string{"http://localhost"}
 		if u, err := url.Parse(origin); err == nil && u.Hostname() == "localhost" {
@@ -183,7 +183,7 @@ func (g *Gate) answered(ctx context.Context, purpose, token string) (c ceremony,
 	if c, err = g.under(ctx, purpose, token, "ceremony"); err != nil {
 		return c, ch, err
 	}
-	_, err = g.db.Delete(ctx, data.System, "_ceremonies", c.id, data.WriteOptions{})
+	_, err = g.db.Delete(ctx, data.System, g.own("_ceremonies"), c.id, data.WriteOptions{})
 	if fault.Is(err, fault.NotFound) {
 		err = wrongSecret("/ceremony")
 	}
@@ -288,7 +288,7 @@ func (g *Gate) confirmPasskey(w http.ResponseWriter, r *http.Request) error {
 			body.Set("counter", doc.NewInt(int64(key.counter)))
 			body.Set("eligible", doc.NewBool(key.eligible))
 			body.Set("backed", doc.NewBool(key.backed))
-			_, err := tx.Create("_passkeys", body)
+			_, err := tx.Create(g.own("_passkeys"), body)
 			return err
 		}, unfailed(doc.NewObject())) // a change in any case: of those who add one at the same time each sees the others'
 	})
@@ -364,7 +364,7 @@ func (g *Gate) showPasskey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token, credential, cookie := f.text("ceremony"), f.object("credential"), f.flag("cookie")
+	token, credential, cookie := f.text("ceremony"), f.object("credential"), g.wantsCookie(f)
 	if err := f.err(); err != nil {
 		return err
 	}
@@ -383,7 +383,7 @@ func (g *Gate) showPasskey(w http.ResponseWriter, r *http.Request) error {
 	}
 	var t *ceremony
 	if ch.Ticket != "" {
-		rec, err := g.record(ctx, "_ceremonies", ch.Ticket)
+		rec, err := g.record(ctx, g.own("_ceremonies"), ch.Ticket)
 		if err != nil {
 			return err
 		}
@@ -407,7 +407,7 @@ func (g *Gate) showPasskey(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		e.also = func(tx *data.Tx) error {
-			_, err := tx.UpdateAt("_passkeys", shown.id, shown.rev, shown.changes(g.clock()))
+			_, err := tx.UpdateAt(g.own("_passkeys"), shown.id, shown.rev, shown.changes(g.clock()))
 			if fault.Is(err, fault.NotFound) {
 				return moved // it is looked for again
 			}
@@ -422,7 +422,7 @@ func (g *Gate) showPasskey(w http.ResponseWriter, r *http.Request) error {
 			if t == nil {
 				return nil
 			}
-			return spendTicket(tx, t)
+			return g.spendTicket(tx, t)
 		}
 		return g.enter(w, r, who, e)
 	})
@@ -558,7 +558,7 @@ func (g *Gate) renamePasskey(w http.ResponseWriter, r *http.Request) error {
 	}
 	body := doc.NewObject()
 	body.Set("name", doc.NewString(name))
-	_, err = g.db.Update(r.Context(), data.System, "_passkeys", key.id, body, data.WriteOptions{Minimal: true})
+	_, err = g.db.Update(r.Context(), data.System, g.own("_passkeys"), key.id, body, data.WriteOptions{Minimal: true})
 	if fault.Is(err, fault.NotFound) {
 		return noPasskey
 	}
@@ -596,7 +596,7 @@ func (g *Gate) removePasskey(w http.ResponseWriter, r *http.Request) error {
 			if err := g.leaves(tx, who, idsOf(identities), others); err != nil {
 				return err
 			}
-			err := tx.Delete("_passkeys", key.id)
+			err := tx.Delete(g.own("_passkeys"), key.id)
 			if fault.Is(err, fault.NotFound) {
 				return noPasskey
 			}

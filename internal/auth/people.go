@@ -43,33 +43,36 @@ type Letter struct {
 
 // people are the collections of users and of what is kept beside them, with the ordinals of their fields.
 type people struct {
-	users                 *spec.Collection
-	email, verified, role int
-	disabled, anonymous   int // anonymous is -1 where there are none
-	account               struct{ user, password, epoch, era int }
-	session               struct{ user, epoch, hash, seen, expires, agent, address, mfa int }
-	proof                 struct{ purpose, hash, user, epoch, email, by, says, tries, own, expires int }
-	tries                 struct{ count, until int }
-	identity              struct{ user, provider, issuer, subject, email, name, used int }
-	flow                  struct{ user, epoch, hash, challenge, expires int }
-	factor                struct{ era, totp, step, pending, begun, codes, failed, failedHere int }
-	passkey               struct{ user, era, name, says, counter, eligible, backed, used int }
-	invitation            struct{ whose, by, mfa, email, says, hash, expires int }
-	ceremony              struct{ purpose, hash, user, epoch, session, says, tries, expires int }
+	users                     *spec.Collection
+	email, verified, disabled int
+	role, anonymous           int // -1 where there are none: operators have no role
+	account                   struct{ user, password, epoch, era int }
+	session                   struct{ user, epoch, hash, seen, expires, agent, address, mfa int }
+	proof                     struct{ purpose, hash, user, epoch, email, by, says, tries, own, expires int }
+	tries                     struct{ count, until int }
+	identity                  struct{ user, provider, issuer, subject, email, name, used int }
+	flow                      struct{ user, epoch, hash, challenge, expires int }
+	factor                    struct{ era, totp, step, pending, begun, codes, failed, failedHere, turn int }
+	passkey                   struct{ user, era, name, says, counter, eligible, backed, used int }
+	invitation                struct{ whose, by, mfa, email, says, hash, expires int }
+	ceremony                  struct{ purpose, hash, user, epoch, session, says, tries, expires int }
 }
 
-func peopleOf(app *spec.App) (*people, error) {
-	if !app.Auth.On {
+func (g *Gate) peopleOf(app *spec.App) (*people, error) {
+	if !g.auth.On {
 		return nil, nil
 	}
 	p := &people{}
 	var ok bool
-	if p.users, ok = app.Collection(app.Auth.Collection); !ok {
+	if p.users, ok = app.Collection(g.auth.Collection); !ok {
 		return nil, fault.New(fault.Internal, "the collection of users is missing")
 	}
-	p.email, p.verified, p.role = ordOf(p.users, "email"), ordOf(p.users, "verified"), ordOf(p.users, "role")
-	p.disabled, p.anonymous = ordOf(p.users, "disabled"), -1
-	if app.Auth.Anonymous > 0 {
+	p.email, p.verified, p.disabled = ordOf(p.users, "email"), ordOf(p.users, "verified"), ordOf(p.users, "disabled")
+	p.role, p.anonymous = -1, -1
+	if !g.ofOperators {
+		p.role = ordOf(p.users, "role")
+	}
+	if g.auth.Anonymous > 0 {
 		p.anonymous = ordOf(p.users, "anonymous")
 	}
 	for _, of := range []struct {
@@ -86,7 +89,7 @@ func peopleOf(app *spec.App) (*people, error) {
 			"email": &p.identity.email, "name": &p.identity.name, "used": &p.identity.used}},
 		{"_flows", map[string]*int{"user": &p.flow.user, "epoch": &p.flow.epoch, "hash": &p.flow.hash, "challenge": &p.flow.challenge, "expires": &p.flow.expires}},
 		{"_factors", map[string]*int{"era": &p.factor.era, "totp": &p.factor.totp, "step": &p.factor.step, "pending": &p.factor.pending, "begun": &p.factor.begun,
-			"codes": &p.factor.codes, "failed": &p.factor.failed, "failed_here": &p.factor.failedHere}},
+			"codes": &p.factor.codes, "failed": &p.factor.failed, "failed_here": &p.factor.failedHere, "turn": &p.factor.turn}},
 		{"_passkeys", map[string]*int{"user": &p.passkey.user, "era": &p.passkey.era, "name": &p.passkey.name, "says": &p.passkey.says, "counter": &p.passkey.counter,
 			"eligible": &p.passkey.eligible, "backed": &p.passkey.backed, "used": &p.passkey.used}},
 		{"_invitations", map[string]*int{"whose": &p.invitation.whose, "by": &p.invitation.by, "mfa": &p.invitation.mfa, "email": &p.invitation.email,
@@ -94,7 +97,10 @@ func peopleOf(app *spec.App) (*people, error) {
 		{"_ceremonies", map[string]*int{"purpose": &p.ceremony.purpose, "hash": &p.ceremony.hash, "user": &p.ceremony.user, "epoch": &p.ceremony.epoch,
 			"session": &p.ceremony.session, "says": &p.ceremony.says, "tries": &p.ceremony.tries, "expires": &p.ceremony.expires}},
 	} {
-		c, ok := app.Collection(of.collection)
+		c, ok := app.Collection(g.own(of.collection))
+		if !ok && g.ofOperators {
+			continue // they are not invited, and come by no provider
+		}
 		if !ok {
 			return nil, fault.New(fault.Internal, "auth.Collections is missing among the app's collections")
 		}
@@ -136,7 +142,7 @@ func (g *Gate) personBy(ctx context.Context, filter, value string) (*person, err
 	if rec != nil {
 		id = rec[spec.OrdID].Text()
 	}
-	acc, err := g.first(ctx, "_accounts", "user == param.a", id)
+	acc, err := g.first(ctx, g.own("_accounts"), "user == param.a", id)
 	if err != nil || rec == nil {
 		return nil, err
 	}
@@ -168,12 +174,20 @@ func (g *Gate) personByID(ctx context.Context, id string) (*person, error) {
 func (g *Gate) callerOf(rec data.Record) data.Caller {
 	p := g.people
 	id := rec[spec.OrdID].Text()
+	if g.ofOperators {
+		return data.Caller{SignedIn: true, Operator: true, Scope: "operator:" + id}
+	}
 	return data.Caller{ID: id, SignedIn: true, Role: rec[p.role].Text(), User: rec, Scope: "user:" + id}
 }
 
 // Sweep removes the sessions, proofs and invitations that have ended, counts of spans that are over, and anonymous users who have
 // not been seen for long.
 func (g *Gate) Sweep(ctx context.Context) error {
+	if g.operators != nil {
+		if err := g.operators.Sweep(ctx); err != nil {
+			return err
+		}
+	}
 	if g.people == nil {
 		return nil
 	}
@@ -181,9 +195,15 @@ func (g *Gate) Sweep(ctx context.Context) error {
 	for _, of := range []struct{ collection, field string }{
 		{"_sessions", "expires"}, {"_proofs", "expires"}, {"_invitations", "expires"}, {"_ceremonies", "expires"}, {"_flows", "expires"}, {"_tries", "until"},
 	} {
-		if err := g.db.SweepOf(ctx, of.collection, of.field, now); err != nil {
+		if _, ok := g.db.App().Collection(g.own(of.collection)); !ok {
+			continue
+		}
+		if err := g.db.SweepOf(ctx, g.own(of.collection), of.field, now); err != nil {
 			return err
 		}
+	}
+	if g.ofOperators {
+		return nil
 	}
 	return g.sweepAnonymous(ctx, now)
 }

@@ -109,7 +109,7 @@ func openWith(t *testing.T, yaml string, now time.Time, change func(*site, *spec
 	if s.db, err = data.Open(t.Context(), app, eng, data.Options{Key: key, Clock: s.now, Log: quiet}); err != nil {
 		t.Fatal(err)
 	}
-	hasher, err := password.New(password.Options{Memory: 8 << 10, Time: 1, Threads: 1})
+	hasher, err := password.New(password.Options{Memory: 8 << 10, Time: 1, Threads: 1, Patience: 10 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -506,7 +506,7 @@ func TestOnce(t *testing.T) {
 				switch {
 				case a.status < 300:
 					won++
-				case a.status != 422 && a.status != 429 && a.status != 503: // so many passwords are hashed one after the other
+				case a.status != 422 && a.status != 429:
 					t.Errorf("%s: %d %s", path, a.status, a.text)
 				}
 			})

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -28,10 +29,12 @@ var lives = map[string]time.Duration{toRegister: 24 * time.Hour, toReset: time.H
 
 // proof shows that somebody reads the mails of an address. It is good once.
 type proof struct {
+	of                       string // the collection that has it
 	id, purpose, user, email string
-	by                       string    // what is stored of the mark of the client that has asked for it; "": none
-	epoch                    int       // of the user's account: when that changes, what was sent before is good for nothing
-	says                     *doc.Node // what was asked for, if something is left to be done
+	by                       string        // what is stored of the mark of the client that has asked for it; "": none
+	epoch                    int           // of the user's account: when that changes, what was sent before is good for nothing
+	says                     *doc.Node     // what was asked for, if something is left to be done
+	life                     time.Duration // how long it is good; 0: as lives says
 }
 
 // prove makes a proof, and tells what is sent by mail: a token or, to sign in, a code.
@@ -49,7 +52,7 @@ func (g *Gate) prove(tx *data.Tx, p proof) (secret string, err error) {
 	body.Set("hash", doc.NewString(hash))
 	body.Set("email", doc.NewString(p.email))
 	body.Set("about", doc.NewString(g.about(p.email)))
-	body.Set("expires", moment(now.Add(lives[p.purpose])))
+	body.Set("expires", moment(now.Add(cmp.Or(p.life, lives[p.purpose]))))
 	if p.user != "" {
 		body.Set("user", doc.NewString(p.user))
 		body.Set("epoch", doc.NewInt(int64(p.epoch)))
@@ -60,7 +63,7 @@ func (g *Gate) prove(tx *data.Tx, p proof) (secret string, err error) {
 	if p.says != nil {
 		body.Set("says", doc.NewString(string(p.says.AppendCanonical(nil))))
 	}
-	_, err = tx.Create("_proofs", body)
+	_, err = tx.Create(g.own("_proofs"), body)
 	return secret, err
 }
 
@@ -97,7 +100,7 @@ func (g *Gate) look(ctx context.Context, purpose, text string) (proof, error) {
 	if !ok {
 		return proof{}, wrongSecret("/token")
 	}
-	rec, err := g.record(ctx, "_proofs", t.recordID())
+	rec, err := g.record(ctx, g.own("_proofs"), t.recordID())
 	if err != nil {
 		return proof{}, err
 	}
@@ -110,7 +113,7 @@ func (g *Gate) look(ctx context.Context, purpose, text string) (proof, error) {
 
 func (g *Gate) proofOf(rec data.Record) (p proof, err error) {
 	c := &g.people.proof
-	p = proof{id: rec[spec.OrdID].Text(), purpose: rec[c.purpose].Text(), user: rec[c.user].Text(), email: rec[c.email].Text(), by: rec[c.by].Text(), epoch: int(rec[c.epoch].Int())}
+	p = proof{of: g.own("_proofs"), id: rec[spec.OrdID].Text(), purpose: rec[c.purpose].Text(), user: rec[c.user].Text(), email: rec[c.email].Text(), by: rec[c.by].Text(), epoch: int(rec[c.epoch].Int())}
 	if text := rec[c.says].Text(); text != "" {
 		p.says, err = doc.Parse([]byte(text), doc.Limits{})
 	}
@@ -120,7 +123,7 @@ func (g *Gate) proofOf(rec data.Record) (p proof, err error) {
 // use spends a proof: of all who try, in whatever process, one is not told that it is spent. What it was good for is done in
 // the same transaction.
 func (p *proof) use(tx *data.Tx) error {
-	err := tx.Delete("_proofs", p.id)
+	err := tx.Delete(p.of, p.id)
 	if fault.Is(err, fault.NotFound) {
 		return wrongSecret("/token")
 	}

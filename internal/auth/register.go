@@ -15,7 +15,7 @@ import (
 // address. So whoever registers with somebody else's address before him has nothing of it: there is no account that could
 // wait for its owner. Where it need not be, the user is made at once. An anonymous user who registers keeps his id.
 func (g *Gate) register(w http.ResponseWriter, r *http.Request) error {
-	a := &g.db.App().Auth
+	a := g.auth
 	if a.Register != "open" {
 		return fault.New(fault.Denied, "nobody can register by himself")
 	}

@@ -13,7 +13,7 @@ import (
 // route is one method of a path of the door, with all that the description of the API says of it. What follows from the rest of
 // it is not said: that a body may be too large, that who is not signed in is refused.
 type route struct {
-	method, path string // below /api/auth/
+	method, path string // below /api/auth/ and, where it is theirs too, /api/auth/operators/
 	act          func(*Gate, http.ResponseWriter, *http.Request) error
 	when         func(*spec.Auth) bool // it is described where that holds, else nowhere does it lead to anything; nil: in every app with people
 
@@ -22,6 +22,7 @@ type route struct {
 	sure    bool // and wants to know that it is he himself: 403 may have a ticket
 	enters  bool // it signs in: 200 is a session, 401 may have a ticket
 	may     bool // there need be no body
+	theirs  bool // operators have it too
 
 	tag, name, summary, text string
 	query                    shape // parameters; "": there are none, and any is refused
@@ -84,6 +85,16 @@ func allRoutes() []route {
 	return slices.Concat(accountRoutes, invitationRoutes, providerRoutes, factorRoutes)
 }
 
+// operatorRoutes are those by which operators sign in and look after what they sign in with.
+func operatorRoutes() (list []route) {
+	for _, r := range allRoutes() {
+		if r.theirs {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // Operations are those of an app. There are none where nobody signs in.
 func Operations(app *spec.App) []Operation {
 	var list []Operation
@@ -96,7 +107,7 @@ func Operations(app *spec.App) []Operation {
 }
 
 func (r *route) operation(app *spec.App) Operation {
-	o := Operation{Method: r.method, Path: "/api/auth/" + r.path, Tag: r.tag, ID: r.tag + "." + r.name, Summary: r.summary, Text: r.text, Signed: r.signed,
+	o := Operation{Method: r.method, Path: below + r.path, Tag: r.tag, ID: r.tag + "." + r.name, Summary: r.summary, Text: r.text, Signed: r.signed,
 		Parameters: r.parameters(app), BodyMay: r.may, User: r.user, MediaType: "application/json", Problems: r.problems()}
 	if r.takes != "" {
 		o.Body = r.takes.schema(app)
@@ -150,7 +161,7 @@ func (r *route) problems() []int {
 }
 
 // handle adds the routes to a mux, each path with all its methods.
-func (g *Gate) handle(mux *http.ServeMux, routes []route) {
+func (g *Gate) handle(mux *http.ServeMux, at string, routes []route) {
 	paths := map[string]web.Methods{}
 	for _, r := range routes {
 		m := paths[r.path]
@@ -161,7 +172,7 @@ func (g *Gate) handle(mux *http.ServeMux, routes []route) {
 		m[r.method] = g.answer(r)
 	}
 	for path, m := range paths {
-		mux.Handle("/api/auth/"+path, m.Handler(problem))
+		mux.Handle(at+path, m.Handler(problem))
 	}
 }
 

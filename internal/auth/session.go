@@ -26,7 +26,7 @@ type begun struct {
 func (g *Gate) begin(tx *data.Tx, r *http.Request, who *person, mfa bool) (begun, error) {
 	now := g.clock()
 	t := g.session.mint(now)
-	b := begun{id: t.recordID(), token: g.session.text(t), expires: now.Add(g.db.App().Auth.Sessions.Longest).UTC().Truncate(time.Millisecond)}
+	b := begun{id: t.recordID(), token: g.session.text(t), expires: now.Add(g.auth.Sessions.Longest).UTC().Truncate(time.Millisecond)}
 	body := doc.NewObject()
 	body.Set("id", doc.NewString(b.id))
 	body.Set("user", doc.NewString(who.id))
@@ -38,13 +38,13 @@ func (g *Gate) begin(tx *data.Tx, r *http.Request, who *person, mfa bool) (begun
 	body.Set("address", doc.NewString(clip(g.address(r), 64)))
 	body.Set("network", doc.NewString(clip(network(g.address(r)), 64)))
 	body.Set("mfa", doc.NewBool(mfa))
-	_, err := tx.Create("_sessions", body)
+	_, err := tx.Create(g.own("_sessions"), body)
 	return b, err
 }
 
 // surplus are the oldest sessions of a user, those that are too many beside one that begins. but is one that goes in any case.
 func (g *Gate) surplus(ctx context.Context, who *person, but string) (ids []string, err error) {
-	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_sessions", Limit: 500, Sort: "-id", Filter: "user == param.a && id != param.b",
+	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: g.own("_sessions"), Limit: 500, Sort: "-id", Filter: "user == param.a && id != param.b",
 		Params: map[string]*doc.Node{"a": doc.NewString(who.id), "b": doc.NewString(cmp.Or(but, nobody))}})
 	if err != nil || len(records) < mostSessions {
 		return nil, err
@@ -70,13 +70,13 @@ func clip(s string, most int) string {
 // earlier epoch of the account, is nil.
 func (g *Gate) lookUpSession(ctx context.Context, t token) (*pass, error) {
 	c := &g.people.session
-	rec, err := g.record(ctx, "_sessions", t.recordID())
+	rec, err := g.record(ctx, g.own("_sessions"), t.recordID())
 	if err != nil || rec == nil || !t.hasHash(rec[c.hash].Text()) {
 		return nil, err
 	}
 	ends := time.UnixMilli(rec[c.expires].Int())
 	expires := ends
-	if idle := time.UnixMilli(rec[c.seen].Int()).Add(g.db.App().Auth.Sessions.Idle + noteEvery); idle.Before(expires) {
+	if idle := time.UnixMilli(rec[c.seen].Int()).Add(g.auth.Sessions.Idle + noteEvery); idle.Before(expires) {
 		expires = idle // as far as it is known: each use within noteEvery of the last is not noted
 	}
 	if !g.clock().Before(expires) {
@@ -90,10 +90,10 @@ func (g *Gate) lookUpSession(ctx context.Context, t token) (*pass, error) {
 		g.endAll(ctx, who)
 		return nil, nil
 	}
-	g.noteUse("_sessions", t.recordID(), "seen", rec[c.seen])
+	g.noteUse(g.own("_sessions"), t.recordID(), "seen", rec[c.seen])
 	by := g.callerOf(who.rec)
 	by.MFA = rec[c.mfa].Bool()
-	return &pass{caller: by, session: t.recordID(), since: at(rec[spec.OrdCreated].Int()), expires: expires, ends: ends}, nil
+	return &pass{caller: by, user: who.id, session: t.recordID(), since: at(rec[spec.OrdCreated].Int()), expires: expires, ends: ends}, nil
 }
 
 // Session is a place where a user is signed in.
@@ -115,7 +115,7 @@ func (g *Gate) sessions(ctx context.Context, user, current string) ([]Session, e
 	if err != nil || who == nil {
 		return nil, err
 	}
-	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_sessions", Limit: mostSessions, Sort: "-id",
+	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: g.own("_sessions"), Limit: mostSessions, Sort: "-id",
 		Filter: "user == param.a && epoch == param.b && expires > now",
 		Params: map[string]*doc.Node{"a": doc.NewString(user), "b": doc.NewInt(int64(who.epoch))}})
 	if err != nil {
@@ -137,12 +137,12 @@ const mostSessions = 100
 // end ends a session of a user.
 func (g *Gate) end(ctx context.Context, user, id string) error {
 	c := &g.people.session
-	rec, err := g.record(ctx, "_sessions", id)
+	rec, err := g.record(ctx, g.own("_sessions"), id)
 	if err == nil && (rec == nil || rec[c.user].Text() != user) {
 		err = fault.New(fault.NotFound, "there is no such session")
 	}
 	if err == nil {
-		_, err = g.db.Delete(ctx, data.System, "_sessions", id, data.WriteOptions{})
+		_, err = g.db.Delete(ctx, data.System, g.own("_sessions"), id, data.WriteOptions{})
 	}
 	g.forget(func(p *pass) bool { return p.session == id })
 	return err
@@ -158,7 +158,7 @@ var errOvertaken = fault.New(fault.Conflict, "the account was changed meanwhile:
 // errOvertaken, and a session that has ended, which a process may still believe for a while, is refused and does not begin again.
 func (g *Gate) renew(tx *data.Tx, who *person, but string, changes *doc.Node) error {
 	if but != "" {
-		rec, err := tx.Record("_sessions", but)
+		rec, err := tx.Record(g.own("_sessions"), but)
 		if err != nil {
 			return err
 		}
@@ -171,10 +171,10 @@ func (g *Gate) renew(tx *data.Tx, who *person, but string, changes *doc.Node) er
 	changes.Set("epoch", epoch)
 	if who.account == "" {
 		changes.Set("user", doc.NewString(who.id))
-		if _, err := tx.Create("_accounts", changes); err != nil {
+		if _, err := tx.Create(g.own("_accounts"), changes); err != nil {
 			return overtaken(err)
 		}
-	} else if _, err := tx.UpdateAt("_accounts", who.account, who.rev, changes); err != nil {
+	} else if _, err := tx.UpdateAt(g.own("_accounts"), who.account, who.rev, changes); err != nil {
 		return overtaken(err)
 	}
 	if but == "" {
@@ -182,14 +182,14 @@ func (g *Gate) renew(tx *data.Tx, who *person, but string, changes *doc.Node) er
 	}
 	body := doc.NewObject()
 	body.Set("epoch", epoch)
-	_, err := tx.Update("_sessions", but, body)
+	_, err := tx.Update(g.own("_sessions"), but, body)
 	return err
 }
 
 // present refuses what is done by a session that has ended since it was looked at, or whose account was changed: a process may
 // believe it for a while, and a request may have waited.
 func (g *Gate) present(tx *data.Tx, who *person, session string) error {
-	rec, err := tx.Record("_sessions", session)
+	rec, err := tx.Record(g.own("_sessions"), session)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (g *Gate) present(tx *data.Tx, who *person, session string) error {
 	if who.account == "" {
 		return nil
 	}
-	account, err := tx.Record("_accounts", who.account)
+	account, err := tx.Record(g.own("_accounts"), who.account)
 	if err == nil && (account == nil || int(account[g.people.account.epoch].Int()) != who.epoch) {
 		err = refused
 	}
@@ -238,7 +238,7 @@ func (g *Gate) disown(who *person, changes *doc.Node) {
 
 // renewed has this process look the sessions of a user up anew.
 func (g *Gate) renewed(user string) {
-	g.forget(func(p *pass) bool { return p.session != "" && p.caller.ID == user })
+	g.forget(func(p *pass) bool { return p.session != "" && p.user == user })
 }
 
 // listSessions answers GET /api/auth/sessions.
@@ -247,7 +247,7 @@ func (g *Gate) listSessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := g.sessions(r.Context(), p.caller.ID, p.session)
+	list, err := g.sessions(r.Context(), p.user, p.session)
 	if err != nil {
 		return err
 	}
@@ -284,13 +284,13 @@ func (g *Gate) endSession(w http.ResponseWriter, r *http.Request) error {
 	if !data.ValidID(id) {
 		return fault.New(fault.NotFound, "there is no such session")
 	}
-	if err := g.end(r.Context(), p.caller.ID, id); err != nil {
+	if err := g.end(r.Context(), p.user, id); err != nil {
 		return err
 	}
 	if id == p.session {
 		g.cookie.drop(w)
 	}
-	g.note(r.Context(), "session-ended", p.caller.ID)
+	g.note(r.Context(), "session-ended", p.user)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -301,7 +301,7 @@ func (g *Gate) endOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	who, err := g.personByID(r.Context(), p.caller.ID)
+	who, err := g.personByID(r.Context(), p.user)
 	if err != nil {
 		return err
 	}

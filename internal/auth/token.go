@@ -33,11 +33,12 @@ type sort struct {
 
 // The prefixes. They tell whoever finds a token what it is, and programs that look for leaked secrets.
 const (
-	keyPrefix     = "pk_" // an API key
-	sessionPrefix = "ps_" // a session
-	proofPrefix   = "pt_" // what a mail carries
-	codePrefix    = "pc_" // what a page exchanges for a session
-	begunPrefix   = "pb_" // what was begun and is ended by a second request
+	keyPrefix             = "pk_" // an API key
+	sessionPrefix         = "ps_" // a session
+	operatorSessionPrefix = "po_" // a session of an operator
+	proofPrefix           = "pt_" // what a mail carries
+	codePrefix            = "pc_" // what a page exchanges for a session
+	begunPrefix           = "pb_" // what was begun and is ended by a second request
 )
 
 // strict refuses a second spelling of the same bytes.

@@ -178,7 +178,7 @@ func (g *Gate) countCode(r *http.Request, who *person, known bool) error {
 	if failed >= mostFailed {
 		return tooManyFailed
 	}
-	n, err := g.increment(r.Context(), "_factors", f.id, field)
+	n, err := g.increment(r.Context(), g.own("_factors"), f.id, field)
 	if fault.Is(err, fault.NotFound) {
 		return wrongSecret("/code")
 	}

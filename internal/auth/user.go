@@ -95,7 +95,7 @@ func (g *Gate) called(ctx context.Context, name string) (who *person, err error)
 		who, err = g.personByEmail(ctx, name)
 	}
 	if err == nil && who == nil {
-		err = fault.New(fault.NotFound, "there is no user %q", name)
+		err = fault.New(fault.NotFound, "there is no %s %q", g.whose(), name)
 	}
 	return who, err
 }

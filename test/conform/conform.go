@@ -126,6 +126,9 @@ func (c *watcher) expect(r *http.Request) {
 // check holds one answer against the description that whoever asked is given.
 func (c *watcher) check(r *http.Request, status int, header http.Header, body []byte) {
 	c.t.Helper()
+	if strings.HasPrefix(r.URL.Path, "/api/auth/operators/") {
+		return // where operators sign in is Plinth's own: the description is of the app
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	j, err := c.judge(r)

@@ -91,7 +91,7 @@ func dialRaw(addr string) (int, error) {
 	if err != nil {
 		return 0, os.NewSyscallError("socket", err)
 	}
-	patience := syscall.NsecToTimeval(int64(10 * time.Second))
+	patience := syscall.NsecToTimeval(int64(2 * time.Minute)) // on a server what batches have left in the log gets its positions before the first event
 	if err = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &patience); err == nil {
 		err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())})
 	}

@@ -42,6 +42,15 @@ func onEach(t *testing.T, fn func(t *testing.T, db string)) {
 	}
 }
 
+// onAll is onEach, and on FerretDB, where there are no transactions.
+func onAll(t *testing.T, fn func(t *testing.T, db string)) {
+	onEach(t, fn)
+	t.Run("ferretdb", func(t *testing.T) {
+		t.Parallel()
+		fn(t, mongotest.Database(t))
+	})
+}
+
 var dsn = regexp.MustCompile(`^host=(\S+) user=(\S+) dbname=(\S+)$`)
 
 // postgresURL is the address of a database of pgtest as people write it.

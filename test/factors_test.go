@@ -31,7 +31,7 @@ collections:
 // the same time, on three processes of one database (SAFETY 7, 67); and what a rule lets those see who have shown a factor,
 // others do not, nor do streams when it does not hold any more.
 func TestFactors(t *testing.T) {
-	onEach(t, func(t *testing.T, db string) {
+	onAll(t, func(t *testing.T, db string) {
 		p := &people{t: t}
 		dir := folder(t, factorsApp)
 		servers := 1

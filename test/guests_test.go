@@ -26,7 +26,7 @@ collections:
 // People are invited, each once though a hundred accept at the same time on three processes of one database; who is disabled is
 // signed out of all of them within 5 s, and his stream ends; who deletes himself takes with him what is his.
 func TestGuests(t *testing.T) {
-	onEach(t, func(t *testing.T, db string) {
+	onAll(t, func(t *testing.T, db string) {
 		p := &people{t: t}
 		dir := folder(t, guestsApp)
 		servers := 1
@@ -70,12 +70,18 @@ func TestGuests(t *testing.T) {
 		p.wants(401, "", "login", map[string]any{"email": email, "password": password})
 		runOn(t, db, "user", "enable", email, dir)
 		ann = p.signIn(email, password)
-		if status, body := p.ask(0, ann, http.MethodDelete, "/api/auth/me", ""); status != 204 {
+		switch status, body := p.ask(0, ann, http.MethodDelete, "/api/auth/me", ""); {
+		case strings.HasPrefix(db, "mongodb:"): // he goes with what is his in one transaction, or not at all
+			if status != 501 || !strings.Contains(body, "several records in one transaction") {
+				t.Fatal(status, body)
+			}
+		case status != 204:
 			t.Fatal(status, body)
-		}
-		p.gone(ann)
-		if list := runOn(t, db, "user", "list", dir, "--json"); strings.Contains(list, email) {
-			t.Error(list)
+		default:
+			p.gone(ann)
+			if list := runOn(t, db, "user", "list", dir, "--json"); strings.Contains(list, email) {
+				t.Error(list)
+			}
 		}
 
 		// An anonymous user owns what he writes, on every server.

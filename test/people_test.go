@@ -29,7 +29,7 @@ collections:
 // People register, prove their address by the link of a mail, sign in, own what they write, and get a new password; what
 // is good once is good for one of a hundred who try it at the same time, on three processes of one database.
 func TestPeople(t *testing.T) {
-	onEach(t, func(t *testing.T, db string) {
+	onAll(t, func(t *testing.T, db string) {
 		p := &people{t: t}
 		dir := folder(t, peopleApp)
 		servers := 1

@@ -31,7 +31,7 @@ collections:
 // A sign-in with a provider that begins at one process ends at another; of a hundred who bring its answer to all of them at the
 // same time one is signed in, and of a hundred with its code one gets a token.
 func TestProviders(t *testing.T) {
-	onEach(t, func(t *testing.T, db string) {
+	onAll(t, func(t *testing.T, db string) {
 		issuer := oidctest.Start(t, time.Now)
 		p := &people{t: t}
 		dir := folder(t, fmt.Sprintf(providersApp, issuer.URL, issuer.URL))

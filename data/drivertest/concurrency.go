@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/bluell/plinth/data"
@@ -83,6 +84,7 @@ func concurrency(s *suite) {
 	})
 	s.expect("a locked row is counted up without loss", func() error { return b.countUp(writers, each) })
 	s.increments(writers, each)
+	s.deletes(writers, each)
 }
 
 func retry(fn func() error) error {
@@ -188,6 +190,42 @@ func (s *suite) increments(writers, each int) {
 		wg.Wait()
 		if sold != 200 || other != nil {
 			return fmt.Errorf("%d sold of 200 (%w)", sold, other)
+		}
+		return nil
+	})
+}
+
+// deletes has many delete the same records: what is good once is made of it.
+func (s *suite) deletes(writers, each int) {
+	p := s.pair(`
+  tickets:
+    fields: {n: {type: int}}
+    access: {read: true}
+`)
+	s.expect("of many who delete a record one does", func() error {
+		p.create("tickets", slices.Repeat([]string{`"n":1`}, each)...)
+		for i := range each {
+			var wg sync.WaitGroup
+			var mu sync.Mutex
+			deleted := 0
+			var other error
+			for range writers {
+				wg.Go(func() {
+					_, err := p.it.Delete(context.Background(), operator, "tickets", id(i+1), data.WriteOptions{})
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case err == nil:
+						deleted++
+					case !fault.Is(err, fault.NotFound):
+						other = err
+					}
+				})
+			}
+			wg.Wait()
+			if deleted != 1 || other != nil {
+				return fmt.Errorf("%d deleted it, %v", deleted, other)
+			}
 		}
 		return nil
 	})

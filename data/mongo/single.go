@@ -211,6 +211,12 @@ func (t *single) Delete(c *spec.Collection, ids []string) (int, error) {
 	if err != nil {
 		return 0, t.fail(classify("delete", err))
 	}
+	for _, id := range ids {
+		_, there := found[id]
+		if _, held := t.locks[c.Name+" "+id]; held && !there {
+			return 0, t.fail(fault.New(fault.Retry, "another deleted the record in the meantime"))
+		}
+	}
 	if len(found) > 1 || len(found) == 1 && t.c != nil {
 		return 0, t.fail(needs(manyRecords))
 	}

@@ -356,7 +356,7 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 		}
 	}
 	for _, c := range all { // before the rest: nobody is told anything by a right that he has lost meanwhile
-		for cl := range h.users[c.ID] {
+		for cl := range h.users[c.Whose()] {
 			if cl.view.ended(&cl.by, c) || h.channels.ended(cl, c) {
 				cl.resync(rightsChanged)
 				h.leave(cl)

@@ -20,7 +20,12 @@ func Collections(app *spec.App) string {
 	if !app.Auth.On {
 		return always
 	}
-	return always + strings.ReplaceAll(ofPeople+ofProviders+ofInvitations, "USERS", app.Auth.Collection)
+	invitations := ofInvitations
+	if t := &app.Auth.Teams; t.On() {
+		const by = "onDelete: cascade}\n"
+		invitations = strings.Replace(invitations, by, by[:len(by)-1]+strings.ReplaceAll(ofTeams, "TEAMS", t.Collection)+"\n", 1)
+	}
+	return always + strings.ReplaceAll(ofPeople+ofProviders+invitations, "USERS", app.Auth.Collection)
 }
 
 const always = `
@@ -179,8 +184,11 @@ func New(db *data.DB, secret []byte, o Options) (*Gate, error) {
 	if g.letters, err = newSealer(secret, "seal letters"); err != nil {
 		return nil, err
 	}
-	g.people, err = peopleOf(db.App())
-	return g, err
+	if g.people, err = peopleOf(db.App()); err != nil {
+		return nil, err
+	}
+	db.OnRejoin(g.renewed)
+	return g, nil
 }
 
 func columnsOf(c *spec.Collection) columns {

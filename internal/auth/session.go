@@ -91,7 +91,10 @@ func (g *Gate) lookUpSession(ctx context.Context, t token) (*pass, error) {
 		return nil, nil
 	}
 	g.noteUse("_sessions", t.recordID(), "seen", rec[c.seen])
-	by := g.callerOf(who.rec)
+	by, err := g.callerOf(ctx, who.rec)
+	if err != nil {
+		return nil, err
+	}
 	by.MFA = rec[c.mfa].Bool()
 	return &pass{caller: by, session: t.recordID(), since: at(rec[spec.OrdCreated].Int()), expires: expires, ends: ends}, nil
 }

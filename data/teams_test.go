@@ -6,9 +6,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/memory"
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
 )
 
 const firm = `
@@ -376,5 +380,25 @@ func testRejoined(h *house) {
 	slices.Sort(want[3:])
 	if !slices.Equal(told, want) {
 		t.Errorf("%v, want %v", told, want)
+	}
+}
+
+// bare is an engine without transactions.
+type bare struct{ *memory.Engine }
+
+func (bare) Caps() driver.Caps { return driver.Caps{Paths: true, Joins: true, Ordered: true} }
+
+// A database without transactions cannot keep what is promised of teams: the app does not start on it.
+func TestTeamsNeedTransactions(t *testing.T) {
+	t.Parallel()
+	app, err := spec.LoadFS(fstest.MapFS{"plinth.yaml": {Data: []byte(firm)}}, func(string) (string, bool) { return "", false })
+	if err == nil {
+		err = app.Extend("data", []byte(data.Collections))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := data.Open(t.Context(), app, bare{memory.Open()}, data.Options{Key: secret}); !fault.Is(err, fault.Capability) || !strings.Contains(err.Error(), "auth.teams") {
+		t.Error(err)
 	}
 }

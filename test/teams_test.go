@@ -168,18 +168,21 @@ func TestTeams(t *testing.T) {
 			wants(i, bob, "PATCH", "/api/notes/"+note, `{"text":"x"}`, 404)
 		}
 
-		// Two owners leave at the same moment, on two processes.
+		// Two owners leave at the same moment, on two processes, or an operator removes both.
 		var key struct{ Key string }
 		if err := json.Unmarshal([]byte(runOn(t, db, "key", "add", dir, "--operator", "--json")), &key); err != nil {
 			t.Fatal(err)
 		}
 		root := user{token: key.Key}
 		var both []string
-		for range 10 {
+		var records [][2]string // their memberships
+		for range 12 {
 			team := made(wants(0, root, "POST", "/api/teams", `{"name":"Both"}`, 201))
-			for _, u := range []user{ann, bob} {
-				wants(0, root, "POST", "/api/memberships", `{"team":"`+team+`","user":"`+u.id+`","role":"owner"}`, 201)
+			var ids [2]string
+			for i, u := range []user{ann, bob} {
+				ids[i] = made(wants(0, root, "POST", "/api/memberships", `{"team":"`+team+`","user":"`+u.id+`","role":"owner"}`, 201))
 			}
+			records = append(records, ids)
 			both = append(both, team)
 		}
 		last := both[len(both)-1]
@@ -192,10 +195,13 @@ func TestTeams(t *testing.T) {
 			status := [2]int{}
 			for i, u := range []user{ann, bob} {
 				all.Go(func() {
-					if n%2 == 0 {
+					switch n % 3 {
+					case 0:
 						status[i], _ = p.ask(i, u.token, http.MethodDelete, "/api/auth/teams/"+team+"/members/"+u.id, "")
-					} else {
+					case 1:
 						status[i], _ = p.ask(i, u.token, http.MethodPatch, "/api/auth/teams/"+team+"/members/"+u.id, `{"role":"member"}`)
+					case 2:
+						status[i], _ = p.ask(i, root.token, http.MethodDelete, "/api/memberships/"+records[n][i], "")
 					}
 				})
 			}

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -415,21 +416,49 @@ func TestTwoOwnersLeave(t *testing.T) {
 	}
 }
 
-// Who asks costs nothing more for his teams, as long as he is remembered.
+// Who asks costs nothing more for his teams, as long as he is remembered: a read is one question. Then they are looked up with him.
 func TestTeamsCostNoQuery(t *testing.T) {
 	t.Parallel()
-	s, other := asunder(t, firms)
+	var eng *counted
+	s := open(t, firms, func(e driver.Engine) driver.Engine {
+		eng = &counted{Engine: e}
+		return eng
+	})
 	ann := s.member("ann@example.com", "member", "Ann")
 	red := s.team(ann, "Red")
 	r, err := s.db.Create(t.Context(), s.by(ann), "notes", node(t, `{"text":"a","team":"`+red+`"}`), data.WriteOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := s.by(ann)
-	if _, _, err := s.db.Get(t.Context(), by, data.Target{Collection: "notes", ID: r.ID}, data.View{}, nil); err != nil {
-		t.Fatal(err)
+	s.by(ann)
+	eng.reads.Store(0)
+	ctx := context.WithValue(t.Context(), http.ServerContextKey, true) // as a request: that is counted
+	for range 10 {
+		q, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Authorization", "Bearer "+ann)
+		by, err := s.gate.Caller(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.db.Get(ctx, by, data.Target{Collection: "notes", ID: r.ID}, data.View{}, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	// Another process takes the team away: this one does not know before it looks again.
+	if n := eng.reads.Load(); n != 10 {
+		t.Errorf("10 reads are %d questions", n)
+	}
+}
+
+// What another process does to a team is seen here after 5 s.
+func TestTeamsAreRemembered(t *testing.T) {
+	t.Parallel()
+	s, other := asunder(t, firms)
+	ann := s.member("ann@example.com", "member", "Ann")
+	red := s.team(ann, "Red")
+	s.by(ann)
 	if _, err := other.db.Delete(t.Context(), data.System, "teams", red, data.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -171,8 +171,12 @@ func TestWhoLeavesATeam(t *testing.T) {
 
 			ann, bob, eve := h.listen("ann", "/api/notes", ""), h.listen("bob", "/api/notes", ""), h.listen("eve", "/api/notes", "")
 			papers, all := h.listen("bob", "/api/papers", ""), h.listen("bob", "/api/open", "")
-			for _, l := range []*listener{ann, bob, eve, papers, all} {
+			room := h.listen("bob", "/api/live/room/"+id(3), "")
+			for _, l := range []*listener{ann, bob, eve, papers, all, room} {
 				l.want("ready")
+			}
+			if _, status := h.ask("eve", "/api/live/room/"+id(3), ""); status != 403 {
+				t.Errorf("who is of another team listens: %d", status)
 			}
 			h.create("notes", `{"name":"a","team":"`+id(3)+`"}`)
 			h.create("notes", `{"name":"other","team":"`+id(4)+`"}`)
@@ -197,6 +201,8 @@ func TestWhoLeavesATeam(t *testing.T) {
 				data.Operation{Op: "create", Collection: "open", Body: h.node(`{"name":"o"}`)})
 			bob.want("resync")
 			bob.ended()
+			room.want("resync")
+			room.ended()
 			ann.want("create secret")
 			all.want("create o")
 

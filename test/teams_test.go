@@ -163,6 +163,9 @@ func TestTeams(t *testing.T) {
 		if took := time.Since(began); took > 8*time.Second {
 			t.Errorf("the stream of who was removed ended after %s", took)
 		}
+		if sees(0, bob) {
+			t.Error("who comes back to where his stream has ended reads what he may read no more")
+		}
 		soon("who was removed", func(i int) bool { return !sees(i, bob) })
 		for i := range p.servers {
 			wants(i, bob, "PATCH", "/api/notes/"+note, `{"text":"x"}`, 404)

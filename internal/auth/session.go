@@ -244,6 +244,9 @@ func (g *Gate) renewed(user string) {
 	g.forget(func(p *pass) bool { return p.session != "" && p.caller.ID == user })
 }
 
+// Anew has this process look a user up anew when he asks next: something has changed what he may do.
+func (g *Gate) Anew(user string) { g.renewed(user) }
+
 // listSessions answers GET /api/auth/sessions.
 func (g *Gate) listSessions(w http.ResponseWriter, r *http.Request) error {
 	p, err := g.signedIn(w, r)

@@ -203,6 +203,12 @@ func TestWhoLeavesATeam(t *testing.T) {
 			bob.ended()
 			room.want("resync")
 			room.ended()
+			if _, told := h.again.Load(id(2)); !told {
+				t.Error("who comes back comes with the rights that he had")
+			}
+			if _, told := h.again.Load(id(1)); told {
+				t.Error("somebody is looked up anew whose rights are the same")
+			}
 			ann.want("create secret")
 			all.want("create o")
 

@@ -62,7 +62,7 @@ func (passwords) Check(text string, least int, context ...string) error {
 type letters struct{ room *mail.Room }
 
 func (l letters) Post(tx *data.Tx, m auth.Letter) error {
-	return l.room.Post(tx, mail.Message{Template: mail.Template(m.Template), To: m.To, Lang: m.Lang, Token: m.Token, Code: m.Code, By: m.By, Passkey: m.Passkey, Provider: m.Provider, Valid: m.Valid})
+	return l.room.Post(tx, mail.Message{Template: mail.Template(m.Template), To: m.To, Lang: m.Lang, Token: m.Token, Code: m.Code, By: m.By, Team: m.Team, Passkey: m.Passkey, Provider: m.Provider, Valid: m.Valid})
 }
 
 // letters is the kind of job that looks whether somebody is to be written to.

@@ -172,7 +172,7 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	if err != nil {
 		return nil, err
 	}
-	hub := live.New(db, live.Options{Log: p.o.log, Caller: gate.Caller, Server: app.Server})
+	hub := live.New(db, live.Options{Log: p.o.log, Caller: gate.Caller, Anew: gate.Anew, Server: app.Server})
 	public := filepath.Join(p.dir, "public")
 	ready, err := pages.New(app, pages.Options{Public: public, Mail: room.Sends(), Dev: p.o.dev})
 	if err != nil {

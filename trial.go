@@ -236,7 +236,8 @@ func (l *laboratory) by(ctx context.Context, db *data.DB, t *spec.Test) (data.Ca
 		role, _ := users.Field("role")
 		has := records[0][role.Ord].Text()
 		mfa := as.MFA || slices.Contains(l.app.Auth.MFA.Required, has)
-		return data.Caller{ID: id, SignedIn: true, MFA: mfa, Role: has, User: records[0], Scope: "user:" + id}, nil
+		teams, err := db.TeamsOf(ctx, id)
+		return data.Caller{ID: id, SignedIn: true, MFA: mfa, Role: has, User: records[0], Teams: teams, Scope: "user:" + id}, err
 	case as.Operator:
 		return data.Caller{SignedIn: true, Operator: true, ReadOnly: as.ReadOnly, Scope: "key:test"}, nil
 	case as.Key != "":

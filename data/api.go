@@ -39,11 +39,12 @@ type Caller struct {
 	ID       string // the user's id; "" for nobody and for API keys
 	Role     string
 	SignedIn bool
-	MFA      bool   // signed in with a second factor
-	Operator bool   // passes every rule
-	ReadOnly bool   // writes nothing, anywhere
-	User     Record // the user's own record, where there is one
-	Scope    string // whose idempotency keys these are: "key:ID", "user:ID", "address:1.2.3.4"
+	MFA      bool         // signed in with a second factor
+	Operator bool         // passes every rule
+	ReadOnly bool         // writes nothing, anywhere
+	User     Record       // the user's own record, where there is one
+	Teams    []Membership // those that the user belongs to (TeamsOf), where the app has teams
+	Scope    string       // whose idempotency keys these are: "key:ID", "user:ID", "address:1.2.3.4"
 
 	system bool // reaches the collections Plinth keeps for itself
 }

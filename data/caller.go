@@ -26,6 +26,9 @@ func (w who) Field(name string) Value {
 	case "mfa":
 		return expr.BoolOf(w.by.MFA)
 	}
+	if v, ok := w.team(name); ok {
+		return v
+	}
 	if w.by.User == nil {
 		return Value{}
 	}

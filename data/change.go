@@ -69,15 +69,16 @@ func changeRowOf(k *kind) (c changeRow) {
 // changed notes a change of a record, which becomes a row of the log at the end of the transaction: old and rec as
 // they are stored, nil where there is none.
 func (w *work) changed(k *kind, op Op, old, rec Record) {
+	is := rec
+	if op == Delete {
+		is = old
+	}
+	w.rejoined(k, is)
 	log := w.db.changes
 	if log == nil || k.System {
 		return
 	}
 	row := make(Record, len(log.k.Fields))
-	is := rec
-	if op == Delete {
-		is = old
-	}
 	ms := expr.TimeOf(w.now.UnixMilli())
 	row[spec.OrdCreated], row[spec.OrdUpdated], row[spec.OrdRev] = ms, ms, is[spec.OrdRev]
 	row[log.row.collection] = expr.TextOf(k.Name)

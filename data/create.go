@@ -308,6 +308,9 @@ func (c *creation) apply(w *work) (Reply, error) {
 	if err := w.insert(c.k, rec); err != nil {
 		return Reply{}, err
 	}
+	if err := w.founded(c.k, rec); err != nil {
+		return Reply{}, err
+	}
 	return w.reply(201, c.k, rec)
 }
 

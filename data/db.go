@@ -28,6 +28,7 @@ type DB struct {
 	kinds map[string]*kind // by name of the collection
 	lease driver.Stmt      // every field of the lease whose name is argument 0, to be changed
 	queue queue            // of jobs
+	teams *teams           // nil: the app has none
 
 	changes *changeLog // nil: the engine cannot keep one
 	hints   *hints
@@ -54,6 +55,7 @@ type kind struct {
 	sealed   bool                   // it has encrypted fields
 	files    bool                   // it has file fields
 	others   bool                   // whether a record or a field may be read depends on other records
+	whose    int                    // the field that names the user to whom a record gives rights: a membership's; else OrdID
 	walks    bool                   // init, set or validate looks at other records: they run inside the transaction
 }
 
@@ -90,6 +92,9 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 		if err := db.prepareKind(k); err != nil {
 			return nil, err
 		}
+	}
+	if err := db.openTeams(); err != nil {
+		return nil, err
 	}
 	if db.changes, err = newChangeLog(db); err != nil {
 		return nil, err

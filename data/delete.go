@@ -119,6 +119,9 @@ func (w *work) remove(k *kind, rec Record) error {
 			return w.referenced(l)
 		}
 	}
+	if err := w.keepsOwners(list, gone); err != nil {
+		return err
+	}
 	for _, l := range clear {
 		if gone[l.link] {
 			continue

@@ -249,8 +249,11 @@ func (w *Watch) Ended(by *Caller, c *Change) bool {
 }
 
 // unmade says whether a change makes another of a caller: his own record is gone, or differs in what he may do by it, or in
-// a field that rules look at.
+// a field that rules look at; or he belongs to other teams, as far as rules look at them.
 func (db *DB) unmade(by *Caller, c *Change, looks func(field string) bool) bool {
+	if t := db.teams; t != nil && by.ID != "" && c.Collection == t.Members {
+		return t.moved(db, by, c, looks)
+	}
 	if by.ID == "" || c.ID != by.ID || c.Collection != db.app.Auth.Collection || c.Op == Create {
 		return false
 	}
@@ -259,7 +262,7 @@ func (db *DB) unmade(by *Caller, c *Change, looks func(field string) bool) bool 
 
 // Same says whether a watch that was made for one caller is one for another too, as far as rules look at him.
 func (w *Watch) Same(a, b *Caller) bool {
-	return a.ID == b.ID && a.Role == b.Role && a.Operator == b.Operator && a.SignedIn == b.SignedIn && a.MFA == b.MFA && !w.db.differ(a.User, b.User, w.looks)
+	return a.ID == b.ID && a.Role == b.Role && a.Operator == b.Operator && a.SignedIn == b.SignedIn && a.MFA == b.MFA && !w.db.differ(a.User, b.User, w.looks) && w.db.sameTeams(a, b, w.looks)
 }
 
 // looks says whether the rules look at a field of the caller.

@@ -46,7 +46,7 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
 			w.tx, w.held = holding(w, tx)
 			w.now, w.after, w.finds, w.guessed, w.changes = db.now(), nil, fetcher{db, inside, w.tx}, false, nil
-			w.queued, w.hooked, w.depth = false, false, 0
+			w.queued, w.hooked, w.depth, w.by = false, false, 0, by
 			err := do(w)
 			if err == nil {
 				err = w.record()
@@ -158,6 +158,9 @@ func (w *work) insert(k *kind, rec Record) error {
 
 // replace stores what has changed between two states of a record. Both are plain.
 func (w *work) replace(k *kind, old, rec Record) error {
+	if err := w.stepsDown(k, old, rec); err != nil {
+		return err
+	}
 	var buf [16]int
 	rev := old[spec.OrdRev].Int()
 	stored, ords, err := w.revise(k, old, rec, buf[:0])

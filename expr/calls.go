@@ -17,6 +17,9 @@ func (c *compiler) function(e ast.Expr, call ast.CallExpr) (*Node, error) {
 		if name == "has" && target.Kind() == ast.IdentKind && target.AsIdent() == "auth" {
 			return c.hasRole(pos, args)
 		}
+		if name == "teamsAs" && target.Kind() == ast.IdentKind && target.AsIdent() == "auth" {
+			return c.teamsAs(pos, args)
+		}
 		switch name {
 		case "size":
 			if len(args) == 0 {
@@ -73,6 +76,25 @@ func (c *compiler) hasRole(pos int, args []ast.Expr) (*Node, error) {
 		return nil, c.unknown(c.source.at(args[0]), "the role", role, nil)
 	}
 	return c.make(Node{Op: OpHas, Type: Type{Kind: Bool}, Name: role, Pos: pos})
+}
+
+// teamsAs is auth.teamsAs("ROLE"): the teams in which the caller has that role or a later one.
+func (c *compiler) teamsAs(pos int, args []ast.Expr) (*Node, error) {
+	if _, err := c.auth(Teams, pos); err != nil {
+		return nil, err
+	}
+	role, ok := "", false
+	if len(args) == 1 && args[0].Kind() == ast.LiteralKind {
+		role, ok = args[0].AsLiteral().Value().(string)
+	}
+	if !ok {
+		return nil, c.mistyped(pos, `auth.teamsAs needs a role of teams: auth.teamsAs("owner")`)
+	}
+	t, ok := c.env.Auth(TeamsAs + role)
+	if !ok {
+		return nil, c.unknown(c.source.at(args[0]), "the role of teams", role, nil)
+	}
+	return c.make(Node{Op: OpAuth, Type: t, Name: TeamsAs + role, Pos: pos})
 }
 
 // has is has(x): x is not null.

@@ -35,6 +35,8 @@ func (e testEnv) Auth(name string) (Type, bool) {
 		return Type{Kind: Text}, true
 	case "signedIn":
 		return Type{Kind: Bool}, true
+	case TeamsAs + "owner":
+		return Type{Kind: List, Elem: Text}, true
 	}
 	m, ok := e.Member("people", name)
 	return m.Type, ok && !m.Inverse

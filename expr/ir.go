@@ -19,7 +19,7 @@ const (
 	OpLit   Op = iota // Val
 	OpParam           // Index: a value bound later (a lifted literal, param.NAME, a slot)
 	OpNow             // the moment of the request
-	OpAuth            // Name: a field of the caller: "id", "role", "signedIn", "mfa", or a field of the user's record
+	OpAuth            // Name: a field of the caller: "id", "role", "signedIn", "mfa", Teams, TeamsAs and a role, or a field of the user's record
 	OpHas             // Name: auth.has("NAME"): that role or a later one
 
 	OpRow     // Index: a row variable. 0 is the record, 1 is input, others are bound by Exists, All, Deref, Inverse
@@ -56,6 +56,13 @@ const (
 	OpMod
 	OpNeg
 	OpSlug // slug(text); in init and set only
+)
+
+// Names of OpAuth that are no fields of a record: the ids of the teams to which the caller belongs, a list, null where there are
+// none; TeamsAs with a role behind it are those in which he has that role or a later one (auth.teamsAs("role")).
+const (
+	Teams   = "teams"
+	TeamsAs = "teams/"
 )
 
 // Row variables with a fixed meaning.

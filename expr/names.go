@@ -245,6 +245,9 @@ func (c *compiler) auth(name string, pos int) (place, error) {
 	t, ok := c.env.Auth(name)
 	if !ok {
 		names := []string{"id", "role", "signedIn", "mfa", "has"}
+		if _, ok := c.env.Auth(Teams); ok {
+			names = append(names, Teams, "teamsAs")
+		}
 		if id, ok := c.env.Auth("id"); ok && id.Ref != "" {
 			names = append(names, c.env.Members(id.Ref)...)
 		}

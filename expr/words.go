@@ -197,6 +197,9 @@ func (w *wording) operand(n *Node) string {
 		if n.Name == "id" {
 			return "the caller"
 		}
+		if role, ok := strings.CutPrefix(n.Name, TeamsAs); ok {
+			return "the teams in which the caller has the role " + role + " or a later one"
+		}
 		return "the caller's " + n.Name
 	case OpRow:
 		if w.its != 0 && n.Index == w.its {

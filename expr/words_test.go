@@ -28,6 +28,7 @@ func TestWords(t *testing.T) {
 		`"a" in tags`:                    `"a" is among tags`,
 		`!(title in auth.teams)`:         `title is not among the caller's teams`,
 		`title in auth.teams`:            `title is among the caller's teams`,
+		`title in auth.teamsAs("owner")`: `title is among the teams in which the caller has the role owner or a later one`,
 		`title.startsWith("a")`:          `title starts with "a"`,
 		`author.boss == auth.id`:         `author.boss is the caller`,
 		`size(tags) > 2`:                 `the number of tags is above 2`,

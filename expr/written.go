@@ -72,6 +72,10 @@ func (w *writing) node(n *Node, least int) {
 	case OpNow:
 		w.WriteString("now")
 	case OpAuth:
+		if role, ok := strings.CutPrefix(n.Name, TeamsAs); ok {
+			w.WriteString("auth.teamsAs(" + strconv.Quote(role) + ")")
+			break
+		}
 		w.WriteString("auth." + n.Name)
 	case OpHas:
 		w.WriteString("auth.has(" + strconv.Quote(n.Name) + ")")

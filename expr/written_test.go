@@ -6,6 +6,8 @@ func TestWritten(t *testing.T) {
 	t.Parallel()
 	for src, want := range map[string]string{
 		`auth.has('staff')`:                       `auth.has("staff")`,
+		`title in auth.teamsAs('owner')`:          `title in auth.teamsAs("owner")`,
+		`size(auth.teamsAs('owner')) > 1`:         `size(auth.teamsAs("owner")) > 1`,
 		`status=="draft"`:                         `status == "draft"`,
 		`n==5||n==null&&(m==null||ok)`:            `n == 5 || n == null && (m == null || ok)`,
 		`!(n < 6)`:                                `!(n < 6)`,

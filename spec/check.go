@@ -113,7 +113,7 @@ func (l *loader) unknown(k *node, s *shape) (meant string) {
 	}
 	home := ""
 	for _, other := range shapes {
-		if other.key(k.text) == nil {
+		if other.key(k.text) == nil || other == teamsShape { // whose keys are others' too
 			continue
 		}
 		if home != "" {

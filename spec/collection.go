@@ -121,6 +121,7 @@ func (l *loader) finish() {
 		l.impossible(d)
 	}
 	l.userRules()
+	l.teamRules()
 	l.channels()
 	l.authRules()
 }

@@ -7,7 +7,7 @@
 // Order to read in: model.go (the nouns), keys.go (the one table of keys, which drives both the
 // reader and the JSON Schema), load.go (the path), yaml.go (YAML to a tree, the environment),
 // check.go (a tree against the table), collection.go, field.go, reference.go, index.go, users.go,
-// server.go, rule.go (last, when everything has its place). quote.go finds expressions that YAML
+// teams.go, server.go, rule.go (last, when everything has its place). quote.go finds expressions that YAML
 // cut or changed, syntax.go says what YAML could not read, synonym.go knows the words of other products,
 // source.go the column of a byte inside a scalar.
 //
@@ -29,5 +29,7 @@
 //   - auth: roles is [user], register is closed, verify is required when absent. Where the app
 //     gives email, verified and role no rules of its own, nobody but operators writes them (role:
 //     whom roleBy names) and nobody but the user reads them, unless they are exposed.
+//   - auth.teams: roles is [member, owner], collection is teams, memberships is memberships when absent. Where the app
+//     gives teams no access section they have the rules that docs/identity.md names.
 //   - spa stands at the top or in server.
 package spec

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/bluell/plinth/expr"
 )
@@ -39,8 +40,8 @@ func (e env) Members(collection string) []string {
 	return c.names()
 }
 
-// Auth types what a rule may ask of the caller: id, role, signedIn and mfa, and the fields of the
-// user's own record that can be compared.
+// Auth types what a rule may ask of the caller: id, role, signedIn and mfa, where there are teams those that he belongs to, and the
+// fields of the user's own record that can be compared.
 func (e env) Auth(name string) (expr.Type, bool) {
 	switch name {
 	case "id":
@@ -49,6 +50,12 @@ func (e env) Auth(name string) (expr.Type, bool) {
 		return expr.Type{Kind: expr.Bool}, true
 	case "role":
 		return expr.Type{Kind: expr.Text, Enum: e.app.Roles}, true
+	}
+	if t := &e.app.Auth.Teams; t.On() {
+		as, asked := strings.CutPrefix(name, expr.TeamsAs)
+		if name == expr.Teams || asked && slices.Contains(t.Roles, as) {
+			return expr.Type{Kind: expr.List, Elem: expr.Text, Ref: t.Collection}, true
+		}
 	}
 	users, ok := e.app.byName[e.app.Auth.Collection]
 	if !ok {

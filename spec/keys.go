@@ -201,6 +201,7 @@ var authShape = &shape{"auth", "Who can sign in, and how.", []key{
 	{name: "providers", form: asMap, shape: providerShape, doc: "With whom people can sign in, by name: google, apple, microsoft, github and others are known by theirs."},
 	{name: "profile", form: asPairs, words: ToldClaims, doc: "Fields that somebody who signs in with a provider for the first time takes from there: {name: name, photo: picture}."},
 	{name: "trust", form: asList, shape: trustShape, doc: "Whose access tokens are taken for credentials."},
+	{name: "teams", form: asSwitch, shape: teamsShape, doc: "People belong to teams, which they make and invite others to: auth.teams in rules."},
 	{name: "pages", form: asSwitch, shape: pagesShape, doc: "The ready pages at /auth/, for signing in, registering and the own account: how they look, or false for none."},
 }}
 
@@ -209,6 +210,12 @@ var pagesShape = &shape{"pages", "How the ready pages at /auth/ look.", []key{
 	{name: "logo", form: asText, doc: "A picture in public/, by its path: /img/logo.svg."},
 	{name: "accent", form: asText, doc: "The colour of buttons and links, in quotes: \"#1d4ed8\". Where it would be hard to read it is made darker or lighter."},
 	{name: "css", form: asText, doc: "A stylesheet in public/, by its path, which is loaded after ours: /css/sign-in.css."},
+}}
+
+var teamsShape = &shape{"teams", "To which teams people belong, and with which roles.", []key{
+	{name: "roles", form: asNames, doc: "The roles in a team, the least one first; who has the last one manages the team, and who makes a team has it. [member, owner] when absent."},
+	{name: "collection", form: asName, doc: "Where teams live: teams when absent. It is made, with a name, when it is not declared."},
+	{name: "memberships", form: asName, doc: "Where it is kept who belongs to which team: memberships when absent. It is always made."},
 }}
 
 var passwordShape = &shape{"password", "What a password must be.", []key{
@@ -337,7 +344,7 @@ var deleteShape = &shape{"delete", "The records that are deleted.", []key{
 
 // shapes are all maps with fixed keys.
 var shapes = []*shape{
-	appShape, collectionShape, channelShape, accessShape, indexShape, validateShape, fieldShape, authShape, passwordShape, sessionsShape,
+	appShape, collectionShape, channelShape, accessShape, indexShape, validateShape, fieldShape, authShape, teamsShape, passwordShape, sessionsShape,
 	mfaShape, passkeysShape, pagesShape, providerShape, trustShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
 	scheduleShape, createShape, deleteShape, testShape, callerShape, expectShape,
 }

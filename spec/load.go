@@ -47,6 +47,7 @@ func LoadFS(files fs.FS, env func(string) (string, bool)) (*App, error) {
 		l.declare(p.section.values["collections"])
 	}
 	l.users()
+	l.teams()
 	l.finish()
 	l.schedules(l.planned)
 	for _, p := range parts {

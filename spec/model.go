@@ -46,6 +46,7 @@ type Auth struct {
 	Password   Password
 	Sessions   Sessions
 	MFA        MFA
+	Teams      Teams
 	Passkeys   Passkeys
 	Providers  []Provider
 	Profile    []Told // what a new user takes from a provider
@@ -138,7 +139,7 @@ type Collection struct {
 	Was      string // renamed from
 	System   bool   // kept by Plinth: unreachable by rules and HTTP
 	Users    bool   // where users live, and people can sign in
-	Made     bool   // added by Plinth for the users, not declared
+	Made     bool   // added by Plinth for users or teams, not declared
 	Fields   []*Field
 	Inverses []*Inverse
 	Indexes  []*Index
@@ -202,7 +203,7 @@ type Field struct {
 	Index     *Index // Partial: the index it belongs to
 	FoldOrd   int    // ordinal of its Fold companion; -1: none
 	KeyOrd    int    // ordinal of its Key companion; -1: none
-	Made      bool   // added to the users by Plinth, not declared: email, verified, role, disabled, anonymous
+	Made      bool   // added by Plinth, not declared: of users email, verified, role, disabled, anonymous; all of teams and memberships that it made
 
 	Required, Unique, Hidden, Fixed, CI, Personal bool
 	Encrypted, Searchable                         bool

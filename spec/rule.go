@@ -146,6 +146,9 @@ func (l *loader) compiled(n *node, c *Collection, e *expr.Expr, err error) *expr
 		if why != "" {
 			message += ": " + why
 		}
+		if !l.app.Auth.Teams.On() && strings.Contains(ee.Msg, "auth."+expr.Teams) {
+			suggestion, message = "", message+": write auth: {teams: {roles: [member, owner]}}, and people belong to teams"
+		}
 		l.reportIn(n, at, code, suggestion, message)
 	default:
 		l.report(n, "rule", "%s", err)

@@ -236,6 +236,9 @@ func (l *loader) authSection() {
 		l.passkeys(l.section(n, passkeysShape))
 	}
 	l.guests(s)
+	if n := s.values["teams"]; n != nil {
+		l.teamsSection(n)
+	}
 	if n := s.values["pages"]; n != nil {
 		l.pages(n)
 	}

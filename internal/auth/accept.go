@@ -10,8 +10,8 @@ import (
 	"github.com/bluell/plinth/fault"
 )
 
-// invited finds the invitation that a token is, and leaves it.
-func (g *Gate) invited(ctx context.Context, text string) (v Invitation, err error) {
+// invited finds the invitation that a token is, and leaves it. comes says that who shows it would become a user by it.
+func (g *Gate) invited(ctx context.Context, text string, comes bool) (v Invitation, err error) {
 	t, ok := g.proof.parse(text)
 	if !ok {
 		return v, wrongSecret("/token")
@@ -26,7 +26,7 @@ func (g *Gate) invited(ctx context.Context, text string) (v Invitation, err erro
 	if v, err = g.invitationOf(rec); err != nil {
 		return v, err
 	}
-	holds, err := g.stillHolds(ctx, &v)
+	holds, err := g.stillHolds(ctx, &v, comes)
 	if err == nil && !holds {
 		err = wrongSecret("/token")
 	}
@@ -48,7 +48,7 @@ func (g *Gate) invitationTo(ctx context.Context, email string) (*Invitation, err
 		if !sameBox(v.Email, email) {
 			continue
 		}
-		if holds, err := g.stillHolds(ctx, &v); err != nil || holds {
+		if holds, err := g.stillHolds(ctx, &v, true); err != nil || holds {
 			return &v, err
 		}
 	}
@@ -56,19 +56,26 @@ func (g *Gate) invitationTo(ctx context.Context, email string) (*Invitation, err
 }
 
 // stillHolds says whether an invitation is good: in time, and who invited is there and could still do it. So nobody comes in by
-// the word of somebody who was dismissed meanwhile.
-func (g *Gate) stillHolds(ctx context.Context, v *Invitation) (bool, error) {
+// the word of somebody who was dismissed meanwhile. An invitation to a team is for who has an account, and comes says that he has
+// none: then he comes where everybody may, or where who invites may invite people at all.
+func (g *Gate) stillHolds(ctx context.Context, v *Invitation, comes bool) (bool, error) {
 	if !g.clock().Before(v.Expires) {
 		return false, nil
 	}
 	by := data.System
-	switch id, key := strings.CutPrefix(v.whose, "key:"); {
+	whose, _, ofTeam := strings.Cut(v.whose, "/") // its id is behind it
+	if ofTeam != (v.team != "") {
+		return false, nil // the app has no teams any more
+	}
+	switch id, key := strings.CutPrefix(whose, "key:"); {
 	case v.By != "":
 		who, err := g.personByID(ctx, v.By)
 		if err != nil || who == nil || who.disabled {
 			return false, err
 		}
-		by = g.callerOf(who.rec)
+		if by, err = g.callerOf(ctx, who.rec); err != nil {
+			return false, err
+		}
 		by.MFA = v.mfa
 	case key:
 		rec, err := g.record(ctx, "_keys", id)
@@ -79,6 +86,14 @@ func (g *Gate) stillHolds(ctx context.Context, v *Invitation) (bool, error) {
 			return false, nil
 		}
 		by = data.Caller{SignedIn: true, Role: rec[g.keys.role].Text(), Operator: rec[g.keys.operator].Bool(), ReadOnly: rec[g.keys.readOnly].Bool()}
+	}
+	if v.team != "" {
+		if !by.Operator && roleIn(&by, v.team) != g.teams().Owner() {
+			return false, nil
+		}
+		if !comes || g.db.App().Auth.Register == "open" {
+			return true, nil
+		}
 	}
 	err := g.db.Invitable(ctx, by, v.says, address(v.Email))
 	for _, kind := range []fault.Kind{fault.Denied, fault.Unauthenticated, fault.Invalid} {
@@ -127,7 +142,7 @@ func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	v, err := g.invited(r.Context(), token)
+	v, err := g.invited(r.Context(), token, true)
 	if err != nil {
 		return err
 	}
@@ -146,6 +161,14 @@ func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	already := false
+	if who != nil && v.team != "" {
+		rec, err := g.membership(r.Context(), v.team, who.id)
+		if err != nil {
+			return err
+		}
+		already = rec != nil
+	}
 	as := &person{id: nobody}
 	err = g.enter(w, r, as, entry{cookie: cookie, by: "invitation", also: func(tx *data.Tx) (err error) {
 		if err := v.use(tx); err != nil {
@@ -156,7 +179,10 @@ func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 		} else {
 			*as, err = g.takeOver(tx, who, says, own, hash)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return g.join(tx, &v, as.id, already)
 	}})
 	if err == nil {
 		g.note(r.Context(), "invitation-accepted", as.id)

@@ -117,6 +117,14 @@ func (g *Gate) becomeBy(ctx context.Context, p *Provider, f *flow, known *Identi
 	if err != nil {
 		return nil, err
 	}
+	already := false
+	if by != nil && by.team != "" {
+		rec, err := g.membership(ctx, by.team, who.id)
+		if err != nil {
+			return nil, err
+		}
+		already = rec != nil
+	}
 	var as person
 	err = g.db.Series(ctx, data.System, func(tx *data.Tx) (err error) {
 		if err := g.present(tx, who, f.Session); err != nil {
@@ -130,8 +138,10 @@ func (g *Gate) becomeBy(ctx context.Context, p *Provider, f *flow, known *Identi
 		if _, err := tx.Create("_identities", newIdentity(p, known, who.id, g.clock())); err != nil {
 			return err // first: without transactions he must not be somebody who has no way in
 		}
-		as, err = g.takeOver(tx, who, doc.NewObject(), g.becomes(own), "")
-		return err
+		if as, err = g.takeOver(tx, who, doc.NewObject(), g.becomes(own), ""); err != nil {
+			return err
+		}
+		return g.join(tx, by, who.id, already)
 	})
 	switch {
 	case err == error(refused):

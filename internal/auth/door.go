@@ -267,7 +267,10 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, who *person, e entr
 	if e.by != "" {
 		g.note(r.Context(), "signed-in", who.id, slog.String("by", e.by), slog.Bool("mfa", e.mfa))
 	}
-	by := g.callerOf(who.rec)
+	by, err := g.callerOf(r.Context(), who.rec)
+	if err != nil {
+		return err
+	}
 	by.MFA = e.mfa
 	body := append(append([]byte(`{"token":"`), b.token...), `","expires":"`...)
 	body = append(append(body, b.expires.Format(timeFormat)...), `","user":`...)

@@ -68,7 +68,8 @@ func (g *Gate) lookUpForeign(ctx context.Context, text string) (*pass, error) {
 		if err != nil || who == nil || who.disabled {
 			return nil, err
 		}
-		return &pass{caller: g.callerOf(who.rec), user: who.id, expires: t.Expires}, nil
+		by, err := g.callerOf(ctx, who.rec)
+		return &pass{caller: by, user: who.id, expires: t.Expires}, err
 	}
 	if t.Role == "" || !hasRole(g.db.App(), t.Role) {
 		return nil, nil

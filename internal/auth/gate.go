@@ -19,7 +19,7 @@ import (
 func Collections(app *spec.App) string {
 	all := always + keptOf("_operators", operatorPrefix)
 	if app.Auth.On {
-		all += keptOf(app.Auth.Collection, "") + strings.ReplaceAll(ofProviders+ofInvitations, "USERS", app.Auth.Collection)
+		all += keptOf(app.Auth.Collection, "") + strings.ReplaceAll(ofProviders+invitationsOf(app), "USERS", app.Auth.Collection)
 	}
 	return all
 }
@@ -27,6 +27,16 @@ func Collections(app *spec.App) string {
 // keptOf is what is kept of people in collections whose names begin with prefix.
 func keptOf(people, prefix string) string {
 	return strings.NewReplacer("USERS", people, "\n_", "\n"+prefix+"_").Replace(ofPeople + ofFactors)
+}
+
+// invitationsOf is what is kept of invitations: to the app, and to teams where there are some.
+func invitationsOf(app *spec.App) string {
+	t := &app.Auth.Teams
+	if !t.On() {
+		return ofInvitations
+	}
+	const by = "onDelete: cascade}\n"
+	return strings.Replace(ofInvitations, by, by[:len(by)-1]+strings.ReplaceAll(ofTeams, "TEAMS", t.Collection)+"\n", 1)
 }
 
 const always = `
@@ -165,6 +175,7 @@ type columns struct{ hash, role, operator, readOnly, expires, label, used int }
 func New(db *data.DB, secret []byte, o Options) (*Gate, error) {
 	g := &Gate{auth: &db.App().Auth, cookie: cookieOf(db.App(), o.Dev), operators: &Gate{auth: operatorsAuth(db.App()), ofOperators: true}}
 	g.providers, g.tokens = o.Providers, o.Tokens
+	db.OnRejoin(g.renewed)
 	for _, gate := range []*Gate{g, g.operators} {
 		if err := gate.init(db, secret, o); err != nil {
 			return nil, err

@@ -90,6 +90,9 @@ func (g *Gate) welcome(ctx context.Context, p *Provider, known *Identity) error 
 			return err
 		}
 		id = who.id
+		if err := g.join(tx, by, id, false); err != nil {
+			return err
+		}
 		_, err = tx.Create("_identities", newIdentity(p, known, id, g.clock()))
 		return err
 	})

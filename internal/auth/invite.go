@@ -55,9 +55,11 @@ type Invitation struct {
 	Expires time.Time `json:"expires"`
 	Link    string    `json:"link,omitempty"` // where it was asked for in place of a mail: told this once
 
-	whose string
-	mfa   bool
-	says  *doc.Node
+	whose    string
+	mfa      bool
+	says     *doc.Node
+	team     string // to which; "": to none
+	teamRole string
 }
 
 func (g *Gate) invitationOf(rec data.Record) (Invitation, error) {
@@ -68,6 +70,9 @@ func (g *Gate) invitationOf(rec data.Record) (Invitation, error) {
 	if err != nil {
 		return v, err
 	}
+	if g.teams().On() {
+		v.team, v.teamRole = rec[c.team].Text(), rec[c.teamRole].Text()
+	}
 	v.says, v.Role = says, g.db.App().Roles[0]
 	if n, ok := says.Get("role"); ok {
 		v.Role = n.Text
@@ -77,7 +82,13 @@ func (g *Gate) invitationOf(rec data.Record) (Invitation, error) {
 
 func (v *Invitation) json(dst []byte) []byte {
 	dst = append(append(append(dst, `{"id":"`...), v.ID...), `","email":`...)
-	dst = doc.AppendString(append(doc.AppendString(dst, v.Email), `,"role":`...), v.Role)
+	dst = doc.AppendString(dst, v.Email)
+	role := v.Role
+	if v.team != "" {
+		dst = doc.AppendString(append(dst, `,"team":`...), v.team)
+		role = v.teamRole
+	}
+	dst = doc.AppendString(append(dst, `,"role":`...), role)
 	if dst = append(dst, `,"by":`...); v.By == "" {
 		dst = append(dst, "null"...)
 	} else {
@@ -164,7 +175,7 @@ func (g *Gate) invite(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	v, _, err := g.newInvitation(r.Context(), by, email, says, language(r), false)
+	v, _, err := g.newInvitation(r.Context(), by, Invitation{Email: email, says: says}, language(r), false)
 	if err != nil {
 		return err
 	}
@@ -188,11 +199,11 @@ func (g *Gate) isNew(ctx context.Context, email string) error {
 	return err
 }
 
-// newInvitation stores an invitation in the place of the one that the address has of the same inviter, and leaves the job that sends it. With
-// shown there is no mail, and the token is told.
-func (g *Gate) newInvitation(ctx context.Context, by data.Caller, email string, says *doc.Node, lang string, shown bool) (v Invitation, token string, err error) {
+// newInvitation stores an invitation, of which an address and what is said are known, in the place of the one that the address has of the
+// same inviter (to the same team), and leaves the job that sends it. With shown there is no mail, and the token is told.
+func (g *Gate) newInvitation(ctx context.Context, by data.Caller, to Invitation, lang string, shown bool) (v Invitation, token string, err error) {
 	for range 5 { // others may invite the same one at the same time
-		v, token, err = g.storeInvitation(ctx, by, email, says, lang, shown)
+		v, token, err = g.storeInvitation(ctx, by, to, lang, shown)
 		if !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.NotFound) {
 			break
 		}
@@ -200,25 +211,32 @@ func (g *Gate) newInvitation(ctx context.Context, by data.Caller, email string, 
 	return v, token, err
 }
 
-func (g *Gate) storeInvitation(ctx context.Context, by data.Caller, email string, says *doc.Node, lang string, shown bool) (v Invitation, token string, err error) {
-	about := g.about(email)
-	old, err := g.first(ctx, "_invitations", "about == param.a && whose == param.b", about, by.Scope)
+func (g *Gate) storeInvitation(ctx context.Context, by data.Caller, v Invitation, lang string, shown bool) (_ Invitation, token string, err error) {
+	about, whose := g.about(v.Email), by.Scope
+	if v.team != "" {
+		whose += "/" + v.team
+	}
+	old, err := g.first(ctx, "_invitations", "about == param.a && whose == param.b", about, whose)
 	if err != nil {
 		return v, "", err
 	}
 	now := g.clock().Truncate(time.Millisecond)
 	t := g.proof.mint(now)
-	v = Invitation{ID: t.recordID(), Email: email, Role: g.db.App().Roles[0], By: by.ID, Created: now.UTC(), Expires: now.Add(inviteLife).UTC()}
-	if n, ok := says.Get("role"); ok {
+	v.ID, v.Role, v.By, v.Created, v.Expires = t.recordID(), g.db.App().Roles[0], by.ID, now.UTC(), now.Add(inviteLife).UTC()
+	if n, ok := v.says.Get("role"); ok {
 		v.Role = n.Text
 	}
 	body := doc.NewObject()
 	body.Set("id", doc.NewString(v.ID))
 	body.Set("about", doc.NewString(about))
-	body.Set("whose", doc.NewString(by.Scope))
+	body.Set("whose", doc.NewString(whose))
 	body.Set("mfa", doc.NewBool(by.MFA))
-	body.Set("email", doc.NewString(email))
-	body.Set("says", doc.NewString(string(says.AppendCanonical(nil))))
+	body.Set("email", doc.NewString(v.Email))
+	body.Set("says", doc.NewString(string(v.says.AppendCanonical(nil))))
+	if v.team != "" {
+		body.Set("team", doc.NewString(v.team))
+		body.Set("team_role", doc.NewString(v.teamRole))
+	}
 	body.Set("expires", moment(v.Expires))
 	if by.ID != "" {
 		body.Set("by", doc.NewString(by.ID))
@@ -249,7 +267,8 @@ func (g *Gate) storeInvitation(ctx context.Context, by data.Caller, email string
 	})
 }
 
-// send works on the job of an invitation. Whoever has an account is told so; there is no token then.
+// send works on the job of an invitation. Whoever has an account is told so; there is no token then, unless it is to a team. To who has
+// none, and may not come here, nothing is sent: who invites is not told, for then he would know who has one.
 func (g *Gate) send(ctx context.Context, tx *data.Tx, id, lang string) error {
 	rec, err := g.record(ctx, "_invitations", id)
 	if err != nil || rec == nil {
@@ -267,12 +286,21 @@ func (g *Gate) send(ctx context.Context, tx *data.Tx, id, lang string) error {
 	if err != nil {
 		return err
 	}
-	if who != nil && (who.verified || who.disabled) {
-		if who.disabled {
-			return nil
+	switch known := who != nil && (who.verified || who.disabled); {
+	case known && who.disabled:
+		return nil
+	case known && v.team != "":
+		l.Template, l.To = toTeam, who.email
+		if l.Team, err = g.teamName(ctx, v.team); err != nil {
+			return err
 		}
+	case known:
 		l.Template, l.To = "invited", who.email
 		return g.post(tx, l)
+	case v.team != "":
+		if comes, err := g.stillHolds(ctx, &v, true); err != nil || !comes {
+			return err
+		}
 	}
 	t, ok := g.proof.again(id)
 	if !ok {
@@ -309,11 +337,19 @@ func (g *Gate) listInvitations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q := &data.ListQuery{Collection: "_invitations", Limit: mostInvites, Sort: "-id", Filter: "expires > now && whose == param.a",
-		Params: map[string]*doc.Node{"a": doc.NewString(by.Scope)}}
+	q := &data.ListQuery{Filter: "expires > now && whose == param.a", Params: map[string]*doc.Node{"a": doc.NewString(by.Scope)}}
 	if by.Operator {
 		q.Filter, q.Params = "expires > now", nil
+		if g.teams().On() {
+			q.Filter += " && team == null" // those are told with their team
+		}
 	}
+	return g.tellInvitations(w, r, q)
+}
+
+// tellInvitations answers with those that are asked for.
+func (g *Gate) tellInvitations(w http.ResponseWriter, r *http.Request, q *data.ListQuery) error {
+	q.Collection, q.Limit, q.Sort = "_invitations", mostInvites, "-id"
 	records, _, err := g.db.Records(r.Context(), data.System, q)
 	if err != nil {
 		return err
@@ -388,7 +424,7 @@ func (g *Gate) Invite(ctx context.Context, o InviteOptions) (Invitation, error) 
 	if err := g.isNew(ctx, o.Email); err != nil {
 		return Invitation{}, err
 	}
-	v, token, err := g.newInvitation(ctx, data.System, o.Email, says, o.Lang, o.Link)
+	v, token, err := g.newInvitation(ctx, data.System, Invitation{Email: o.Email, says: says}, o.Lang, o.Link)
 	if o.Link {
 		v.Link = g.base() + "/auth/invite?token=" + token
 	}

@@ -49,6 +49,29 @@ func TestInvitedByProvider(t *testing.T) {
 	}
 }
 
+// Who is invited to a team, and has no account, accepts by signing in with a provider that says that the address is his: once, and by
+// the word of who may still say so.
+func TestInvitedToATeamByProvider(t *testing.T) {
+	t.Parallel()
+	e := withOthers(t, 1, "REGISTER", "open, teams: true")
+	ann := e.member("ann@example.com", "member", "Ann")
+	red := e.team(ann, "Red")
+	e.wants(e.as(ann, http.MethodPost, "teams/"+red+"/invitations", map[string]any{"email": "bob@example.com", "role": "owner"}), 201, "")
+	e.mail("invite", "bob@example.com")
+	e.user(0, oidctest.Claims{"sub": "a", "email": "bob@example.com"}) // anybody says so
+	if end := e.browser().signIn("one", ""); end != "/" || e.count("memberships") != 1 {
+		t.Error(end, e.count("memberships"))
+	}
+	e.user(0, oidctest.Claims{"sub": "b", "email": "bob@example.com", "email_verified": true})
+	if end := e.browser().signIn("one", ""); end != "/" || e.count("memberships") != 2 || len(e.records("_invitations")) != 0 {
+		t.Error(end, e.count("memberships"))
+	}
+	items := e.as(ann, http.MethodGet, "teams/"+red+"/members", nil).body["items"].([]any)
+	if last := items[1].(map[string]any); last["user"] != e.idOf("bob@example.com") || last["role"] != "owner" {
+		t.Error(items)
+	}
+}
+
 // An anonymous user signs in with a provider and keeps his id; his old session is none, and nobody who has an account is taken over.
 func TestAnonymousLinks(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/bluell/plinth/data"
@@ -36,6 +37,8 @@ func (g *Gate) leave(w http.ResponseWriter, r *http.Request) error {
 		return g.post(tx, Letter{Template: "account-deleted", To: who.email, Lang: language(r)})
 	})
 	switch {
+	case errors.Is(err, data.ErrLastOwner):
+		return err
 	case fault.Is(err, fault.NotFound):
 		return refused // he was deleted meanwhile
 	case fault.Is(err, fault.Conflict):

@@ -30,12 +30,13 @@ type Mail interface {
 
 // Letter is a mail: the name of its template, and what stands in it.
 type Letter struct {
-	Template string // verify, taken, reset, code, email-change, email-changed, password-changed, factor-added, factor-removed, recovery-codes, recovery-used, factor-blocked, identity-added, identity-removed, invite, invited, account-deleted
+	Template string // verify, taken, reset, code, email-change, email-changed, password-changed, factor-added, factor-removed, recovery-codes, recovery-used, factor-blocked, identity-added, identity-removed, invite, invited, team-invite, account-deleted
 	To       string
 	Lang     string        // what its reader asked for: a BCP 47 tag, or ""
 	Token    string        // the link's, where there is one
 	Code     string        // what is typed in, where there is one
 	By       string        // who invites, as he calls himself; "": nobody is named
+	Team     string        // what the team is called that it is about; "": it has no name
 	Passkey  string        // the name of the passkey that it is about; "": the authenticator app
 	Provider string        // the label of the provider that it is about
 	Valid    time.Duration // for how long these are
@@ -54,7 +55,8 @@ type people struct {
 	flow                      struct{ user, epoch, hash, challenge, expires int }
 	factor                    struct{ era, totp, step, pending, begun, codes, failed, failedHere, turn int }
 	passkey                   struct{ user, era, name, says, counter, eligible, backed, used int }
-	invitation                struct{ whose, by, mfa, email, says, hash, expires int }
+	invitation                struct{ whose, by, mfa, email, says, hash, expires, team, teamRole int }
+	membership                struct{ role int } // where there are teams
 	ceremony                  struct{ purpose, hash, user, epoch, session, says, tries, expires int }
 }
 
@@ -107,6 +109,15 @@ func (g *Gate) peopleOf(app *spec.App) (*people, error) {
 		for name, ord := range of.fields {
 			*ord = ordOf(c, name)
 		}
+	}
+	if t := &g.auth.Teams; t.On() {
+		members, ok := app.Collection(t.Members)
+		if !ok {
+			return nil, fault.New(fault.Internal, "the collection of memberships is missing")
+		}
+		p.membership.role = ordOf(members, "role")
+		c, _ := app.Collection("_invitations")
+		p.invitation.team, p.invitation.teamRole = ordOf(c, "team"), ordOf(c, "team_role")
 	}
 	return p, nil
 }
@@ -171,13 +182,13 @@ func (g *Gate) personByID(ctx context.Context, id string) (*person, error) {
 }
 
 // callerOf is a user as he asks.
-func (g *Gate) callerOf(rec data.Record) data.Caller {
-	p := g.people
+func (g *Gate) callerOf(ctx context.Context, rec data.Record) (data.Caller, error) {
 	id := rec[spec.OrdID].Text()
 	if g.ofOperators {
-		return data.Caller{SignedIn: true, Operator: true, Scope: "operator:" + id}
+		return data.Caller{SignedIn: true, Operator: true, Scope: "operator:" + id}, nil
 	}
-	return data.Caller{ID: id, SignedIn: true, Role: rec[p.role].Text(), User: rec, Scope: "user:" + id}
+	teams, err := g.db.TeamsOf(ctx, id)
+	return data.Caller{ID: id, SignedIn: true, Role: rec[g.people.role].Text(), User: rec, Teams: teams, Scope: "user:" + id}, err
 }
 
 // Sweep removes the sessions, proofs and invitations that have ended, counts of spans that are over, and anonymous users who have

@@ -77,12 +77,13 @@ type Parameter struct {
 var Tags = [][2]string{
 	{"auth", "Accounts: signing in and out, addresses and passwords"},
 	{"auth.invitations", "Inviting people, and accepting"},
+	{"auth.teams", "Teams: who belongs to them, with which role"},
 	{"auth.providers", "Signing in with others"},
 	{"auth.mfa", "Second factors and passkeys"},
 }
 
 func allRoutes() []route {
-	return slices.Concat(accountRoutes, invitationRoutes, providerRoutes, factorRoutes)
+	return slices.Concat(accountRoutes, invitationRoutes, teamRoutes, providerRoutes, factorRoutes)
 }
 
 // operatorRoutes are those by which operators sign in and look after what they sign in with.

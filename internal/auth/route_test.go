@@ -25,6 +25,7 @@ auth:
   roles: [member]
   register: open
   anonymous: true
+  teams: true
   providers: {one: {kind: oidc, issuer: https://id.example.com, clientId: a, clientSecret: b}}
 server: {url: https://app.example.com}
 `
@@ -51,7 +52,7 @@ func TestRoutesAreAsDescribed(t *testing.T) {
 	})
 	ids := map[string]bool{}
 	operations := auth.Operations(app)
-	if len(operations) < 37 {
+	if len(operations) < 46 {
 		t.Fatalf("%d operations", len(operations))
 	}
 	for _, o := range operations {
@@ -98,7 +99,7 @@ func TestRoutesAreAsDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range auth.Operations(closed) {
-		if o.Tag == "auth.providers" || o.ID == "auth.register" || o.ID == "auth.verify" {
+		if o.Tag == "auth.providers" || o.Tag == "auth.teams" || o.ID == "auth.register" || o.ID == "auth.verify" {
 			t.Errorf("%s is described", o.ID)
 		}
 	}

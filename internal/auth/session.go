@@ -91,7 +91,10 @@ func (g *Gate) lookUpSession(ctx context.Context, t token) (*pass, error) {
 		return nil, nil
 	}
 	g.noteUse(g.own("_sessions"), t.recordID(), "seen", rec[c.seen])
-	by := g.callerOf(who.rec)
+	by, err := g.callerOf(ctx, who.rec)
+	if err != nil {
+		return nil, err
+	}
 	by.MFA = rec[c.mfa].Bool()
 	return &pass{caller: by, user: who.id, session: t.recordID(), since: at(rec[spec.OrdCreated].Int()), expires: expires, ends: ends}, nil
 }
@@ -240,6 +243,9 @@ func (g *Gate) disown(who *person, changes *doc.Node) {
 func (g *Gate) renewed(user string) {
 	g.forget(func(p *pass) bool { return p.session != "" && p.user == user })
 }
+
+// Anew has this process look a user up anew when he asks next: something has changed what he may do.
+func (g *Gate) Anew(user string) { g.renewed(user) }
 
 // listSessions answers GET /api/auth/sessions.
 func (g *Gate) listSessions(w http.ResponseWriter, r *http.Request) error {

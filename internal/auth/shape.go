@@ -2,6 +2,7 @@ package auth
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/bluell/plinth/doc"
@@ -13,11 +14,14 @@ import (
 // these words), [T] (a list) and T|null; a name with a capital is one of Schemas, which may stand alone too.
 type shape string
 
-// named are the schemas that have a name. Me is not among them: it is the user's own record.
-var named = []struct {
+// schema is one that has a name.
+type schema struct {
 	name, text string
 	shape      shape
-}{
+}
+
+// named are the schemas that have a name. Me is not among them: it is the user's own record.
+var named = []schema{
 	{"Session", "What who signs in shows from now on, as a bearer token or a cookie", "token text, expires time, user Me"},
 	{"NewFactor", "The session that was begun with the new factor; recovery codes, told this once, where it is the first", "token text, expires time, user Me, recovery? [text]"},
 	{"NewPasskey", "The session that was begun with the new passkey; recovery codes, told this once, where it is the first factor",
@@ -32,10 +36,21 @@ var named = []struct {
 	{"Identity", "Who the user is at a provider", "id id, provider text, label text, email text|null, name text|null, created time, used time"},
 }
 
+// namedOfTeams are those that have one where there are teams.
+var namedOfTeams = []schema{
+	{"Membership", "That a user belongs to a team, with a role. `expand` has the team or the user, where who asks may read it",
+		"id id, created time, updated time, rev number, team id, user id, role text, expand? object"},
+	{"TeamInvitation", "To which team, and to which role there, somebody was invited; `by` is the user who invites, null where it was a key",
+		"id id, email text, team id, role text, by id|null, created time, expires time"},
+}
+
 // Schemas are those that operations of an app refer to, by name, but for Me: the user's own record.
 func Schemas(app *spec.App) *doc.Node {
-	all := doc.NewObject()
-	for _, n := range named {
+	list, all := named, doc.NewObject()
+	if app.Auth.Teams.On() {
+		list = slices.Concat(named, namedOfTeams)
+	}
+	for _, n := range list {
 		s := n.shape.schema(app)
 		s.Set("description", doc.NewString(n.text))
 		all.Set(n.name, s)
@@ -106,7 +121,7 @@ func typeOf(app *spec.App, kind string) *doc.Node {
 	case "password":
 		formatted("password").Set("minLength", doc.NewInt(int64(app.Auth.Password.MinLength)))
 		return n
-	case "id":
+	case "id", "member", "invitation":
 		return formatted("uuid")
 	case "time":
 		return formatted("date-time")
@@ -146,6 +161,9 @@ var hole = regexp.MustCompile(`\{(\w+)\}`)
 // parameterTexts say what parameters are.
 var parameterTexts = map[string]string{
 	"id":                    "Its id, as the list has it",
+	"member":                "The id of the user who is one",
+	"invitation":            "Its id, as the list has it",
+	"cursor":                "The `next` of the page before",
 	"provider":              "The name of a provider of the app",
 	"return":                "Where the browser goes in the end: a path of the app, or an address at an origin that it trusts. Default: `/`",
 	"code_challenge":        "The base64url of the SHA-256 of a verifier (RFC 7636): asks for a code in place of a cookie",

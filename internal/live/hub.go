@@ -35,6 +35,7 @@ type Store interface {
 type Options struct {
 	Log    *slog.Logger
 	Caller func(*http.Request) (data.Caller, error) // who asks, again
+	Anew   func(user string)                        // Caller remembers nothing of a user any more, whose rights have changed; may be nil
 	Server spec.Server                              // origins and limits
 }
 
@@ -50,6 +51,7 @@ type Hub struct {
 	db      Store
 	log     *slog.Logger
 	caller  func(*http.Request) (data.Caller, error)
+	anew    func(user string)
 	ctx     context.Context
 	stop    context.CancelFunc
 	back    chan struct{} // a place for each that looks back
@@ -75,7 +77,7 @@ type Hub struct {
 
 // New makes a hub, which does nothing until there is a client.
 func New(db Store, o Options) *Hub {
-	h := &Hub{db: db, log: o.Log, caller: o.Caller, groups: map[string]*group{}, users: map[string]map[*client]struct{}{}, apart: map[*client]bool{}, moved: make(chan struct{}), recent: recent{most: mostRecent}, recalls: make(chan struct{}, 1),
+	h := &Hub{db: db, log: o.Log, caller: o.Caller, anew: o.Anew, groups: map[string]*group{}, users: map[string]map[*client]struct{}{}, apart: map[*client]bool{}, moved: make(chan struct{}), recent: recent{most: mostRecent}, recalls: make(chan struct{}, 1),
 		back: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	if h.log == nil {
 		h.log = slog.Default()
@@ -356,8 +358,11 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 		}
 	}
 	for _, c := range all { // before the rest: nobody is told anything by a right that he has lost meanwhile
-		for cl := range h.users[c.ID] {
+		for cl := range h.users[c.Whose()] {
 			if cl.view.ended(&cl.by, c) || h.channels.ended(cl, c) {
+				if h.anew != nil { // first: he comes back at once
+					h.anew(cl.by.ID)
+				}
 				cl.resync(rightsChanged)
 				h.leave(cl)
 			}

@@ -43,6 +43,7 @@ type house struct {
 	anew    func()   // serves with a hub that knows of nothing yet
 	atomic  bool     // several records may be written at once
 	callers sync.Map // by the word behind Bearer
+	again   sync.Map // the ids of users who are to be looked up anew
 }
 
 var engines = map[string]func(t *testing.T) driver.Engine{
@@ -137,7 +138,7 @@ func serve(t *testing.T, yaml string, eng driver.Engine) *house {
 		}
 	})
 	h.anew = func() {
-		hub := live.New(h.DB, live.Options{Caller: caller, Server: app.Server})
+		hub := live.New(h.DB, live.Options{Caller: caller, Anew: func(user string) { h.again.Store(user, true) }, Server: app.Server})
 		srv := httptest.NewServer(web.Guard(rest.New(h.DB, caller, rest.Options{Live: hub}), app.Server, nil))
 		h.hub, h.url = hub, srv.URL
 		t.Cleanup(func() {

@@ -116,6 +116,123 @@ func TestNewRightsOfOneOfTwoWhoSeeTheSame(t *testing.T) {
 	})
 }
 
+const firm = `
+name: firm
+auth: {teams: {roles: [member, owner]}}
+collections:
+  notes:
+    fields:
+      name: {type: text, max: 40}
+      team: {type: ref, to: teams}
+    access: {read: team in auth.teams, write: true}
+  papers:
+    fields:
+      name: {type: text, max: 40}
+      team: {type: ref, to: teams}
+    access: {read: 'team in auth.teamsAs("owner")', write: true}
+  open:
+    fields: {name: {type: text, max: 40}}
+    access: {read: true, write: true}
+channels:
+  room: {to: teams, read: key in auth.teams, write: key in auth.teams}
+`
+
+// belongs has the caller of a word be a user with the teams that he has now, as a session that is looked up would.
+func (h *house) belongs(word, user string) {
+	h.t.Helper()
+	teams, err := h.TeamsOf(h.t.Context(), user)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.callers.Store(word, data.Caller{SignedIn: true, ID: user, Teams: teams})
+}
+
+// Who belongs to a team no more hears nothing of it, nor does who never did; what asks for no teams goes on, and what only owners
+// see goes on for who stays one.
+func TestWhoLeavesATeam(t *testing.T) {
+	t.Parallel()
+	for name, open := range engines {
+		if name == slow {
+			continue // without transactions there are no teams
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := serve(t, firm, open(t))
+			h.create("users", with(1, `{"email":"ann@example.com"}`))
+			h.create("users", with(2, `{"email":"bob@example.com"}`))
+			h.create("users", with(9, `{"email":"eve@example.com"}`))
+			h.create("teams", with(3, `{"name":"Red"}`))
+			h.create("teams", with(4, `{"name":"Blue"}`))
+			h.create("memberships", with(5, `{"team":"`+id(3)+`","user":"`+id(1)+`","role":"owner"}`))
+			h.create("memberships", with(6, `{"team":"`+id(3)+`","user":"`+id(2)+`","role":"owner"}`))
+			h.belongs("ann", id(1))
+			h.belongs("bob", id(2))
+			h.callers.Store("eve", data.Caller{SignedIn: true, ID: id(9)})
+
+			ann, bob, eve := h.listen("ann", "/api/notes", ""), h.listen("bob", "/api/notes", ""), h.listen("eve", "/api/notes", "")
+			papers, all := h.listen("bob", "/api/papers", ""), h.listen("bob", "/api/open", "")
+			room := h.listen("bob", "/api/live/room/"+id(3), "")
+			for _, l := range []*listener{ann, bob, eve, papers, all, room} {
+				l.want("ready")
+			}
+			if _, status := h.ask("eve", "/api/live/room/"+id(3), ""); status != 403 {
+				t.Errorf("who is of another team listens: %d", status)
+			}
+			h.create("notes", `{"name":"a","team":"`+id(3)+`"}`)
+			h.create("notes", `{"name":"other","team":"`+id(4)+`"}`)
+			h.create("papers", `{"name":"p","team":"`+id(3)+`"}`)
+			ann.want("create a")
+			bob.want("create a")
+			papers.want("create p")
+
+			// An owner who is one no more is still a member: only what owners see ends.
+			h.update("memberships", id(6), `{"role":"member"}`)
+			papers.want("resync")
+			papers.ended()
+			h.belongs("bob", id(2))
+			h.create("notes", `{"name":"b","team":"`+id(3)+`"}`)
+			ann.want("create b")
+			bob.want("create b")
+			before := bob.last
+
+			// What is committed with the loss of a right, or behind it, is not told by that right.
+			h.batch(data.Operation{Op: "delete", Collection: "memberships", ID: id(6)},
+				data.Operation{Op: "create", Collection: "notes", Body: h.node(`{"name":"secret","team":"` + id(3) + `"}`)},
+				data.Operation{Op: "create", Collection: "open", Body: h.node(`{"name":"o"}`)})
+			bob.want("resync")
+			bob.ended()
+			room.want("resync")
+			room.ended()
+			if _, told := h.again.Load(id(2)); !told {
+				t.Error("who comes back comes with the rights that he had")
+			}
+			if _, told := h.again.Load(id(1)); told {
+				t.Error("somebody is looked up anew whose rights are the same")
+			}
+			ann.want("create secret")
+			all.want("create o")
+
+			// Who comes back with an older position does not go on as if nothing had happened; nor who is a member by now.
+			h.belongs("bob", id(2))
+			bob = h.listen("bob", "/api/notes", before)
+			bob.want("resync")
+			bob.ended()
+			h.create("memberships", with(7, `{"team":"`+id(4)+`","user":"`+id(9)+`","role":"owner"}`))
+			eve.want("resync")
+			eve.ended()
+			teams, err := h.TeamsOf(t.Context(), id(9))
+			if err != nil || len(teams) != 1 {
+				t.Fatal(teams, err)
+			}
+			// A process that was told nothing sees it when the session is looked up again.
+			h.callers.Store("ann", data.Caller{SignedIn: true, ID: id(1)})
+			ann.want("resync")
+			ann.ended()
+			h.create("notes", `{"name":"last","team":"`+id(3)+`"}`)
+		})
+	}
+}
+
 const diary = `
 name: diary
 collections:

@@ -91,6 +91,8 @@ func (r *Room) values(m *Message, base string) map[string]string {
 			v[name] = m.Code
 		case "By":
 			v[name] = m.By
+		case "Team":
+			v[name] = m.Team
 		case "Passkey":
 			v[name] = m.Passkey
 		case "Provider":

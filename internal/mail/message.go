@@ -26,6 +26,7 @@ const (
 	Taken           Template = "taken"            // to whom the address belongs: somebody tried to register with it
 	Invite          Template = "invite"           // the link by which an invitation is accepted
 	Invited         Template = "invited"          // to who is invited and has an account already
+	TeamInvite      Template = "team-invite"      // to who has an account: the link by which an invitation to a team is accepted
 	PasswordChanged Template = "password-changed" // it was changed
 	FactorAdded     Template = "factor-added"     // a second factor was set up
 	FactorRemoved   Template = "factor-removed"   // one was removed
@@ -55,6 +56,7 @@ var forms = map[Template]form{
 	Taken:           {},
 	Invite:          {path: "/auth/invite", vars: []string{"By", "Link", "Valid"}, token: true},
 	Invited:         {vars: []string{"By"}},
+	TeamInvite:      {path: "/auth/team", vars: []string{"By", "Team", "Link", "Valid"}, token: true},
 	PasswordChanged: {},
 	FactorAdded:     {vars: []string{"Passkey"}},
 	FactorRemoved:   {vars: []string{"Passkey"}},
@@ -79,6 +81,7 @@ type Message struct {
 	Token    string        // of the link
 	Code     string        // what is typed in
 	By       string        // who invites; "", or what may be taken for an address: nobody is named
+	Team     string        // what the team is called that it is about; "", or what may be taken for an address: it is not named
 	Passkey  string        // the name of the passkey that it is about; "": the authenticator app
 	Provider string        // what the provider is called that it is about, by the app file
 	Valid    time.Duration // for how long Token and Code are: it is said in the mail, which is not sent after that
@@ -111,7 +114,7 @@ func (m *Message) check() error {
 	case !languageTag(m.Lang) && m.Lang != "":
 		return fault.New(fault.Invalid, "%q is no language: it is a tag like en or de-AT", clipped(m.Lang, 40))
 	}
-	m.Name, m.By = plainName(m.Name), plainName(m.By)
+	m.Name, m.By, m.Team = plainName(m.Name), plainName(m.By), plainName(m.Team)
 	if m.Passkey != "" {
 		if m.Passkey = plainName(m.Passkey); m.Passkey == "" {
 			m.Passkey = "Passkey"

@@ -177,7 +177,7 @@ func TestWrongTemplates(t *testing.T) {
 		`invite.de.txt:2:94: the mail invite has no Foo: there are App, URL, To, Name, By, Link, Valid (did you mean "To"?)`,
 		`invite.en.txt:4:1: unexpected EOF`,
 		`invite.fr.html:1:1: invite.fr.txt is missing: every mail has a text, whose first line is its subject`,
-		`invte.en.txt:1:1: there is no mail "invte": it is one of account-deleted, code, email-change, email-changed, factor-added, factor-blocked, factor-removed, identity-added, identity-removed, invite, invited, password-changed, recovery-codes, recovery-used, reset, taken, test, verify (did you mean "invite"?)`,
+		`invte.en.txt:1:1: there is no mail "invte": it is one of account-deleted, code, email-change, email-changed, factor-added, factor-blocked, factor-removed, identity-added, identity-removed, invite, invited, password-changed, recovery-codes, recovery-used, reset, taken, team-invite, test, verify (did you mean "invite"?)`,
 		`reset.de.txt:1:1: the first line of a mail's text is its subject: Subject: Welcome`,
 		`reset.en.html:1:1: "'" in attribute name: "'"`,
 		`taken.de.txt:3:18: a variable of a mail is a text: it has no part .Host`,

@@ -16,7 +16,7 @@ import (
 )
 
 const open = `name: Desk & Co
-auth: {register: open, pages: {logo: /img/logo.svg, accent: "#ffcc00", css: /css/own.css}}
+auth: {register: open, teams: true, pages: {logo: /img/logo.svg, accent: "#ffcc00", css: /css/own.css}}
 collections:
   teams: {label: name, fields: {name: {type: text}}, access: {read: true}}
   users:
@@ -190,7 +190,7 @@ func TestOffered(t *testing.T) {
 		"auth: {pages: {}}":                             {"register"},
 		"auth: {register: invite}":                      {"register"},
 		"collections: {a: {fields: {b: {type: text}}}}": names,
-		"auth: {register: open}":                        {"", "sign-in/", "assets", "assets/", "assets/words.en.json", "assets/layout.html", "nothing"},
+		"auth: {register: open}":                        {"team", "", "sign-in/", "assets", "assets/", "assets/words.en.json", "assets/layout.html", "nothing"},
 	} {
 		r := room(t, file, Options{})
 		for _, name := range missing {

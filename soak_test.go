@@ -56,7 +56,11 @@ func TestSoak(t *testing.T) {
 	if after.goroutines > before.goroutines+5 {
 		t.Errorf("there are %d goroutines, and were %d", after.goroutines, before.goroutines)
 	}
-	if after.heap > before.heap*3/2+8<<20 {
+	slack := 8 << 20
+	if length < time.Minute {
+		slack *= 2 // what a hub remembers by its design, 8 MB, may not be full yet in the first third
+	}
+	if after.heap > before.heap*3/2+slack {
 		t.Errorf("%d KB of memory are in use, and were %d", after.heap>>10, before.heap>>10)
 	}
 	if after.disk > before.disk*3/2+16<<20 {

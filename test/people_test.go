@@ -72,6 +72,13 @@ func TestPeople(t *testing.T) {
 		p.wants(202, "", "code", map[string]any{"email": email})
 		p.once("code/confirm", func() map[string]any { return map[string]any{"email": email, "code": p.code(email)} })
 
+		var op struct{ Token string }
+		if err := json.Unmarshal([]byte(runOn(t, db, "operator", "add", "ops@example.com", dir, "--json")), &op); err != nil {
+			t.Fatal(err)
+		}
+		p.once("operators/reset/confirm", func() map[string]any { return map[string]any{"token": op.Token, "password": first} })
+		p.wants(200, `"token":"po_`, "operators/login", map[string]any{"email": "ops@example.com", "password": first})
+
 		// Signed out on one server, he is on the others, 5 s after it at the latest.
 		for i := range p.servers {
 			if status, body := p.ask(i, ann, http.MethodGet, "/api/auth/me", ""); status != 200 {

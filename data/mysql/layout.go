@@ -28,7 +28,15 @@ func (d dialect) tableEnd() string {
 	return " ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE " + d.collation
 }
 
-func q(name string) string { return sqldb.Quote(name) }
+// q makes an identifier. InnoDB has columns of its own in each table (MySQL's manual, "InnoDB Multi-Versioning", "InnoDB
+// Full-Text Indexes").
+func q(name string) string {
+	switch name {
+	case "db_row_id", "db_trx_id", "db_roll_ptr", "fts_doc_id":
+		name = sqldb.Kept(name)
+	}
+	return sqldb.Quote(name)
+}
 
 // room is how many characters an indexed text has; tight: what it needs now.
 func room(c driver.Column, tight bool) int {
@@ -44,15 +52,29 @@ func room(c driver.Column, tight bool) int {
 
 // tight says that an index is too long where every text has the most it may have.
 func tight(t *sqldb.Table, x driver.TableIndex) bool {
-	n := 0
-	for _, name := range sqldb.Keyed(x) {
+	return length(t, sqldb.Keyed(x), false) > maxKey
+}
+
+// length is how many bytes an index over columns may take.
+func length(t *sqldb.Table, columns []string, tight bool) (n int) {
+	for _, name := range columns {
 		if c, _ := t.Column(name); c.Kind == expr.Text {
-			n += room(c, false)*textBytes + 3
+			n += room(c, tight)*textBytes + 3
 		} else {
 			n += otherKeyPart
 		}
 	}
-	return n > maxKey
+	return n
+}
+
+// keyed are the columns of an index. A fold may be so long that there is no room for the id behind it: InnoDB puts the
+// primary key there in any case, and finds and sorts by it all the same (extended keys).
+func keyed(t *sqldb.Table, x driver.TableIndex) []string {
+	columns := sqldb.Keyed(x)
+	if last := len(columns) - 1; last > 0 && columns[last] == "id" && length(t, columns, true) > maxKey {
+		return columns[:last]
+	}
+	return columns
 }
 
 // definition is a column's; of a table with these indexes.
@@ -71,8 +93,8 @@ func definition(t *sqldb.Table, c driver.Column, indexes []driver.TableIndex) st
 }
 
 // key is an index in the definition of a table.
-func key(x driver.TableIndex, sqlname string) string {
-	columns := slices.Clone(sqldb.Keyed(x))
+func key(t *sqldb.Table, x driver.TableIndex, sqlname string) string {
+	columns := slices.Clone(keyed(t, x))
 	for i, c := range columns {
 		columns[i] = q(c)
 	}
@@ -91,7 +113,7 @@ func (d dialect) CreateTable(t *sqldb.Table) []string {
 	parts = append(parts, `PRIMARY KEY ("id")`)
 	for _, x := range t.Indexes {
 		if _, alone := t.ListAlone(x); !alone {
-			parts = append(parts, key(x, t.SQLName[x.Name]))
+			parts = append(parts, key(t, x, t.SQLName[x.Name]))
 		}
 	}
 	return []string{"CREATE TABLE " + q(t.Name) + " (" + strings.Join(parts, ", ") + ")" + d.tableEnd()}
@@ -122,7 +144,7 @@ func refit(t *sqldb.Table, columns []string, indexes []driver.TableIndex) (parts
 }
 
 func (dialect) CreateIndex(t *sqldb.Table, x driver.TableIndex, sqlname string) string {
-	parts := append(refit(t, x.Columns, append(slices.Clone(t.Indexes), x)), "ADD "+key(x, sqlname))
+	parts := append(refit(t, x.Columns, append(slices.Clone(t.Indexes), x)), "ADD "+key(t, x, sqlname))
 	return "ALTER TABLE " + q(t.Name) + " " + strings.Join(parts, ", ")
 }
 

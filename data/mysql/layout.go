@@ -16,6 +16,7 @@ import (
 // too much for one index it has the room that it needs now.
 const (
 	indexedText  = 255  // characters
+	indexedFold  = 730  // of its fold
 	idText       = 36   // characters of an id
 	maxKey       = 3072 // bytes of an index
 	textBytes    = 4    // of a character
@@ -43,8 +44,10 @@ func room(c driver.Column, tight bool) int {
 	switch {
 	case c.Name == "id" || c.Ref != "":
 		return idText
-	case c.MaxLen > 0 && (tight || c.MaxLen > indexedText):
+	case c.MaxLen > 0 && tight:
 		return c.MaxLen
+	case strings.HasSuffix(c.Name, "$fold"):
+		return indexedFold
 	default:
 		return indexedText
 	}
@@ -52,29 +55,15 @@ func room(c driver.Column, tight bool) int {
 
 // tight says that an index is too long where every text has the most it may have.
 func tight(t *sqldb.Table, x driver.TableIndex) bool {
-	return length(t, sqldb.Keyed(x), false) > maxKey
-}
-
-// length is how many bytes an index over columns may take.
-func length(t *sqldb.Table, columns []string, tight bool) (n int) {
-	for _, name := range columns {
+	n := 0
+	for _, name := range sqldb.Keyed(x) {
 		if c, _ := t.Column(name); c.Kind == expr.Text {
-			n += room(c, tight)*textBytes + 3
+			n += room(c, false)*textBytes + 3
 		} else {
 			n += otherKeyPart
 		}
 	}
-	return n
-}
-
-// keyed are the columns of an index. A fold may be so long that there is no room for the id behind it: InnoDB puts the
-// primary key there in any case, and finds and sorts by it all the same (extended keys).
-func keyed(t *sqldb.Table, x driver.TableIndex) []string {
-	columns := sqldb.Keyed(x)
-	if last := len(columns) - 1; last > 0 && columns[last] == "id" && length(t, columns, true) > maxKey {
-		return columns[:last]
-	}
-	return columns
+	return n > maxKey
 }
 
 // definition is a column's; of a table with these indexes.
@@ -93,8 +82,8 @@ func definition(t *sqldb.Table, c driver.Column, indexes []driver.TableIndex) st
 }
 
 // key is an index in the definition of a table.
-func key(t *sqldb.Table, x driver.TableIndex, sqlname string) string {
-	columns := slices.Clone(keyed(t, x))
+func key(x driver.TableIndex, sqlname string) string {
+	columns := slices.Clone(sqldb.Keyed(x))
 	for i, c := range columns {
 		columns[i] = q(c)
 	}
@@ -113,7 +102,7 @@ func (d dialect) CreateTable(t *sqldb.Table) []string {
 	parts = append(parts, `PRIMARY KEY ("id")`)
 	for _, x := range t.Indexes {
 		if _, alone := t.ListAlone(x); !alone {
-			parts = append(parts, key(t, x, t.SQLName[x.Name]))
+			parts = append(parts, key(x, t.SQLName[x.Name]))
 		}
 	}
 	return []string{"CREATE TABLE " + q(t.Name) + " (" + strings.Join(parts, ", ") + ")" + d.tableEnd()}
@@ -144,7 +133,7 @@ func refit(t *sqldb.Table, columns []string, indexes []driver.TableIndex) (parts
 }
 
 func (dialect) CreateIndex(t *sqldb.Table, x driver.TableIndex, sqlname string) string {
-	parts := append(refit(t, x.Columns, append(slices.Clone(t.Indexes), x)), "ADD "+key(t, x, sqlname))
+	parts := append(refit(t, x.Columns, append(slices.Clone(t.Indexes), x)), "ADD "+key(x, sqlname))
 	return "ALTER TABLE " + q(t.Name) + " " + strings.Join(parts, ", ")
 }
 

@@ -13,6 +13,13 @@ type asking struct {
 	*model
 	rule   bool
 	params []string // name=value
+	around []around // the records around a macro's, the outermost first
+}
+
+// around is a record that is in sight beside the innermost one.
+type around struct {
+	prefix string
+	c      *collection
 }
 
 // condition draws a condition over a collection. prefix is "" for the record's own names, or "x1." inside a
@@ -57,12 +64,56 @@ func (g *asking) macro(t *rapid.T, c *collection, prefix string, depth, inside i
 	}
 	x := fmt.Sprintf("x%d", depth)
 	body := ""
-	if f.to != nil {
+	g.around = append(g.around, around{prefix, c})
+	switch other := g.outer(t, poolOf(f.kind), nil); {
+	case f.to != nil:
 		body = g.condition(t, f.to, x+".", depth+1, inside+1)
-	} else {
+	case other != "" && often(t, 30):
+		body = x + pick(t, " == ", " != ") + other
+	default:
 		body = g.compared(t, x, poolOf(f.kind))
 	}
+	g.around = g.around[:len(g.around)-1]
 	return name + "." + pick(t, "exists", "all") + "(" + x + ", " + body + ")"
+}
+
+// outer is a value of the kind of a record around, which a reference may lead to; "" where there is none.
+func (g *asking) outer(t *rapid.T, kind string, to *collection) string {
+	if len(g.around) == 0 {
+		return ""
+	}
+	o := pick(t, g.around...)
+	prefix, c := o.prefix, o.c
+	var names, refs []string
+	if kind == "ref" && c == to {
+		names = append(names, "id")
+	}
+	byName := map[string]*field{}
+	for _, f := range c.fields {
+		byName[f.name] = f
+		if f.kind == "ref" {
+			refs = append(refs, f.name)
+		}
+	}
+	if len(refs) > 0 && often(t, 50) {
+		name := pick(t, refs...)
+		prefix, c = prefix+name+".", byName[name].to
+		if names = nil; kind == "ref" && c == to {
+			names = append(names, "id")
+		}
+	}
+	for _, f := range c.fields {
+		if f.kind == kind && f.to == to {
+			names = append(names, f.name)
+		}
+	}
+	if kind == "text" {
+		names = append(names, "name")
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return prefix + pick(t, names...)
 }
 
 // leaf draws a comparison of a field, which a path may lead to.
@@ -80,6 +131,11 @@ func (g *asking) leaf(t *rapid.T, c *collection, prefix string, inside int) stri
 	}
 	if often(t, 15) {
 		return pick(t, path+" == null", path+" != null", "has("+path+")")
+	}
+	if !slices.Contains([]string{"json", "sealed", "keyed", "refs", "texts", "ints", "enums"}, f.kind) && often(t, 30) {
+		if other := g.outer(t, f.kind, f.to); other != "" {
+			return path + pick(t, " == ", " != ") + other
+		}
 	}
 	switch f.kind {
 	case "json", "sealed":

@@ -46,19 +46,38 @@ func (g *asking) condition(t *rapid.T, c *collection, prefix string, depth, insi
 	return g.leaf(t, c, prefix, inside)
 }
 
-// macro draws exists, all or size over an inverse or a list.
-func (g *asking) macro(t *rapid.T, c *collection, prefix string, depth, inside int) string {
+// ranges are the inverses and the lists of a collection.
+func (c *collection) ranges() []*field {
 	over := slices.Clone(c.inverses)
 	for _, f := range c.fields {
 		if slices.Contains([]string{"refs", "texts", "ints", "enums"}, f.kind) {
 			over = append(over, f)
 		}
 	}
+	return over
+}
+
+func (c *collection) refs() (refs []*field) {
+	for _, f := range c.fields {
+		if f.kind == "ref" {
+			refs = append(refs, f)
+		}
+	}
+	return refs
+}
+
+// macro draws exists, all or size over an inverse or a list, which a reference may lead to.
+func (g *asking) macro(t *rapid.T, c *collection, prefix string, depth, inside int) string {
+	over, through := c.ranges(), ""
+	if refs := c.refs(); len(refs) > 0 && often(t, 30) {
+		r := pick(t, refs...)
+		over, through = r.to.ranges(), r.name+"."
+	}
 	if len(over) == 0 {
 		return g.leaf(t, c, prefix, inside)
 	}
 	f := pick(t, over...)
-	name := prefix + f.name
+	name := prefix + through + f.name
 	if often(t, 25) {
 		return fmt.Sprintf("size(%s) %s %d", name, pick(t, "==", "!=", "<", ">="), rapid.IntRange(0, 2).Draw(t, "n"))
 	}
@@ -84,23 +103,13 @@ func (g *asking) outer(t *rapid.T, kind string, to *collection) string {
 	}
 	o := pick(t, g.around...)
 	prefix, c := o.prefix, o.c
-	var names, refs []string
+	if refs := c.refs(); len(refs) > 0 && often(t, 50) {
+		r := pick(t, refs...)
+		prefix, c = prefix+r.name+".", r.to
+	}
+	var names []string
 	if kind == "ref" && c == to {
 		names = append(names, "id")
-	}
-	byName := map[string]*field{}
-	for _, f := range c.fields {
-		byName[f.name] = f
-		if f.kind == "ref" {
-			refs = append(refs, f.name)
-		}
-	}
-	if len(refs) > 0 && often(t, 50) {
-		name := pick(t, refs...)
-		prefix, c = prefix+name+".", byName[name].to
-		if names = nil; kind == "ref" && c == to {
-			names = append(names, "id")
-		}
 	}
 	for _, f := range c.fields {
 		if f.kind == kind && f.to == to {
@@ -119,6 +128,11 @@ func (g *asking) outer(t *rapid.T, kind string, to *collection) string {
 // leaf draws a comparison of a field, which a path may lead to.
 func (g *asking) leaf(t *rapid.T, c *collection, prefix string, inside int) string {
 	own := append([]*field{{name: "name", kind: "text"}, {name: "owner", kind: "text"}}, c.fields...)
+	if len(g.around) > 0 && often(t, 10) {
+		if other := g.outer(t, "ref", c); other != "" {
+			return prefix + "id" + pick(t, " == ", " != ") + other
+		}
+	}
 	f := pick(t, own...)
 	path, at := prefix+f.name, c
 	for hops := 0; f.kind == "ref" && hops < 3 && often(t, 60); hops++ {

@@ -122,6 +122,9 @@ func (db *DB) makeGroups(k *kind, by *Caller, q *GroupQuery) (*draft, error) {
 func (a *asker) groups(d *draft, text string) (ords []int, err error) {
 	at := 0
 	for _, name := range split(text) {
+		if len(ords) == mostOrdered {
+			return nil, tooMany("group", at)
+		}
 		f, err := a.field(d.k.Collection, "group", at, name, true)
 		if err != nil {
 			return nil, err

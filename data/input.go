@@ -253,6 +253,15 @@ func (p *problems) text(f *spec.Field, s string, at spot, inList bool) Value {
 		p.add(at.pointer(), "pattern", "does not have the form that is asked for")
 		return Value{}
 	}
+	return p.folds(f, s, at)
+}
+
+// folds checks the length of the fold of a text that may be in an index.
+func (p *problems) folds(f *spec.Field, s string, at spot) Value {
+	if f.CI && f.MaxLen > 0 && f.MaxLen <= lenIndex && utf8.RuneCountInString(s) > lenFold/3 && utf8.RuneCountInString(expr.Fold(s)) > lenFold {
+		p.add(at.pointer(), "max", "must have at most "+strconv.Itoa(lenFold)+" characters when its case is folded")
+		return Value{}
+	}
 	return expr.TextOf(s)
 }
 
@@ -262,7 +271,7 @@ func (p *problems) short(f *spec.Field, s string, at spot) Value {
 		p.add(at.pointer(), "max", "must have at most "+strconv.Itoa(f.MaxLen)+" characters")
 		return Value{}
 	}
-	return expr.TextOf(s)
+	return p.folds(f, s, at)
 }
 
 // within checks min and max.

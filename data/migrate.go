@@ -63,8 +63,8 @@ func (m *Migration) Losses() string {
 func (m *Migration) Found() []driver.Table { return m.found }
 
 // Plan compares an app with a database and finds the steps between them. It changes nothing, and it
-// reads the rows that a step depends on: values that do not convert and duplicates under a new unique
-// index are found here, the latter as an error of kind Conflict.
+// reads the rows that a step depends on: values that do not convert, duplicates under a new unique
+// index and texts too long for a new index are found here, the last two as an error of kind Conflict.
 //
 // A plan that was interrupted is found too: what is left of it is part of the plan, as far as the app
 // still wants it. key is the app's secret; it may be nil when the app has no encrypted fields. One that
@@ -424,7 +424,7 @@ func (r *run) fill(ctx context.Context, text string, f *fill) error {
 	if err != nil {
 		return err
 	}
-	total, err := countRows(ctx, r.eng, fl.from)
+	total, err := countRows(ctx, r.eng, fl.from, nil)
 	if err != nil {
 		return err
 	}
@@ -472,8 +472,9 @@ func (r *run) explain(ctx context.Context, s Step, err error) error {
 	return err
 }
 
-func countRows(ctx context.Context, eng driver.Engine, c *spec.Collection) (int, error) {
-	s, err := eng.Prepare(&driver.Query{From: c, Count: true, Limit: -1})
+// countRows counts the rows that hold; a nil condition is all.
+func countRows(ctx context.Context, eng driver.Engine, c *spec.Collection, where *expr.Node) (int, error) {
+	s, err := eng.Prepare(&driver.Query{From: c, Where: where, Count: true, Limit: -1})
 	if err != nil {
 		return 0, err
 	}

@@ -117,11 +117,22 @@ func (s namesFor) known(collection, name string) bool {
 	return ok && s.a.knows(c, f, true)
 }
 
+// mostOrdered is how many fields a list may be sorted by, and groups be made by: a page has a leg for each (sqldb, keyset.go), and
+// MariaDB has room for so many texts of any length.
+const mostOrdered = 8
+
+func tooMany(param string, at int) error {
+	return fault.At(param, at+1, "syntax", "names at most %d fields", mostOrdered)
+}
+
 // sort reads "-created,title", which stands at a position of param. What comes out is complete: it ends
 // with id.
 func (a *asker) sort(c *spec.Collection, param string, at int, text string) ([]driver.Key, error) {
 	var keys []driver.Key
 	for _, word := range split(text) {
+		if len(keys) == mostOrdered {
+			return nil, tooMany(param, at)
+		}
 		name, desc := strings.CutPrefix(word, "-")
 		f, err := a.field(c, param, at, name, true)
 		if err != nil {

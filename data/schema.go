@@ -90,6 +90,7 @@ const (
 	lenID    = 36
 	lenHash  = 43  // 32 bytes in base64
 	lenIndex = 255 // what an indexed text may have
+	lenFold  = 730 // and its fold: with an id behind it MariaDB has room for no more in an index
 )
 
 // maxLen is how long a text can be, in characters; 0 when it is too long for an index.
@@ -100,7 +101,7 @@ func maxLen(f *spec.Field) int {
 	case f.Companion == spec.Key || f.Companion == spec.Partial:
 		return lenHash
 	case f.Companion == spec.Fold:
-		return 3 * maxLen(f.Of) // the full fold makes at most three characters of one
+		return min(3*maxLen(f.Of), lenFold) // the full fold makes at most three characters of one
 	case f.Type == spec.Enum:
 		n := 0
 		for _, v := range f.Values {

@@ -35,8 +35,10 @@ func (sv *surveyor) survey(ctx context.Context, steps []Step) error {
 			err = sv.loss(ctx, s)
 		case s.do.Change.Kind == driver.AddColumn && s.table != "":
 			err = sv.required(ctx, s)
-		case s.do.Change.Kind == driver.CreateIndex && s.do.Change.Index.Unique:
-			err = sv.newUnique(ctx, s)
+		case s.do.Change.Kind == driver.CreateIndex:
+			if err = sv.tooLong(ctx, s); err == nil && s.do.Change.Index.Unique {
+				err = sv.newUnique(ctx, s)
+			}
 		}
 		if err != nil {
 			return err
@@ -48,7 +50,7 @@ func (sv *surveyor) survey(ctx context.Context, steps []Step) error {
 // loss says in a step how many values or records it drops.
 func (sv *surveyor) loss(ctx context.Context, s *Step) error {
 	from := collectionOf(sv.now.table(s.table))
-	q := &driver.Query{From: from, Count: true, Limit: -1}
+	var where *expr.Node
 	what := "record"
 	if s.do.Change.Kind == driver.DropColumn {
 		ord := ordinalOf(from, s.column)
@@ -56,18 +58,53 @@ func (sv *surveyor) loss(ctx context.Context, s *Step) error {
 			return nil
 		}
 		what = "value"
-		q.Where = notNull(from.Fields[ord])
+		where = notNull(from.Fields[ord])
 	}
-	stmt, err := sv.eng.Prepare(q)
-	if err != nil {
-		return err
+	n, err := countRows(ctx, sv.eng, from, where)
+	if err == nil {
+		s.Text += " (" + plural(n, what) + ")"
 	}
-	return sv.eng.Read(ctx, func(r driver.Reader) error {
-		return r.Rows(ctx, stmt, nil, func(cols driver.Columns) error {
-			s.Text += " (" + plural(int(cols.Int(0)), what) + ")"
-			return nil
-		})
-	})
+	return err
+}
+
+// tooLong refuses an index over a text that is longer, in some records, than one in an index may be: databases differ in
+// whether they take it. Where the engine cannot say how long texts are, nobody is refused.
+func (sv *surveyor) tooLong(ctx context.Context, s *Step) error {
+	c, ok := sv.app.Collection(s.of.Name)
+	now := sv.now.table(s.of.origin)
+	if !ok || now == nil {
+		return nil
+	}
+	for _, f := range c.Fields {
+		will := s.of.column(f.Name)
+		if f.Type != spec.Text && f.Type != spec.URL || f.Companion != spec.Own || f.Encrypted || will == nil || will.converts ||
+			!slices.Contains(s.do.Change.Index.Columns, c.Fields[comparedBy(f)].Name) {
+			continue
+		}
+		from := collectionOf(now)
+		ord := ordinalOf(from, will.origin)
+		if ord < 0 {
+			continue
+		}
+		n, err := countRows(ctx, sv.eng, from, longer(from.Fields[ord], lenIndex))
+		switch {
+		case err != nil && !fault.Is(err, fault.Capability):
+			return err
+		case n > 0:
+			return fault.New(fault.Conflict, "%s cannot be indexed by %s (index %q): %s longer than %d characters; change the records first",
+				c.Name, f.Name, s.do.Change.Index.Name, plural(n, "value"), lenIndex)
+		}
+	}
+	return nil
+}
+
+// longer says that a text has more than n characters.
+func longer(f *spec.Field, n int64) *expr.Node {
+	whole := expr.Type{Kind: expr.Int}
+	return &expr.Node{Op: expr.OpGt, Type: expr.Type{Kind: expr.Bool}, Args: []*expr.Node{
+		{Op: expr.OpSize, Type: whole, Args: []*expr.Node{fieldNode(f)}},
+		{Op: expr.OpLit, Type: whole, Val: expr.IntOf(n)},
+	}}
 }
 
 // required says in the step that adds a required field how many records will have none.
@@ -80,7 +117,7 @@ func (sv *surveyor) required(ctx context.Context, s *Step) error {
 	if !ok || !f.Required || f.Default != nil || f.Set != nil {
 		return nil
 	}
-	n, err := countRows(ctx, sv.eng, collectionOf(sv.now.table(s.table)))
+	n, err := countRows(ctx, sv.eng, collectionOf(sv.now.table(s.table)), nil)
 	if err != nil || n == 0 {
 		return err
 	}
@@ -184,7 +221,7 @@ func (sv *surveyor) duplicates(ctx context.Context, t *tableShape, x driver.Tabl
 	}
 	rows := 0
 	if err == nil {
-		rows, err = countRows(ctx, sv.eng, d.from)
+		rows, err = countRows(ctx, sv.eng, d.from, nil)
 	}
 	if err == nil {
 		err = d.count(ctx, sv.eng, uint64(rows/mostKeys+1))

@@ -18,7 +18,21 @@ func TestBounds(t *testing.T) {
 	for i := range 300 {
 		fields += fmt.Sprintf("\nf%d: {type: int},", i)
 	}
+	refs, index := "collections: {posts: {fields: {", "]]}}"
+	for i := range 50 {
+		refs += fmt.Sprintf("\nr%d: {type: ref, to: posts}, u%d: {type: int, unique: true},", i, i)
+	}
+	texts := "collections: {posts: {fields: {"
+	for i := range 200 {
+		texts += fmt.Sprintf("\nt%d: {type: text},", i)
+	}
+	for i := range 16 {
+		index = fmt.Sprintf(", u%d%s", i, index)
+	}
 	for name, c := range map[string]struct{ file, want string }{
+		"indexes":  {refs + "}}}", "1:15: a collection has at most 63 indexes, with those of its unique fields and its references; posts has 100"},
+		"an index": {refs + "}, indexes: [[" + index[2:], "an index has at most 15 fields"},
+		"a row":    {texts + "}}}", "1:15: posts has too many fields for one row: they may take 8600 bytes, and databases take 8000"},
 		"aliases":  {laughs, "holds too much: more than 200000 values"},
 		"depth":    {"name: " + strings.Repeat("[", 1000) + strings.Repeat("]", 1000), "nested too deeply"},
 		"a cycle":  {"name: &a [*a]", "1:"},

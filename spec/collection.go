@@ -1,7 +1,10 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
+
+	"github.com/bluell/plinth/expr"
 )
 
 // draft is a collection in the making, with the nodes its parts were read from.
@@ -115,6 +118,7 @@ func (l *loader) finish() {
 		l.names(d)
 		l.indexes(d)
 		companions(d)
+		l.width(d)
 	}
 	for _, d := range l.drafts {
 		l.rules(d)
@@ -210,6 +214,29 @@ func companions(d *draft) {
 	for _, w := range d.where {
 		w.index.Key = &Field{Name: w.index.Name + "$index", Type: Text, Companion: Partial, Index: w.index, Hidden: true, MaxLen: partialLen}
 		c.add(w.index.Key)
+	}
+}
+
+// maxRow bounds what a record may take of a page: InnoDB's are half full with one (8,126 bytes), and those of PostgreSQL full (8,160).
+// What is long lies elsewhere, but not what is shorter than 40 bytes.
+const maxRow = 8000
+
+// width refuses a collection of more fields than every database has room for in one row.
+func (l *loader) width(d *draft) {
+	row := 200 // the id, the times, the revision, and what a row begins with
+	for _, f := range d.c.Fields[OrdFirst:] {
+		switch {
+		case f.Type == Ref && !f.Encrypted:
+			row += 4*36 + 2
+		case f.Encrypted || f.Kind() == expr.Text || f.Kind() == expr.List || f.Kind() == expr.JSON:
+			row += 42
+		default:
+			row += 9
+		}
+	}
+	if row > maxRow {
+		l.reportAt(d.c.Pos, "limit", "", fmt.Sprintf("%s has too many fields for one row: they may take %d bytes, and databases take %d. A reference takes 146, a text, list, json or file 42, a ci text 84, others 9",
+			d.c.Name, row, maxRow))
 	}
 }
 

@@ -3,12 +3,17 @@ package spec
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 )
 
-// maxIndexBytes bounds a composite index: PostgreSQL takes 2704 bytes, MariaDB 3072.
-const maxIndexBytes = 2600
+// Bounds of indexes, so that each can be made on every database.
+const (
+	maxIndexBytes  = 2600 // of a composite one: PostgreSQL takes 2704 bytes, MariaDB 3072
+	maxIndexFields = 15   // MySQL takes 16 columns, with the id at the end
+	maxAllIndexes  = 63   // of a collection, those of unique fields and of references too: MySQL takes 64, with that of the ids
+)
 
 // indexes makes the index of each unique field and the declared ones.
 func (l *loader) indexes(d *draft) {
@@ -18,10 +23,28 @@ func (l *loader) indexes(d *draft) {
 			c.Indexes = append(c.Indexes, &Index{Name: derived(f.Name, "unique"), Fields: []*Field{f}, Unique: true, Pos: f.Pos})
 		}
 	}
-	n := d.s.values["indexes"]
-	if n == nil {
-		return
+	if n := d.s.values["indexes"]; n != nil {
+		l.declared(d, n)
 	}
+	all := 0
+	for _, i := range c.Indexes {
+		if i.Fields[0].Type != List {
+			all++
+		}
+	}
+	for _, f := range c.Fields {
+		if f.Type == Ref {
+			all++
+		}
+	}
+	if all > maxAllIndexes {
+		l.reportAt(c.Pos, "limit", "", fmt.Sprintf("a collection has at most %d indexes, with those of its unique fields and its references; %s has %d", maxAllIndexes, c.Name, all))
+	}
+}
+
+// declared makes the declared indexes.
+func (l *loader) declared(d *draft, n *node) {
+	c := d.c
 	if len(n.items) > maxIndexes {
 		l.report(n, "limit", "a collection has at most %d indexes", maxIndexes)
 		return
@@ -79,6 +102,9 @@ func (l *loader) index(d *draft, s section) *Index {
 		}
 		return nil
 	}
+	if len(names) > maxIndexFields {
+		l.report(s.node, "limit", "an index has at most %d fields", maxIndexFields)
+	}
 	if ok && len(names) > 1 && bytes > maxIndexBytes {
 		l.report(s.node, "limit", "this index may take %d bytes a record, and databases take %d: give its texts a smaller max", bytes, maxIndexBytes)
 	}
@@ -128,15 +154,16 @@ func (l *loader) indexable(n *node, c *Collection, f *Field, s section) bool {
 	return false
 }
 
-// indexBytes is what a value may take in an index. A fold takes up to six bytes for a character.
+// indexBytes is what a value may take in an index, as MariaDB counts: four bytes for each character that there may be, of
+// which the fold makes up to three.
 func (f *Field) indexBytes() int {
 	switch {
 	case f.Encrypted:
 		return keyLen
 	case f.CI:
-		return 6 * f.MaxLen
+		return 12 * f.MaxLen
 	case f.Type == Ref:
-		return 36
+		return 4 * 36
 	case f.Kind().String() == "text":
 		return 4 * f.MaxLen
 	}

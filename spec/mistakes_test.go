@@ -197,6 +197,8 @@ plinth.yaml:1:163: "l" is a list: index it alone, and not as unique
 plinth.yaml:1:186: "l" is a list: index it alone, and not as unique`},
 	{`collections: {posts: {fields: {a: {type: text, max: 255}, b: {type: text, max: 255}, c: {type: text, max: 255}}, indexes: [[a, b, c]]}}
 `, `plinth.yaml:1:124: this index may take 3060 bytes a record, and databases take 2600: give its texts a smaller max`},
+	{`collections: {posts: {fields: {a: {type: text, max: 255, ci: true}, b: {type: ref, to: posts}}, indexes: [[a], [a, b]]}}
+`, `plinth.yaml:1:112: this index may take 3204 bytes a record, and databases take 2600: give its texts a smaller max`},
 	{`collections: {posts: {fields: {a: {type: int}}, indexes: [{fields: [a], where: a > 1}, {fields: [a], unique: true, name: A}, {unique: true}]}}
 `, `plinth.yaml:1:80: where is for unique indexes: add unique: true or remove it
 plinth.yaml:1:122: "A" is not a name for an index: lower-case letters, digits and _, a letter first, at most 40 (did you mean "a"?)

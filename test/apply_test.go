@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -143,6 +145,34 @@ func TestApplyKilledOnServers(t *testing.T) {
 				appliedAgain(t, db, dir, n, rowsCut)
 			}
 			t.Logf("killed before %d of them", tried)
+		})
+	}
+}
+
+// Where the database goes away under an apply, its error says what happened, and not the password.
+func TestApplyCutOff(t *testing.T) {
+	for _, e := range engines[1:] {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			db, dir := e.db(t), folder(t, beforeApply)
+			const password = "not-to-be-told"
+			_, through := cut(t, db, 40, func() {})
+			u, err := url.Parse(through)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.name == "postgres" { // which asks for none
+				u.User = url.UserPassword(u.User.Username(), password)
+			}
+			cmd := exec.Command(plinth, "apply", dir)
+			cmd.Env = environ("PLINTH_DB=" + u.String())
+			said, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Fatalf("it was not cut off: %s", said)
+			}
+			if !regexp.MustCompile(`(?m)^plinth: .*the database .*away.* \(.+\)`).Match(said) || strings.Contains(string(said), password) {
+				t.Errorf("%s", said)
+			}
 		})
 	}
 }

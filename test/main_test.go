@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,7 +67,7 @@ func start(env []string, wrap []string, args ...string) (*server, error) {
 	s.cmd.Env = env
 	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.stderr
 	s.cmd.WaitDelay = 10 * time.Second
-	if err := s.cmd.Start(); err != nil {
+	if err := launch(s.cmd); err != nil {
 		return nil, err
 	}
 	line, ok := s.stdout.first(20 * time.Second)
@@ -79,6 +80,26 @@ func start(env []string, wrap []string, args ...string) (*server, error) {
 	s.url = url
 	return s, nil
 }
+
+// launch starts a process that ends when the tests do, however those end. It ends with the thread that has started it
+// (prctl(2), PR_SET_PDEATHSIG), so one starts all and stays.
+func launch(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = attributes()
+	started := make(chan error)
+	launching() <- func() { started <- cmd.Start() }
+	return <-started
+}
+
+var launching = sync.OnceValue(func() chan<- func() {
+	starts := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for start := range starts {
+			start()
+		}
+	}()
+	return starts
+})
 
 // serving starts a server for a test and ends it with the test.
 func serving(t testing.TB, args ...string) *server {

@@ -145,8 +145,8 @@ func (c *cli) report(err error, code int) {
 	fmt.Fprintln(c.err, "plinth: "+text)
 }
 
-// plain is an error as people read it. What is ours and not foreseen shows its cause: whoever runs a
-// command may know it.
+// plain is an error as people read it. What is ours and not foreseen shows its cause, and so does a database that is
+// away: whoever runs a command may know it. Engines see to it that no cause holds a password.
 func plain(err error) string {
 	var f *fault.Error
 	if !errors.As(err, &f) {
@@ -155,6 +155,11 @@ func plain(err error) string {
 	text := f.Msg
 	if text == "" || f.Kind == fault.Internal {
 		return strings.ReplaceAll(err.Error(), "\n", " ")
+	}
+	if f.Kind == fault.Unavailable && f.Err != nil && f.Op != "open the database" { // fault.Unreached has said it
+		if cause := strings.ReplaceAll(f.Err.Error(), "\n", " "); !strings.Contains(text, cause) {
+			text += " (" + cause + ")"
+		}
 	}
 	for _, field := range f.Fields {
 		if !strings.Contains(text, field.Message) {

@@ -18,8 +18,8 @@ import (
 // A nil Record is no row.
 type Record []expr.Value
 
-// Caps are the few things in which engines may differ. An app that needs one that is lacking
-// is refused at start, by its name.
+// Caps are the few things in which engines may differ. What needs one of the first two that is lacking is
+// refused by its name; without the others the same is done in another way.
 type Caps struct {
 	Transactions bool // several records in one transaction
 	Paths        bool // expressions through references and inverses

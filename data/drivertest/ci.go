@@ -1,6 +1,8 @@
 package drivertest
 
 import (
+	"strings"
+
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/fault"
 )
@@ -56,5 +58,40 @@ func ci(s *suite) {
 	p.expect("a new spelling of its own", func() error { return p.update("people", id(1), `{"mail":"ANN@example.com"}`) })
 	p.expect("groups by its fold", func() error {
 		return want(p.group("people", "", "nick", "count"))(`{"groups":[{"nick":null,"count":1},{"nick":"strasse","count":2},{"nick":"zed","count":1},{"nick":"é","count":2},{"nick":"σίσυφοσ","count":2}]}`)
+	})
+	s.longFolds()
+}
+
+// longFolds: a fold may be three times as long as its text, but in an index 730 characters at most.
+func (s *suite) longFolds() {
+	p := s.pair(`
+  words:
+    fields:
+      name: {type: text, required: true, max: 9}
+      s: {type: text, max: 255, ci: true}
+      one: {type: text, max: 255, ci: true, unique: true}
+      mail: {type: email, ci: true}
+    indexes: [[s], [mail]]
+    access: {read: true}
+`)
+	long := strings.Repeat("\ufb03", 243)
+	p.create("words",
+		`"name":"a","s":"`+long+`","one":"`+long+`","mail":"B@example.com"`,
+		`"name":"b","s":"FFI","one":"`+strings.Repeat("FFI", 85)+`"`,
+		`"name":"c","mail":"a@example.com"`)
+	p.ask("words",
+		question{sort: "s", want: "c b a"},
+		question{sort: "-s", want: "a b c"},
+		question{sort: "mail", want: "b c a"},
+		question{filter: `s == "` + long + `"`, want: "a"},
+		question{filter: `s.startsWith("FfiF")`, want: "a"},
+	)
+	p.refuses("a fold is too long", fault.Invalid, "max", func(db *data.DB) error {
+		_, err := db.Create(s.Context(), operator, "words", parse(p, `{"name":"x","s":"`+long+`\ufb03"}`), data.WriteOptions{})
+		return err
+	})
+	p.refuses("a long fold is unique", fault.Conflict, "unique", func(db *data.DB) error {
+		_, err := db.Create(s.Context(), operator, "words", parse(p, `{"name":"x","one":"`+long+`"}`), data.WriteOptions{})
+		return err
 	})
 }

@@ -52,6 +52,15 @@ func groups(s *suite) {
 	} {
 		p.expect(c.name, func() error { return want(p.group("sales", c.filter, c.group, c.aggregate))(c.want) })
 	}
+	const nine = "name,state,paid,n,big,price,f,at,day"
+	p.refuses("by nine", fault.BadRequest, "syntax", func(db *data.DB) error {
+		_, err := db.Groups(p.Context(), operator, &data.GroupQuery{Collection: "sales", Group: nine, Aggregate: "count"}, nil)
+		return err
+	})
+	p.refuses("sorted by nine", fault.BadRequest, "syntax", func(db *data.DB) error {
+		_, err := list(db, &data.ListQuery{Collection: "sales", Sort: nine})
+		return err
+	})
 	s.sums()
 }
 

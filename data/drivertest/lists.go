@@ -1,5 +1,11 @@
 package drivertest
 
+import (
+	"fmt"
+
+	"github.com/bluell/plinth/data"
+)
+
 // lists: items are asked with in, exists and all; null is a list without items that is not empty;
 // with an index and without the answers are the same.
 func lists(s *suite) {
@@ -88,4 +94,20 @@ func lists(s *suite) {
 		question{filter: `size(friend_of) == 1`, want: "a b"},
 		question{filter: `"" in fast || "" in tags`, want: ""},
 	)
+	p.expect("a list is read as it was answered when it was written", func() error {
+		const tags = `["\b\f\n\u0001","\u2028<>&\u007f","\\\"/"]`
+		const floats = `[1e+21,0.1,-5e-324,123456789]`
+		_, err := p.both(func(db *data.DB) (string, error) {
+			r, err := db.Create(s.Context(), operator, "things", parse(p, `{"id":"`+id(9)+`","name":"f","tags":`+tags+`,"fast":`+tags+`,"floats":`+floats+`}`), data.WriteOptions{})
+			if err != nil {
+				return "", err
+			}
+			b, _, err := db.Get(s.Context(), operator, data.Target{Collection: "things", ID: id(9)}, data.View{}, nil)
+			if err == nil && string(b) != string(r.Body) {
+				err = fmt.Errorf("it is read as %s, and was answered as %s", b, r.Body)
+			}
+			return string(b), err
+		})
+		return err
+	})
 }

@@ -49,6 +49,8 @@ func parameters(s *suite) {
 		{"500 texts", `name in [` + many(400, 500, `"t%d"`) + `]`, nil, `"total":100}`},
 		{"a list of 1000", `n in param.list`, map[string]*doc.Node{"list": doc.NewArray(items...)}, `"total":1}`},
 		{"200 terms", `n == ` + strings.ReplaceAll(many(0, 200, "%d"), ", ", " || n == "), nil, `"total":200}`},
+		{"1000 terms", `n==` + strings.ReplaceAll(many(0, 1000, "%d"), ", ", "||n=="), nil, `"total":500}`},
+		{"none of 1000 terms", `!(n==` + strings.ReplaceAll(many(0, 1000, "%d"), ", ", "||n==") + ")", nil, `"total":0}`},
 		{"a value with quotes", `name == param.x || name == "'; drop table things; --"`, map[string]*doc.Node{"x": doc.NewString(`" or 1=1`)}, `"total":0}`},
 	} {
 		p.expect(c.name, func() error { return want(count(c.filter, c.params))(c.want) })

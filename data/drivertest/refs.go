@@ -80,6 +80,10 @@ func refs(s *suite) {
 		question{filter: `size(notes) == 0`, want: "q r t"},
 		question{filter: `author.posts.exists(x, x.score > 4)`, want: "p q"},
 		question{filter: `author.posts.all(x, x.score > 0)`, want: "p q s"},
+		question{filter: `author.posts.exists(x, x.id == id)`, want: "p q r t"},
+		question{filter: `id in author.posts`, want: "p q r t"},
+		question{filter: `!(id in author.posts)`, want: "s"},
+		question{filter: `author.posts.exists(x, x.author == author && x.id != id)`, want: "p q"},
 	)
 	p.ask("users",
 		question{filter: `posts.exists(p, p.score > 4)`, want: "ann"},
@@ -87,6 +91,7 @@ func refs(s *suite) {
 		question{filter: `posts.all(p, p.score != null)`, want: "ann cid"},
 		question{filter: `posts.exists(p, p.notes.exists(n, n.name == "n1"))`, want: "ann"},
 		question{filter: `staff.exists(u, u.age < 35)`, want: "ann"},
+		question{filter: `boss.staff.exists(u, u.team == boss.team)`, want: "bob"},
 		question{filter: `staff.exists(u, u.staff.exists(v, v.name == "cid"))`, want: "ann"},
 		question{filter: `staff.all(u, u.age < 35)`, want: "ann cid dan"},
 		question{filter: `size(staff) > 0`, want: "ann bob"},

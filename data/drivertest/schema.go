@@ -72,6 +72,8 @@ func schema(s *suite) {
 	})
 	s.expect("a plan from one schema to another", func() error { return s.evolve() })
 	s.expect("duplicates that a conversion would make", func() error { return s.duplicates() })
+	s.expect("texts that are too long for an index", func() error { return s.tooLong() })
+	s.evolveEach()
 	s.steps()
 	s.fences()
 }
@@ -252,6 +254,42 @@ func (s *suite) duplicates() error {
 		}
 	}
 	return p.update("coins", id(2), `{"code":"02"}`) // the app goes on as it was
+}
+
+// tooLong: an index over texts that are longer than one in an index may be is refused by the plan.
+func (s *suite) tooLong() error {
+	of := func(field, indexes string) *spec.App {
+		return app(s, "  notes: {fields: {name: {type: text, max: 9}, s: {type: text"+field+"}}, indexes: ["+indexes+"], access: {read: true}}\n")
+	}
+	p := s.pairOf(of("", ""))
+	p.create("notes", `"name":"a","s":"`+strings.Repeat("é", 255)+`"`, `"name":"b","s":"`+strings.Repeat("é", 256)+`"`, `"name":"c"`)
+	if !p.caps.Paths {
+		return nil // it cannot be asked how long texts are either
+	}
+	for _, c := range []struct {
+		app   *spec.App
+		index string
+	}{{of(", max: 255", "[s]"), "s_index"}, {of(", max: 255, ci: true, unique: true", ""), "s_unique"}} {
+		message := `notes cannot be indexed by s (index "` + c.index + `"): 1 value longer than 255 characters; change the records first`
+		for _, eng := range []driver.Engine{p.eng, p.oracle} {
+			if _, err := data.Plan(context.Background(), c.app, eng, secret); !fault.Is(err, fault.Conflict) || err.Error() != message {
+				return fmt.Errorf("%v, want %s", err, message)
+			}
+		}
+	}
+	if err := p.update("notes", id(2), `{"s":"short"}`); err != nil {
+		return err
+	}
+	for _, eng := range []driver.Engine{p.eng, p.oracle} {
+		plan, err := data.Plan(context.Background(), of(", max: 255", "[s]"), eng, secret)
+		if err == nil {
+			err = plan.Apply(context.Background(), eng, data.ApplyOptions{})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describe writes the app's own tables in a line.

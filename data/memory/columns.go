@@ -1,11 +1,10 @@
 package memory
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
 )
 
@@ -36,19 +35,10 @@ func appendList(b []byte, items []expr.Value) []byte {
 		case expr.Int:
 			b = strconv.AppendInt(b, v.Int(), 10)
 		case expr.Float:
-			f, _ := json.Marshal(v.Float()) // a stored float is finite: it cannot fail
-			b = append(b, f...)
+			b = doc.AppendFloat(b, v.Float())
 		default:
-			b = appendText(b, v.Text())
+			b = doc.AppendString(b, v.Text())
 		}
 	}
 	return append(b, ']')
-}
-
-func appendText(b []byte, s string) []byte {
-	w := bytes.NewBuffer(b)
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a buffer and a string: it cannot fail
-	return bytes.TrimSuffix(w.Bytes(), []byte("\n"))
 }

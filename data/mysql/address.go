@@ -88,20 +88,29 @@ type wideReads struct {
 	net.Conn
 	buf  [16 << 10]byte
 	left []byte // of buf: not taken yet
+	lost error  // what was wrong when it was read or written last, of which the library only says that it is invalid
 }
 
-func (w *wideReads) Read(b []byte) (int, error) {
+func (w *wideReads) Write(b []byte) (n int, err error) {
+	n, err = w.Conn.Write(b)
+	w.lost = err
+	return n, err
+}
+
+func (w *wideReads) Read(b []byte) (n int, err error) {
 	if len(w.left) == 0 {
 		if len(b) >= len(w.buf) {
-			return w.Conn.Read(b)
+			n, err = w.Conn.Read(b)
+			w.lost = err
+			return n, err
 		}
-		n, err := w.Conn.Read(w.buf[:])
-		if n == 0 {
+		n, err = w.Conn.Read(w.buf[:])
+		if w.lost = err; n == 0 {
 			return 0, err
 		}
 		w.left = w.buf[:n] // an error comes again with the next call
 	}
-	n := copy(b, w.left)
+	n = copy(b, w.left)
 	w.left = w.left[n:]
 	return n, nil
 }

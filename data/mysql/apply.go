@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
@@ -57,10 +58,43 @@ func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx)
 		return t.commit()
 	}
 	defer t.end()
-	if err := e.step(ctx, alone, s); err != nil {
+	still := t.waits()
+	err = e.step(ctx, alone, s)
+	if lost := still(); err == nil {
+		err = lost
+	}
+	if err != nil {
 		return err
 	}
 	return t.commit()
+}
+
+// saysSomething is how often a transaction that waits says something: the server ends one that does not for idleTime.
+const saysSomething = time.Second
+
+// waits keeps a transaction while something else is done, however long that takes. Nobody may use it until still was
+// called, which says whether the server has lost it.
+func (t *tx) waits() (still func() error) {
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(saysSomething)
+		defer tick.Stop()
+		for t.failed == nil {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				ctx := t.bounded(context.Background())
+				_ = t.fail(ctx, "change the tables", t.c.exec(ctx, "DO 0"))
+			}
+		}
+	}()
+	return func() error {
+		close(over)
+		<-ended
+		return t.failed
+	}
 }
 
 // fenced runs a fence in a transaction that is then open.

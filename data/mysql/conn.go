@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -137,11 +138,14 @@ func (c *conn) close() {
 	_ = c.link.Close()
 }
 
-// failed notes an error of the connection itself, after which it is of no use.
+// failed notes an error of the connection itself, after which it is of no use, and says what was wrong with it.
 func (c *conn) failed(err error) error {
 	var told *mysql.MySQLError
 	if err != nil && !errors.As(err, &told) && !errors.Is(err, mysql.ErrPktTooLarge) {
 		c.bad = true
+		if w, ok := c.wire.(*wideReads); ok && w.lost != nil && !errors.Is(err, w.lost) {
+			err = fmt.Errorf("%w: %w", err, w.lost)
+		}
 	}
 	if told != nil && readOnly(told.Number) {
 		c.bad = true // another server has taken its place

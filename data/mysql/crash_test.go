@@ -237,3 +237,29 @@ func TestFenceHolds(t *testing.T) {
 	}
 	has(t, e, 1, 2)
 }
+
+// TestFenceWaits: a step may take longer than the server lets a transaction say nothing, and what its fence has written is
+// committed all the same.
+func TestFenceWaits(t *testing.T) {
+	t.Parallel()
+	e, address := empty(t)
+	if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: driver.Table{Name: "others", Columns: tableOf(posts).Columns}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	slow := open(t, address)
+	if !slow.Impatient(2) {
+		t.Skip("the server ends no transaction for saying nothing")
+	}
+	slow.StopAfter(func(i int) error {
+		if i == 0 {
+			time.Sleep(4 * time.Second) // no signal tells that the server would have ended it
+		}
+		return nil
+	})
+	step := driver.Step{Kind: driver.AddColumn, Table: "others", Column: driver.Column{Name: "extra", Kind: expr.Text}}
+	err := slow.Apply(context.Background(), step, func(tx driver.Tx) error { return tx.Insert(posts, post(1)) })
+	if err != nil {
+		t.Error(err)
+	}
+	has(t, e, 1)
+}

@@ -12,7 +12,7 @@ type dialect struct {
 	parents   int    // for how many parents a query for many is written
 }
 
-func (dialect) Quote(name string) string { return sqldb.Quote(name) }
+func (dialect) Quote(name string) string { return q(name) }
 func (dialect) Placeholder(int) string   { return "?" }
 func (dialect) Numbered() bool           { return false }
 

@@ -375,6 +375,54 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestFoldPlans: an index of folds, which is as long as one may be, serves a list.
+func TestFoldPlans(t *testing.T) {
+	t.Parallel()
+	e, _ := openEmpty(t)
+	words := collection("words", &spec.Field{Name: "s$fold"})
+	table := tableOf(words, driver.TableIndex{Name: "by_s", Columns: []string{"s$fold", "id"}})
+	if err := e.Apply(context.Background(), driver.Step{Kind: driver.CreateTable, New: table}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Use(&spec.App{Collections: []*spec.Collection{words}}); err != nil {
+		t.Fatal(err)
+	}
+	err := e.Write(context.Background(), func(tx driver.Tx) error {
+		for n := range 2000 {
+			r := driver.Record{expr.TextOf(id(n)), expr.TimeOf(1), expr.TimeOf(1), expr.IntOf(1), expr.TextOf(fmt.Sprintf("t%d", n%40))}
+			if err := tx.Insert(words, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := func(desc bool) []driver.Key {
+		return []driver.Key{{Ord: spec.OrdFirst, Desc: desc}, {Ord: spec.OrdID, Desc: desc}}
+	}
+	behind := &driver.After{Args: []int{1, 2}, Null: []bool{false, false}}
+	for _, c := range []struct {
+		name string
+		q    *driver.Query
+		args []expr.Value
+	}{
+		{"from the start", &driver.Query{Sort: by(false), Limit: 0}, []expr.Value{expr.IntOf(10)}},
+		{"from the end", &driver.Query{Sort: by(true), Limit: 0}, []expr.Value{expr.IntOf(10)}},
+		{"behind a row", &driver.Query{Sort: by(false), Limit: 0, After: behind}, []expr.Value{expr.IntOf(10), expr.TextOf("t5"), expr.TextOf(id(5))}},
+		{"before a row", &driver.Query{Sort: by(true), Limit: 0, After: behind}, []expr.Value{expr.IntOf(10), expr.TextOf("t5"), expr.TextOf(id(5))}},
+		{"of one value", &driver.Query{Where: op(expr.OpEq, mine(spec.OrdFirst), param(0, expr.Text)), Sort: byID, Limit: 1}, []expr.Value{expr.TextOf("t5"), expr.IntOf(10)}},
+	} {
+		c.q.From, c.q.Cols = words, []driver.Col{{Ord: spec.OrdID}}
+		s := prepare(t, e, c.q)
+		x, err := s.Explain(context.Background(), c.args)
+		if err != nil || !slices.Equal(x.Indexes, []string{"by_s"}) || len(x.Scans) > 0 || x.Sorts {
+			t.Errorf("%s: %v, %+v\n%s", c.name, err, x, s.Text())
+		}
+	}
+}
+
 // TestStatements: what is told is what would be done, step after step, and nothing is.
 func TestStatements(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,10 @@
 package mysql
 
-import "time"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Idle waits until no connection is in use.
 func (e *Engine) Idle() {
@@ -22,3 +26,11 @@ func (e *Engine) OneByOne() { e.compounds = false }
 
 // Compounds says whether the server takes compound statements.
 func (e *Engine) Compounds() bool { return e.compounds }
+
+// Impatient makes the server end a transaction that says nothing for so many seconds, where it does that at all. It holds
+// for connections that are made from now on.
+func (e *Engine) Impatient(seconds int) bool {
+	was := e.pool.settings
+	e.pool.settings = strings.Replace(was, "idle_transaction_timeout = "+strconv.Itoa(idleTime), "idle_transaction_timeout = "+strconv.Itoa(seconds), 1)
+	return e.pool.settings != was
+}

@@ -84,7 +84,7 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 	} else {
 		t.trace.inserted(all[0].C, all[0].R)
 	}
-	if err := t.resolve(err, true); err != nil {
+	if err := t.resolve(t.c.failed(err), true); err != nil {
 		t.failed = err
 		return count(u, all), err
 	}

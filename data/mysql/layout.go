@@ -16,6 +16,7 @@ import (
 // too much for one index it has the room that it needs now.
 const (
 	indexedText  = 255  // characters
+	indexedFold  = 730  // of its fold
 	idText       = 36   // characters of an id
 	maxKey       = 3072 // bytes of an index
 	textBytes    = 4    // of a character
@@ -28,15 +29,25 @@ func (d dialect) tableEnd() string {
 	return " ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE " + d.collation
 }
 
-func q(name string) string { return sqldb.Quote(name) }
+// q makes an identifier. InnoDB has columns of its own in each table (MySQL's manual, "InnoDB Multi-Versioning", "InnoDB
+// Full-Text Indexes").
+func q(name string) string {
+	switch name {
+	case "db_row_id", "db_trx_id", "db_roll_ptr", "fts_doc_id":
+		name = sqldb.Kept(name)
+	}
+	return sqldb.Quote(name)
+}
 
 // room is how many characters an indexed text has; tight: what it needs now.
 func room(c driver.Column, tight bool) int {
 	switch {
 	case c.Name == "id" || c.Ref != "":
 		return idText
-	case c.MaxLen > 0 && (tight || c.MaxLen > indexedText):
+	case c.MaxLen > 0 && tight:
 		return c.MaxLen
+	case strings.HasSuffix(c.Name, "$fold"):
+		return indexedFold
 	default:
 		return indexedText
 	}

@@ -130,16 +130,19 @@ func collationFor(version string) (string, error) {
 // and nothing is bent to fit. Whoever waits for a lock for long is told to try again. Texts are sorted by their
 // first 64 KB, for 1 KB is the default; the buffer has room for a few such.
 //
+// MariaDB makes IN of an EXISTS whose rows must equal several things of those around it, and then refuses one of them that is
+// looked up itself ("SUBQUERY in ROW in left expression of IN/ALL/ANY"): conditions through references are such.
+//
 // What a process has locked that stops in the middle of a transaction (a machine that is paused, a network that is cut) is free again
 // after idleTime. MySQL has no such setting: there it is kept until the server finds that the connection is gone.
 func settings(collation string, maria bool) string {
-	idle := ""
+	own := ""
 	if maria {
-		idle = ", idle_transaction_timeout = " + strconv.Itoa(idleTime)
+		own = ", optimizer_switch = 'exists_to_in=off', idle_transaction_timeout = " + strconv.Itoa(idleTime)
 	}
 	return "SET NAMES utf8mb4 COLLATE " + collation + `, time_zone = '+00:00', lc_messages = 'en_US', innodb_lock_wait_timeout = 5, lock_wait_timeout = 5,
 	sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',
-	autocommit = 1, max_sort_length = 65536, sort_buffer_size = 8388608, sql_select_limit = DEFAULT` + idle
+	autocommit = 1, max_sort_length = 65536, sort_buffer_size = 8388608, sql_select_limit = DEFAULT` + own
 }
 
 // idleTime is how long a transaction may say nothing, in seconds.

@@ -65,8 +65,8 @@ func inspect(ctx context.Context, c *conn) (*sqldb.Schema, error) {
 	err = c.each(ctx, `SELECT c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE FROM information_schema.COLUMNS c JOIN information_schema.TABLES t
 		ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME AND t.TABLE_TYPE = 'BASE TABLE'
 		WHERE c.TABLE_SCHEMA = DATABASE() ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION`, func(text func(int) string) error {
-		s.Names[text(0)] = true
-		s.Has(text(0), text(1), kindOf[strings.ToLower(text(2))])
+		s.Names[sqldb.Named(text(0))] = true
+		s.Has(sqldb.Named(text(0)), sqldb.Named(text(1)), kindOf[strings.ToLower(text(2))])
 		return nil
 	})
 	if err != nil {
@@ -74,7 +74,7 @@ func inspect(ctx context.Context, c *conn) (*sqldb.Schema, error) {
 	}
 	indexes := map[[2]string]bool{}
 	err = c.each(ctx, `SELECT DISTINCT TABLE_NAME, INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()`, func(text func(int) string) error {
-		indexes[[2]string{text(0), text(1)}] = true
+		indexes[[2]string{sqldb.Named(text(0)), sqldb.Named(text(1))}] = true
 		return nil
 	})
 	if err != nil {

@@ -76,7 +76,7 @@ func (c *columns) print(dst []byte, i int) []byte {
 			}
 			switch o.Elem {
 			case expr.Text:
-				dst = sqldb.AppendText(dst, item)
+				dst = doc.AppendText(dst, item)
 			case expr.Float:
 				dst = doc.AppendFloat(dst, float(item))
 			default:

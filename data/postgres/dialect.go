@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
@@ -15,7 +14,7 @@ type dialect struct {
 	fixed bool
 }
 
-func (dialect) Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+func (dialect) Quote(name string) string { return q(name) }
 
 func (dialect) Placeholder(n int) string { return "$" + strconv.Itoa(n) }
 func (dialect) Numbered() bool           { return true }

@@ -67,6 +67,7 @@ func (s *stmt) Explain(ctx context.Context, args []expr.Value) (driver.Explanati
 // look tells a node, which belongs to a table, and those below it. An index of which the first column is
 // free is read whole, as its table would be.
 func (s *stmt) look(x *driver.Explanation, n *node, table string, indexes map[string]declaredIndex, depth int) {
+	n.Table, n.Index = sqldb.Named(n.Table), sqldb.Named(n.Index)
 	if n.Table != "" {
 		table = n.Table
 	}

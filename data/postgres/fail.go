@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/fault"
 )
 
@@ -45,7 +46,7 @@ func classify(op string, err error) error {
 			return f
 		}
 	case "23505": // the name is found in the catalogue, where it can be asked (tx.refusal)
-		f.Kind, f.Msg, f.Index = fault.Unique, "", e.ConstraintName
+		f.Kind, f.Msg, f.Index = fault.Unique, "", sqldb.Named(e.ConstraintName)
 		return f
 	case "53100":
 		f.Kind, f.Msg = fault.Full, "the disk is full"

@@ -45,7 +45,7 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 		return t.stepwise(u, all)
 	case told:
 		at := f.place()
-		if at < f.count() && refused.TableName == f.second && f.second != "" {
+		if at < f.count() && sqldb.Named(refused.TableName) == f.second && f.second != "" {
 			at = f.count() - 1
 		}
 		return at, t.refusal(f.ctx, "store", f.err)

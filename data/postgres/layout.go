@@ -14,7 +14,19 @@ var (
 	_ sqldb.Writer = dialect{}
 )
 
-func q(name string) string { return sqldb.Quote(name) }
+// q makes an identifier. Tables have columns of the system's, and tables of its own are found before the app's
+// (PostgreSQL's manual, "System Columns", "The System Catalog Schema").
+func q(name string) string {
+	switch name {
+	case "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid":
+		name = sqldb.Kept(name)
+	default:
+		if strings.HasPrefix(name, "pg_") {
+			name = sqldb.Kept(name)
+		}
+	}
+	return sqldb.Quote(name)
+}
 
 // declared is how a column of a kind is declared.
 func declared(kind, elem expr.Kind) string {
@@ -50,7 +62,7 @@ func (d dialect) CreateTable(t *sqldb.Table) []string {
 	return out
 }
 
-func (dialect) Rename(tables ...[2]string) []string { return sqldb.RenameEach(tables...) }
+func (dialect) Rename(tables ...[2]string) []string { return sqldb.RenameEach(q, tables...) }
 
 func (dialect) AddColumn(t *sqldb.Table, c driver.Column) string {
 	return "ALTER TABLE " + q(t.Name) + " ADD COLUMN " + definition(c)

@@ -54,12 +54,15 @@ func inspect(ctx context.Context, c *conn) (*sqldb.Schema, error) {
 		take func(text func(i int) string) error
 	}{
 		{`SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace`,
-			func(text func(int) string) error { s.Names[text(0)] = true; return nil }},
+			func(text func(int) string) error { s.Names[sqldb.Named(text(0))] = true; return nil }},
 		{`SELECT "tbl", "name", "kind", "elem", "scale"::text, "ref", "side"::text, "maxlen"::text FROM "_columns"`,
 			func(text func(int) string) error { s.Catalogued(text); return nil }},
 		{`SELECT t.relname::text, a.attname::text, format_type(a.atttypid, NULL) FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid
 			WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum`,
-			func(text func(int) string) error { s.Has(text(0), text(1), kindOf[text(2)]); return nil }},
+			func(text func(int) string) error {
+				s.Has(sqldb.Named(text(0)), sqldb.Named(text(1)), kindOf[text(2)])
+				return nil
+			}},
 		{`SELECT "tbl", "name", "sqlname", "columns", "unique"::text FROM "_indexes" ORDER BY "n"`,
 			func(text func(int) string) error { return s.Indexed(text, func(_, _ string) bool { return false }) }},
 	} {

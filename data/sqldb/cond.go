@@ -61,17 +61,29 @@ func (c *compiler) constant(w *SQL, yes bool) {
 	}
 }
 
+// together is how many conditions are joined one after the other. More are joined in groups: SQLite bounds how deep an
+// expression is, and each word between two in a row is one level.
+const together = 100
+
 func (c *compiler) junction(w *SQL, args []*expr.Node, want bool, same, negated string) {
 	word := same
 	if !want {
 		word = negated
 	}
+	parts := len(args)
+	if parts > together {
+		parts = (len(args) + together - 1) / together
+	}
 	w.Write("(")
-	for i, a := range args {
+	for i := range parts {
 		if i > 0 {
 			w.Write(word)
 		}
-		c.cond(w, a, want)
+		if parts == len(args) {
+			c.cond(w, args[i], want)
+		} else {
+			c.junction(w, args[i*together:min((i+1)*together, len(args))], want, same, negated)
+		}
 	}
 	w.Write(")")
 }

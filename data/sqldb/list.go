@@ -22,7 +22,7 @@ func AppendList(dst []byte, items []expr.Value) []byte {
 		case expr.Float:
 			dst = doc.AppendFloat(dst, v.Float())
 		case expr.Text, expr.Date, expr.JSON, expr.Bytes:
-			dst = AppendText(dst, v.Text())
+			dst = doc.AppendString(dst, v.Text())
 		case expr.List:
 			dst = AppendList(dst, v.List())
 		default:
@@ -30,29 +30,6 @@ func AppendList(dst []byte, items []expr.Value) []byte {
 		}
 	}
 	return append(dst, ']')
-}
-
-// AppendText writes a text as a JSON string.
-func AppendText[T string | []byte](dst []byte, s T) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == '\r':
-			dst = append(dst, '\\', 'r')
-		case c == '\t':
-			dst = append(dst, '\\', 't')
-		case c < 0x20:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
 }
 
 // ReadList reads what AppendList wrote, for a list of elem.

@@ -23,6 +23,12 @@ func Derived(parts ...string) string {
 	return name[:maxName-17] + "$" + hex.EncodeToString(sum[:8])
 }
 
+// Kept is the name that something of the app has in a database which keeps its own name for itself; Named is the way back.
+func Kept(name string) string { return "$" + name }
+
+// Named is the app's name for what has this name in the database.
+func Named(stored string) string { return strings.TrimPrefix(stored, "$") }
+
 // sideTable is the name of the table (value, id) beside a list.
 func sideTable(table, column string) string { return Derived(table, column, "items") }
 

@@ -10,9 +10,11 @@ import (
 	"github.com/bluell/plinth/fault"
 )
 
-// Layout is what differs in the statements that change tables. Names are quoted with Quote. A table is
-// as it is before the statement, but for CreateTable; free makes a name that nothing in the database has.
+// Layout is what differs in the statements that change tables. A table is as it is before the statement, but for
+// CreateTable; free makes a name that nothing in the database has.
 type Layout interface {
+	// Quote makes an identifier of any name.
+	Quote(name string) string
 	// CreateTable makes a table with its indexes (but those of a list alone).
 	CreateTable(t *Table) []string
 	// Rename renames tables, of each the name that it has and the one that it gets.
@@ -28,9 +30,9 @@ type Layout interface {
 }
 
 // RenameEach renames tables one by one.
-func RenameEach(tables ...[2]string) (out []string) {
+func RenameEach(quote func(string) string, tables ...[2]string) (out []string) {
 	for _, t := range tables {
-		out = append(out, "ALTER TABLE "+Quote(t[0])+" RENAME TO "+Quote(t[1]))
+		out = append(out, "ALTER TABLE "+quote(t[0])+" RENAME TO "+quote(t[1]))
 	}
 	return out
 }
@@ -220,7 +222,7 @@ func (p *planner) createSide(table string, c driver.Column, fill bool) {
 func (p *planner) dropSide(table string, c driver.Column) {
 	if side := sideTable(table, c.Name); p.have.Names[side] {
 		delete(p.have.Names, side)
-		p.add("DROP TABLE ", Quote(side))
+		p.add("DROP TABLE ", p.l.Quote(side))
 	}
 }
 
@@ -230,7 +232,7 @@ func (p *planner) movedSide(from, to string) [][2]string {
 		return nil
 	}
 	if p.have.Names[to] {
-		p.add("DROP TABLE ", Quote(to)) // of a column that others dropped
+		p.add("DROP TABLE ", p.l.Quote(to)) // of a column that others dropped
 	}
 	delete(p.have.Names, from)
 	p.have.Names[to] = true
@@ -238,7 +240,7 @@ func (p *planner) movedSide(from, to string) [][2]string {
 }
 
 func (p *planner) dropTable(t *Table) {
-	p.add("DROP TABLE ", Quote(t.Name))
+	p.add("DROP TABLE ", p.l.Quote(t.Name))
 	for _, c := range t.Columns {
 		p.dropSide(t.Name, c)
 	}
@@ -333,7 +335,7 @@ func (p *planner) renameColumn(t *Table, at int, to string) {
 	if moved := p.movedSide(sideTable(t.Name, from.Name), sideTable(t.Name, to)); moved != nil {
 		p.run(p.l.Rename(moved...)...)
 	}
-	p.add("ALTER TABLE ", Quote(t.Name), " RENAME COLUMN ", Quote(from.Name), " TO ", Quote(to))
+	p.add("ALTER TABLE ", p.l.Quote(t.Name), " RENAME COLUMN ", p.l.Quote(from.Name), " TO ", p.l.Quote(to))
 	p.leave(t.Name, from.Name)
 }
 

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/sqldb"
@@ -12,7 +11,7 @@ import (
 // dialect is SQLite's SQL. Null is smallest there by itself, and text compares by its bytes.
 type dialect struct{}
 
-func (dialect) Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+func (dialect) Quote(name string) string { return q(name) }
 
 func (dialect) Placeholder(n int) string { return "?" + strconv.Itoa(n) }
 func (dialect) Numbered() bool           { return true }

@@ -41,7 +41,7 @@ func (s *stmt) step(x *driver.Explanation, line string, names map[string]string)
 		return
 	}
 	if i := slices.Index(words, "INDEX"); i > 0 && i+1 < len(words) && !strings.Contains(line, "VIRTUAL TABLE") {
-		name := words[i+1]
+		name := sqldb.Named(words[i+1])
 		if strings.HasPrefix(name, "sqlite_autoindex_") {
 			name = "id"
 		} else if own, ok := names[name]; ok {

@@ -7,6 +7,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/fault"
 )
 
@@ -57,5 +58,5 @@ func refused(err error) string {
 	if end := strings.IndexAny(columns, "()"); end >= 0 {
 		columns = columns[:end]
 	}
-	return strings.TrimSpace(columns)
+	return strings.ReplaceAll(strings.TrimSpace(columns), sqldb.Kept(system), system)
 }

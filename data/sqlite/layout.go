@@ -21,7 +21,18 @@ var (
 	_ sqldb.Writer = dialect{}
 )
 
-func q(name string) string { return sqldb.Quote(name) }
+// system begins the names that SQLite keeps for its own tables and indexes ("CREATE TABLE").
+const system = "sqlite_"
+
+// q makes an identifier.
+func q(name string) string {
+	if strings.HasPrefix(name, system) {
+		name = sqldb.Kept(name)
+	}
+	return sqldb.Quote(name)
+}
+
+func (*layout) Quote(name string) string { return q(name) }
 
 func definition(c driver.Column) string {
 	d := q(c.Name) + " " + declared(c.Kind)
@@ -50,7 +61,7 @@ func (l *layout) CreateTable(t *sqldb.Table) []string {
 	return out
 }
 
-func (*layout) Rename(tables ...[2]string) []string { return sqldb.RenameEach(tables...) }
+func (*layout) Rename(tables ...[2]string) []string { return sqldb.RenameEach(q, tables...) }
 
 func (*layout) AddColumn(t *sqldb.Table, c driver.Column) string {
 	return "ALTER TABLE " + q(t.Name) + " ADD COLUMN " + definition(c)

@@ -52,18 +52,21 @@ func inspect(c *conn) (*sqldb.Schema, *layout, error) {
 		sql  string
 		take func(text func(i int) string) error
 	}{
-		{`SELECT "name" FROM sqlite_schema`, func(text func(int) string) error { s.Names[text(0)] = true; return nil }},
+		{`SELECT "name" FROM sqlite_schema`, func(text func(int) string) error { s.Names[sqldb.Named(text(0))] = true; return nil }},
 		{`SELECT "tbl", "name", "kind", "elem", "scale", "ref", "side", "maxlen" FROM "_columns"`,
 			func(text func(int) string) error { s.Catalogued(text); return nil }},
 		{`SELECT m."name", p."name", p."type" FROM sqlite_schema m CROSS JOIN pragma_table_info(m."name") p
 			WHERE m."type" = 'table' AND m."name" NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY m."name", p."cid"`,
-			func(text func(int) string) error { s.Has(text(0), text(1), kindOf[text(2)]); return nil }},
+			func(text func(int) string) error {
+				s.Has(sqldb.Named(text(0)), sqldb.Named(text(1)), kindOf[text(2)])
+				return nil
+			}},
 		{`SELECT "tbl", "name", "sqlname", "columns", "unique" FROM "_indexes" ORDER BY rowid`,
 			func(text func(int) string) error { return s.Indexed(text, func(_, _ string) bool { return false }) }},
 		{`SELECT m."tbl_name", i."name", m."name" FROM sqlite_schema m CROSS JOIN pragma_index_info(m."name") i WHERE m."type" = 'index' AND m."sql" IS NOT NULL`,
 			func(text func(int) string) error {
-				column := [2]string{text(0), text(1)}
-				l.over[column] = append(l.over[column], text(2))
+				column := [2]string{sqldb.Named(text(0)), sqldb.Named(text(1))}
+				l.over[column] = append(l.over[column], sqldb.Named(text(2)))
 				return nil
 			}},
 	} {

@@ -13,6 +13,13 @@ type asking struct {
 	*model
 	rule   bool
 	params []string // name=value
+	around []around // the records around a macro's, the outermost first
+}
+
+// around is a record that is in sight beside the innermost one.
+type around struct {
+	prefix string
+	c      *collection
 }
 
 // condition draws a condition over a collection. prefix is "" for the record's own names, or "x1." inside a
@@ -39,35 +46,93 @@ func (g *asking) condition(t *rapid.T, c *collection, prefix string, depth, insi
 	return g.leaf(t, c, prefix, inside)
 }
 
-// macro draws exists, all or size over an inverse or a list.
-func (g *asking) macro(t *rapid.T, c *collection, prefix string, depth, inside int) string {
+// ranges are the inverses and the lists of a collection.
+func (c *collection) ranges() []*field {
 	over := slices.Clone(c.inverses)
 	for _, f := range c.fields {
 		if slices.Contains([]string{"refs", "texts", "ints", "enums"}, f.kind) {
 			over = append(over, f)
 		}
 	}
+	return over
+}
+
+func (c *collection) refs() (refs []*field) {
+	for _, f := range c.fields {
+		if f.kind == "ref" {
+			refs = append(refs, f)
+		}
+	}
+	return refs
+}
+
+// macro draws exists, all or size over an inverse or a list, which a reference may lead to.
+func (g *asking) macro(t *rapid.T, c *collection, prefix string, depth, inside int) string {
+	over, through := c.ranges(), ""
+	if refs := c.refs(); len(refs) > 0 && often(t, 30) {
+		r := pick(t, refs...)
+		over, through = r.to.ranges(), r.name+"."
+	}
 	if len(over) == 0 {
 		return g.leaf(t, c, prefix, inside)
 	}
 	f := pick(t, over...)
-	name := prefix + f.name
+	name := prefix + through + f.name
 	if often(t, 25) {
 		return fmt.Sprintf("size(%s) %s %d", name, pick(t, "==", "!=", "<", ">="), rapid.IntRange(0, 2).Draw(t, "n"))
 	}
 	x := fmt.Sprintf("x%d", depth)
 	body := ""
-	if f.to != nil {
+	g.around = append(g.around, around{prefix, c})
+	switch other := g.outer(t, poolOf(f.kind), nil); {
+	case f.to != nil:
 		body = g.condition(t, f.to, x+".", depth+1, inside+1)
-	} else {
+	case other != "" && often(t, 30):
+		body = x + pick(t, " == ", " != ") + other
+	default:
 		body = g.compared(t, x, poolOf(f.kind))
 	}
+	g.around = g.around[:len(g.around)-1]
 	return name + "." + pick(t, "exists", "all") + "(" + x + ", " + body + ")"
+}
+
+// outer is a value of the kind of a record around, which a reference may lead to; "" where there is none.
+func (g *asking) outer(t *rapid.T, kind string, to *collection) string {
+	if len(g.around) == 0 {
+		return ""
+	}
+	o := pick(t, g.around...)
+	prefix, c := o.prefix, o.c
+	if refs := c.refs(); len(refs) > 0 && often(t, 50) {
+		r := pick(t, refs...)
+		prefix, c = prefix+r.name+".", r.to
+	}
+	var names []string
+	if kind == "ref" && c == to {
+		names = append(names, "id")
+	}
+	for _, f := range c.fields {
+		if f.kind == kind && f.to == to {
+			names = append(names, f.name)
+		}
+	}
+	if kind == "text" {
+		names = append(names, "name")
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return prefix + pick(t, names...)
 }
 
 // leaf draws a comparison of a field, which a path may lead to.
 func (g *asking) leaf(t *rapid.T, c *collection, prefix string, inside int) string {
 	own := append([]*field{{name: "name", kind: "text"}, {name: "owner", kind: "text"}}, c.fields...)
+	if len(g.around) > 0 && often(t, 10) {
+		if other := g.outer(t, "ref", c); other != "" {
+			return prefix + "id" + pick(t, " == ", " != ") + other
+		}
+	}
 	f := pick(t, own...)
 	path, at := prefix+f.name, c
 	for hops := 0; f.kind == "ref" && hops < 3 && often(t, 60); hops++ {
@@ -80,6 +145,11 @@ func (g *asking) leaf(t *rapid.T, c *collection, prefix string, inside int) stri
 	}
 	if often(t, 15) {
 		return pick(t, path+" == null", path+" != null", "has("+path+")")
+	}
+	if !slices.Contains([]string{"json", "sealed", "keyed", "refs", "texts", "ints", "enums"}, f.kind) && often(t, 30) {
+		if other := g.outer(t, f.kind, f.to); other != "" {
+			return path + pick(t, " == ", " != ") + other
+		}
 	}
 	switch f.kind {
 	case "json", "sealed":

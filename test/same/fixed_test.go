@@ -1,6 +1,9 @@
 package same_test
 
-import "testing"
+import (
+	"net/url"
+	"testing"
+)
 
 // fixed are the stories in which engines once disagreed.
 var fixed = []struct {
@@ -45,6 +48,20 @@ collections:
 		{method: "POST", path: "/api/elks", body: `{"id":"01900000-0000-7000-8000-000000000205","tag":"01900000-0000-7000-8000-000000000101"}`},
 		{method: "POST", path: "/api/flies", body: `{"id":"01900000-0000-7000-8000-000000000206","tag":"01900000-0000-7000-8000-000000000101"}`},
 		{method: "DELETE", path: "/api/tags/01900000-0000-7000-8000-000000000101"},
+	}}},
+	{"records of an inverse are compared with what a path leads to, and a list is read as it was answered", story{`
+auth: {roles: [member, staff, admin]}
+collections:
+  cats:
+    fields: {n: {type: int}, up: {type: ref, to: cats, inverse: kittens}, names: {type: list, of: text}}
+    access: {read: true, create: true}
+`, []request{
+		{method: "POST", path: "/api/cats", body: `{"id":"01900000-0000-7000-8000-000000000101","n":1,"names":["\u2028\b"]}`},
+		{method: "POST", path: "/api/cats", body: `{"id":"01900000-0000-7000-8000-000000000102","n":1,"up":"01900000-0000-7000-8000-000000000101"}`},
+		{method: "GET", path: "/api/cats/01900000-0000-7000-8000-000000000101"},
+		{method: "GET", path: "/api/cats?filter=" + url.QueryEscape("up.kittens.exists(k, k.id == id)")},
+		{method: "GET", path: "/api/cats?filter=" + url.QueryEscape("kittens.exists(k, k.n == up.n && k.names == null)")},
+		{method: "GET", path: "/api/cats?filter=" + url.QueryEscape("id in up.kittens")},
 	}}},
 }
 

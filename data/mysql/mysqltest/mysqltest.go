@@ -56,6 +56,7 @@ var (
 func Main(m interface{ Run() int }) int {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go orphaned(interrupted)
 	go func() {
 		<-interrupted
 		clear()
@@ -71,6 +72,14 @@ func clear() {
 	if template != "" {
 		os.RemoveAll(template)
 	}
+}
+
+// orphaned interrupts when who has started this program has ended: go test that is killed does not end the tests, which
+// would go on with their servers, unheard.
+func orphaned(interrupted chan<- os.Signal) {
+	for parent := os.Getppid(); os.Getppid() == parent; time.Sleep(time.Second) {
+	}
+	interrupted <- syscall.SIGTERM
 }
 
 // Database is the address of a new, empty database on the server that all tests share, which syncs nothing. Its

@@ -48,6 +48,7 @@ var (
 func Main(m interface{ Run() int }) int {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go orphaned(interrupted)
 	go func() {
 		<-interrupted
 		stop(shared)
@@ -56,6 +57,14 @@ func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	stop(shared)
 	return code
+}
+
+// orphaned interrupts when who has started this program has ended: go test that is killed does not end the tests, which
+// would go on with their servers, unheard.
+func orphaned(interrupted chan<- os.Signal) {
+	for parent := os.Getppid(); os.Getppid() == parent; time.Sleep(time.Second) {
+	}
+	interrupted <- syscall.SIGTERM
 }
 
 // Database is the address of a new, empty database on the server that all tests share. Its own order of

@@ -258,8 +258,11 @@ func (p *problems) text(f *spec.Field, s string, at spot, inList bool) Value {
 
 // folds checks the length of the fold of a text that may be in an index.
 func (p *problems) folds(f *spec.Field, s string, at spot) Value {
-	if f.CI && f.MaxLen > 0 && f.MaxLen <= lenIndex && utf8.RuneCountInString(s) > lenFold/3 && utf8.RuneCountInString(expr.Fold(s)) > lenFold {
-		p.add(at.pointer(), "max", "must have at most "+strconv.Itoa(lenFold)+" characters when its case is folded")
+	if !f.CI || f.MaxLen == 0 || f.MaxLen > lenIndex {
+		return expr.TextOf(s)
+	}
+	if most := foldLen(f); utf8.RuneCountInString(s) > most/3 && utf8.RuneCountInString(expr.Fold(s)) > most {
+		p.add(at.pointer(), "max", "must have at most "+strconv.Itoa(most)+" characters when its case is folded")
 		return Value{}
 	}
 	return expr.TextOf(s)

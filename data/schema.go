@@ -101,7 +101,7 @@ func maxLen(f *spec.Field) int {
 	case f.Companion == spec.Key || f.Companion == spec.Partial:
 		return lenHash
 	case f.Companion == spec.Fold:
-		return min(3*maxLen(f.Of), lenFold) // the full fold makes at most three characters of one
+		return foldLen(f.Of)
 	case f.Type == spec.Enum:
 		n := 0
 		for _, v := range f.Values {
@@ -112,6 +112,15 @@ func maxLen(f *spec.Field) int {
 		return f.MaxLen
 	}
 	return 0
+}
+
+// foldLen is how long the fold of a text in an index may be: the full fold makes at most three characters of one. That of an address
+// of mail is hardly ever longer than it, and has to leave room beside it in an index.
+func foldLen(f *spec.Field) int {
+	if f.Type == spec.Email {
+		return maxLen(f)
+	}
+	return min(3*maxLen(f), lenFold)
 }
 
 func indexOf(c *spec.Collection, x *spec.Index) driver.TableIndex {

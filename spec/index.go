@@ -155,12 +155,12 @@ func (l *loader) indexable(n *node, c *Collection, f *Field, s section) bool {
 }
 
 // indexBytes is what a value may take in an index, as MariaDB counts: four bytes for each character that there may be, of
-// which the fold makes up to three.
+// which the fold makes up to three. That of an address of mail is no longer than an address may be.
 func (f *Field) indexBytes() int {
 	switch {
 	case f.Encrypted:
 		return keyLen
-	case f.CI:
+	case f.CI && f.Type != Email:
 		return 12 * f.MaxLen
 	case f.Type == Ref:
 		return 4 * 36

@@ -71,7 +71,7 @@ func (s *suite) longFolds() {
       s: {type: text, max: 255, ci: true}
       one: {type: text, max: 255, ci: true, unique: true}
       mail: {type: email, ci: true}
-    indexes: [[s], [mail]]
+    indexes: [[s], [mail], {fields: [mail, name], unique: true}]
     access: {read: true}
 `)
 	long := strings.Repeat("\ufb03", 243)

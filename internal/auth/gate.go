@@ -176,6 +176,7 @@ func New(db *data.DB, secret []byte, o Options) (*Gate, error) {
 	g := &Gate{auth: &db.App().Auth, cookie: cookieOf(db.App(), o.Dev), operators: &Gate{auth: operatorsAuth(db.App()), ofOperators: true}}
 	g.providers, g.tokens = o.Providers, o.Tokens
 	db.OnRejoin(g.renewed)
+	db.OnDisable(g.disabled)
 	for _, gate := range []*Gate{g, g.operators} {
 		if err := gate.init(db, secret, o); err != nil {
 			return nil, err

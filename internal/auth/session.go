@@ -225,6 +225,33 @@ func (g *Gate) endAll(ctx context.Context, who *person) {
 	}
 }
 
+// beginAnew ends the sessions of a user, and what was sent to him before; with all, what proves who he is, too: his password and his factors.
+func (g *Gate) beginAnew(ctx context.Context, user string, all bool) error {
+	defer g.renewed(user)
+	for try := 0; ; try++ { // he may change something of his account meanwhile
+		who, err := g.personByID(ctx, user)
+		if err != nil || who == nil {
+			return err
+		}
+		changes := doc.NewObject()
+		if all {
+			changes.Set("password", doc.NewNull())
+			g.disown(who, changes)
+		}
+		err = g.db.Series(ctx, data.System, func(tx *data.Tx) error { return g.renew(tx, who, "", changes) })
+		if err != errOvertaken || try == 5 {
+			return err
+		}
+	}
+}
+
+// disabled ends the sessions of a user whom this process has disabled, by whichever write: if he is enabled again he signs in anew.
+func (g *Gate) disabled(ctx context.Context, user string) {
+	if err := g.beginAnew(ctx, user, false); err != nil {
+		g.log.Warn("the sessions of a user who is disabled could not be ended", "user", user, "error", err)
+	}
+}
+
 // overtaken says what it means that an account is not at the revision at which it was read, is gone, or is there by now.
 func overtaken(err error) error {
 	if fault.Is(err, fault.Precondition) || fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {

@@ -67,6 +67,7 @@ func (g *Gate) stillHolds(ctx context.Context, v *Invitation, comes bool) (bool,
 	if ofTeam != (v.team != "") {
 		return false, nil // the app has no teams any more
 	}
+	operator, ofOperator := strings.CutPrefix(whose, operatorScope)
 	switch id, key := strings.CutPrefix(whose, "key:"); {
 	case v.By != "":
 		who, err := g.personByID(ctx, v.By)
@@ -77,6 +78,11 @@ func (g *Gate) stillHolds(ctx context.Context, v *Invitation, comes bool) (bool,
 			return false, err
 		}
 		by.MFA = v.mfa
+	case ofOperator:
+		who, err := g.operators.personByID(ctx, operator)
+		if err != nil || who == nil {
+			return false, err
+		}
 	case key:
 		rec, err := g.record(ctx, "_keys", id)
 		if err != nil || rec == nil {

@@ -186,6 +186,30 @@ func TestOperatorGoes(t *testing.T) {
 	s.wants(s.post("operators/reset/confirm", map[string]any{"token": late.Token, "password": good}), 422, "/token secret")
 }
 
+// Nobody comes in by the word of an operator who was taken off the list.
+func TestOperatorHadInvited(t *testing.T) {
+	t.Parallel()
+	s := open(t, firms)
+	token, _ := s.withApp(s.operator(ops), ops)
+	other, _ := s.withApp(s.operator("other@example.com"), "other@example.com")
+	ann := s.member("ann@example.com", "member", "Ann")
+	red := s.team(ann, "Red")
+	invited := s.invite(token, "eve@example.com", map[string]any{"role": "staff"})
+	s.wants(s.as(token, http.MethodPost, "teams/"+red+"/invitations", map[string]any{"email": "eva@example.com", "role": "owner"}), 201, "")
+	toTeam := s.mail("invite", "eva@example.com").Token
+	stays := s.invite(other, "bob@example.com", map[string]any{"role": "staff"})
+	if err := s.gate.RemoveOperator(t.Context(), ops); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []string{invited, toTeam} {
+		s.wants(s.post("invitations/accept", map[string]any{"token": link, "password": good}), 422, "/token secret")
+	}
+	a := s.post("invitations/accept", map[string]any{"token": stays, "password": good})
+	if s.wants(a, 200, ""); a.body["user"].(map[string]any)["role"] != "staff" {
+		t.Error(a.text)
+	}
+}
+
 // The token by which an operator sets his password is good once, however many use it at the same time.
 func TestOperatorTokenOnce(t *testing.T) {
 	t.Parallel()

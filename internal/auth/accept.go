@@ -33,8 +33,8 @@ func (g *Gate) invited(ctx context.Context, text string, comes bool) (v Invitati
 	return v, err
 }
 
-// invitationTo is the newest invitation that an address has and that holds; nil when there is none.
-func (g *Gate) invitationTo(ctx context.Context, email string) (*Invitation, error) {
+// invitationTo is the newest invitation that an address has and that holds, those to teams among them or not; nil when there is none.
+func (g *Gate) invitationTo(ctx context.Context, email string, teams bool) (*Invitation, error) {
 	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_invitations", Limit: mostInvites, Sort: "-id",
 		Filter: "about == param.a && expires > now", Params: map[string]*doc.Node{"a": doc.NewString(g.about(email))}})
 	if err != nil {
@@ -45,7 +45,7 @@ func (g *Gate) invitationTo(ctx context.Context, email string) (*Invitation, err
 		if err != nil {
 			return nil, err
 		}
-		if !sameBox(v.Email, email) {
+		if !sameBox(v.Email, email) || v.team != "" && !teams {
 			continue
 		}
 		if holds, err := g.stillHolds(ctx, &v, true); err != nil || holds {

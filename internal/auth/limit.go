@@ -181,11 +181,17 @@ func (g *Gate) limit(w http.ResponseWriter, r *http.Request) error {
 }
 
 // countMail counts a mail that is asked for. Each network has a share of its own: who asks for many keeps nobody elsewhere from his.
-func (g *Gate) countMail(r *http.Request, whom string, known bool) error {
-	if err := g.count(r.Context(), "mail here", whom+" "+network(g.address(r)), mailsFromOne, time.Hour); err != nil {
+// Those that lead to a new password are counted by themselves: whoever asks for so many of them has sent the owner of the address as many
+// links, each of which lets him in, and whoever asks for others keeps him from none.
+func (g *Gate) countMail(r *http.Request, purpose, whom string, known bool) error {
+	mail := "mail"
+	if purpose == toReset {
+		mail = "mail of a reset"
+	}
+	if err := g.count(r.Context(), mail+" here", whom+" "+network(g.address(r)), mailsFromOne, time.Hour); err != nil {
 		return err
 	}
-	what, whom := g.apart(r, "mail", whom, known)
+	what, whom := g.apart(r, mail, whom, known)
 	return g.count(r.Context(), what, whom, mailsPerHour, time.Hour)
 }
 

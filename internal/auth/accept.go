@@ -132,7 +132,7 @@ func (v *Invitation) gives(says *doc.Node) *doc.Node {
 }
 
 // accept answers POST /api/auth/invitations/accept {token, password, cookie, …fields}: who was invited is a user, has proven his
-// address, and is signed in.
+// address, and is signed in. An anonymous user who accepts keeps his id.
 func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(w, r)
 	if err != nil {
@@ -160,7 +160,15 @@ func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 		return wrongSecret("/token")
 	}
 	own := v.gives(says)
-	if err := g.db.Admissible(r.Context(), says, own); err != nil {
+	if who == nil { // whoever has the address keeps it, and the guest stays one
+		if who, err = g.guest(r); err != nil {
+			return err
+		}
+	}
+	if who != nil && who.anonymous {
+		own = g.becomes(own)
+	}
+	if err := g.db.Admissible(r.Context(), says, identified(own, who)); err != nil {
 		return err
 	}
 	hash, err := g.hashed(r.Context(), password, "password", v.Email)
@@ -197,6 +205,19 @@ func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return err
+}
+
+// identified is what is said of a user with his id, where he is there already: what is unique may be his.
+func identified(own *doc.Node, who *person) *doc.Node {
+	if who == nil {
+		return own
+	}
+	with := doc.NewObject()
+	for i, name := range own.Keys {
+		with.Set(name, &own.Items[i])
+	}
+	with.Set("id", doc.NewString(who.id))
+	return with
 }
 
 // takeOver makes a user of whose address nothing was proven that of who reads its mails, or an anonymous user somebody: nothing

@@ -271,6 +271,11 @@ func (g *Gate) addMember(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
+	if all, err := g.db.TeamsOf(r.Context(), user); err != nil {
+		return err
+	} else if len(all) >= data.MostAdded && !by.Operator {
+		return fault.New(fault.Conflict, "this user belongs to too many teams: invite him")
+	}
 	var reply data.Reply
 	err = g.manage(r.Context(), &by, team, func(tx *data.Tx) (err error) {
 		reply, err = tx.Create(g.teams().Members, membershipOf(team, user, role))

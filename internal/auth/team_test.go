@@ -518,3 +518,21 @@ func TestRemovedWithAnInvitation(t *testing.T) {
 	s.wants(join(kept(red, "member")), 200, "") // asked again he may
 	s.wants(join(other), 200, "")               // what another team has sent is none of this one's
 }
+
+// Nobody is added to so many teams that those he makes and joins count no more; an invitation he accepts.
+func TestAddedToTooMany(t *testing.T) {
+	t.Parallel()
+	s := open(t, strings.Replace(firms, "read: 'id == auth.id ||", "read: 'auth.signedIn ||", 1))
+	eve, bob := s.member("eve@example.com", "member", "Eve"), s.member("bob@example.com", "member", "Bob")
+	bobID := s.idOf("bob@example.com")
+	for i := range data.MostAdded {
+		s.create("memberships", fmt.Sprintf(`{"team":%q,"user":%q,"role":"member"}`, s.create("teams", fmt.Sprintf(`{"name":"%d"}`, i)), bobID))
+	}
+	trap := s.team(eve, "Trap")
+	s.wants(s.as(eve, http.MethodPost, "teams/"+trap+"/members", map[string]any{"user": bobID}), 409, "")
+	s.joins(eve, trap, bob, "bob@example.com", "editor")
+	s.move(5 * time.Second)
+	if own := s.team(bob, "Own"); s.belongs(bob)[own] != "owner" || s.belongs(bob)[trap] != "editor" {
+		t.Error("what he makes and joins does not count")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -95,6 +96,32 @@ func TestOperatorSignsIn(t *testing.T) {
 		if _, _, err := s.caller(token); err == nil {
 			t.Error("a session of an operator is good for more than 12 hours")
 		}
+	}
+}
+
+// A session of an operator that lies idle ends after two hours, and five minutes: not after three, as exactly as the use of a user's is known.
+func TestOperatorIdle(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency)
+	token, _ := s.withApp(s.operator(ops), ops)
+	sessions, _ := s.db.App().Collection("_operator_sessions")
+	field, _ := sessions.Field("seen")
+	seen := func() int64 { return s.record("_operator_sessions").rec[field.Ord].Int() }
+	for range 3 {
+		s.move(2 * time.Hour)
+		if _, _, err := s.caller(token); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(20 * time.Second); seen() != s.now().UnixMilli(); {
+			if time.Now().After(end) {
+				t.Fatal("its use is not noted")
+			}
+			runtime.Gosched()
+		}
+	}
+	s.move(2*time.Hour + 5*time.Minute)
+	if _, _, err := s.caller(token); err == nil {
+		t.Error("a session that lay idle is good")
 	}
 }
 

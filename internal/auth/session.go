@@ -76,8 +76,8 @@ func (g *Gate) lookUpSession(ctx context.Context, t token) (*pass, error) {
 	}
 	ends := time.UnixMilli(rec[c.expires].Int())
 	expires := ends
-	if idle := time.UnixMilli(rec[c.seen].Int()).Add(g.auth.Sessions.Idle + noteEvery); idle.Before(expires) {
-		expires = idle // as far as it is known: each use within noteEvery of the last is not noted
+	if idle := time.UnixMilli(rec[c.seen].Int()).Add(g.auth.Sessions.Idle + g.noted()); idle.Before(expires) {
+		expires = idle // as far as it is known: each use within so long of the last is not noted
 	}
 	if !g.clock().Before(expires) {
 		return nil, nil

@@ -277,6 +277,54 @@ func TestOperatorGuesses(t *testing.T) {
 	s.wants(s.first(ops), 200, "") // the user of the same address is not locked out
 }
 
+// Whoever guesses at the password of an operator does not keep him out: no mail would let him in, and his sessions are short. Where he has
+// signed in with both factors he is counted apart, as long as the password is the same.
+func TestOperatorIsLetIn(t *testing.T) {
+	t.Parallel()
+	s := open(t, strings.Replace(agency, "name: agency", "name: agency\nserver: {trustedProxies: [127.0.0.1]}", 1))
+	login := func(address, password string) answer {
+		return s.as("", http.MethodPost, "operators/login", map[string]any{"email": ops, "password": password}, "X-Forwarded-For", address)
+	}
+	enter := func(address, secret string) answer {
+		t.Helper()
+		s.move(time.Minute)
+		ticket := s.ticket(login(address, good), "totp", "recovery")
+		a := s.as("", http.MethodPost, "operators/mfa", map[string]any{"ticket": ticket, "method": "totp", "code": s.code(secret, 0)}, "X-Forwarded-For", address)
+		s.wants(a, 200, "")
+		return a
+	}
+	_, secret := s.withApp(s.operator(ops), ops)
+	enter("198.51.100.7", secret)
+	s.move(3 * 24 * time.Hour) // his session has ended
+	for i := range 100 {
+		if i%10 == 0 {
+			s.move(time.Minute)
+		}
+		s.wants(login("192.0.2.1", "a guess that is wrong"), 401, "")
+	}
+	s.move(time.Minute)
+	s.wants(login("192.0.2.2", good), 429, "")
+	enter("198.51.100.7", secret)
+	for range 10 { // he is no place from which guesses are free
+		login("198.51.100.7", "a guess that is wrong")
+	}
+	s.wants(login("198.51.100.7", good), 429, "")
+	w, err := s.gate.ResetOperator(t.Context(), ops, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wants(s.as("", http.MethodPost, "operators/reset/confirm", map[string]any{"token": w.Token, "password": good}, "X-Forwarded-For", "203.0.113.5"), 204, "")
+	s.mail("password-changed", ops)
+	for i := range 100 {
+		if i%10 == 0 {
+			s.move(time.Minute)
+		}
+		login("192.0.2.1", "a guess that is wrong")
+	}
+	s.move(time.Minute)
+	s.wants(login("198.51.100.7", good), 429, "") // whoever was there knew the old password
+}
+
 // The log says what happened to operators, without a secret and an address.
 func TestOperatorsInTheLog(t *testing.T) {
 	t.Parallel()

@@ -175,6 +175,11 @@ func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if holds, err := g.stillHolds(r.Context(), &v, true); err != nil { // a password may have waited for its turn
+		return err
+	} else if !holds {
+		return wrongSecret("/token")
+	}
 	already := false
 	if who != nil && v.team != "" {
 		rec, err := g.membership(r.Context(), v.team, who.id)

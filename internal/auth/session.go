@@ -247,6 +247,7 @@ func (g *Gate) beginAnew(ctx context.Context, user string, all bool) error {
 
 // disabled ends the sessions of a user whom this process has disabled, by whichever write: if he is enabled again he signs in anew.
 func (g *Gate) disabled(ctx context.Context, user string) {
+	g.note(ctx, "disabled", user)
 	if err := g.beginAnew(ctx, user, false); err != nil {
 		g.log.Warn("the sessions of a user who is disabled could not be ended", "user", user, "error", err)
 	}

@@ -145,3 +145,73 @@ collections:
 		t.Errorf("a field of this name: %+v %v", r, err)
 	}
 }
+
+// Who registered with somebody else's address, and never proved it, has nothing of the account when a list says that it is that one's.
+func TestMovedInOnSomebody(t *testing.T) {
+	t.Parallel()
+	p, url, _ := mailing(t, `
+auth: {roles: [member, staff], register: open, verify: optional}
+collections:
+  users: {fields: {name: {type: text, max: 40}}}
+`)
+	post := func(path, token string, body map[string]any) (status int, session string) {
+		t.Helper()
+		text, _ := json.Marshal(body)
+		r, _ := http.NewRequest(http.MethodPost, url+"/api/auth/"+path, strings.NewReader(string(text)))
+		r.Header.Set("Content-Type", "application/json")
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var a struct{ Token string }
+		_ = json.NewDecoder(res.Body).Decode(&a)
+		return res.StatusCode, a.Token
+	}
+	const attackers = "the horse of somebody else"
+	const spring = "{bcrypt}$2a$10$dXJ3SW6G7P50lGmMkkmwe.20cQQubK3.HZWzG3YB1tlRy.fqvM/BG" // Spring Security, PasswordEncoderFactoriesTests
+	tokens := map[string]string{}
+	for _, email := range []string{"ann@example.com", "bob@example.com", "cay@example.com"} {
+		if status, _ := post("register", "", map[string]any{"email": email, "password": attackers}); status != http.StatusCreated {
+			t.Fatal(status)
+		}
+		_, tokens[email] = post("login", "", map[string]any{"email": email, "password": attackers})
+	}
+	file := filepath.Join(p.dir, "seed", "users.csv")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	table := "email,role,verified,password\nann@example.com,staff,true," + spring + "\nbob@example.com,staff,true,\ncay@example.com,member,false,\n"
+	if err := os.WriteFile(file, []byte(table), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, kept := range []int{1, 0} { // the second time nothing is undone
+		if r, err := p.Seed(t.Context(), nil); err != nil || r.Passwords != kept {
+			t.Fatalf("%+v %v", r, err)
+		}
+		for email, token := range tokens {
+			want := http.StatusUnauthorized
+			if strings.HasPrefix(email, "cay") {
+				want = http.StatusOK // nobody has said that the address is somebody's
+			}
+			if status, _ := post("login", "", map[string]any{"email": email, "password": attackers}); status != want {
+				t.Errorf("%s with the password of before: %d", email, status)
+			}
+			r, _ := http.NewRequest(http.MethodGet, url+"/api/auth/me", nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Body.Close(); res.StatusCode != want {
+				t.Errorf("%s with the session of before: %d", email, res.StatusCode)
+			}
+		}
+		if status, _ := post("login", "", map[string]any{"email": "ann@example.com", "password": "password"}); status != http.StatusOK {
+			t.Errorf("the owner: %d", status)
+		}
+	}
+}

@@ -74,6 +74,7 @@ func (w *work) changed(k *kind, op Op, old, rec Record) {
 		is = old
 	}
 	w.rejoined(k, is)
+	w.disabled(k, old, rec)
 	log := w.db.changes
 	if log == nil || k.System {
 		return

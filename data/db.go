@@ -18,17 +18,18 @@ import (
 
 // DB is the portable database of one app. It is safe for concurrent use.
 type DB struct {
-	app   *spec.App
-	eng   driver.Engine
-	keys  *Keyring
-	clock func() time.Time
-	log   *slog.Logger
-	blobs Blobs
-	ids   ids
-	kinds map[string]*kind // by name of the collection
-	lease driver.Stmt      // every field of the lease whose name is argument 0, to be changed
-	queue queue            // of jobs
-	teams *teams           // nil: the app has none
+	app      *spec.App
+	eng      driver.Engine
+	keys     *Keyring
+	clock    func() time.Time
+	log      *slog.Logger
+	blobs    Blobs
+	ids      ids
+	kinds    map[string]*kind // by name of the collection
+	lease    driver.Stmt      // every field of the lease whose name is argument 0, to be changed
+	queue    queue            // of jobs
+	teams    *teams           // nil: the app has none
+	disables disables
 
 	changes *changeLog // nil: the engine cannot keep one
 	hints   *hints

@@ -15,8 +15,12 @@ import (
 // Membership is a team to which a user belongs, and his role there.
 type Membership struct{ Team, Role string }
 
-// mostTeams is how many teams a user has in rules: those to which he has belonged for longest.
-const mostTeams = 1000
+// mostTeams is how many teams a user has in rules: those to which he has belonged for longest. MostAdded is from how many on others add
+// him to no more without asking him: what is left is for those that he makes and joins.
+const (
+	mostTeams = 1000
+	MostAdded = mostTeams / 2
+)
 
 // ErrLastOwner is the answer to what would leave a team without anybody who manages it.
 var ErrLastOwner = fault.New(fault.Conflict, "the team would have nobody who manages it: let somebody else do so first, or delete the team")

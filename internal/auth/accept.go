@@ -33,8 +33,8 @@ func (g *Gate) invited(ctx context.Context, text string, comes bool) (v Invitati
 	return v, err
 }
 
-// invitationTo is the newest invitation that an address has and that holds; nil when there is none.
-func (g *Gate) invitationTo(ctx context.Context, email string) (*Invitation, error) {
+// invitationTo is the newest invitation that an address has and that holds, those to teams among them or not; nil when there is none.
+func (g *Gate) invitationTo(ctx context.Context, email string, teams bool) (*Invitation, error) {
 	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_invitations", Limit: mostInvites, Sort: "-id",
 		Filter: "about == param.a && expires > now", Params: map[string]*doc.Node{"a": doc.NewString(g.about(email))}})
 	if err != nil {
@@ -45,7 +45,7 @@ func (g *Gate) invitationTo(ctx context.Context, email string) (*Invitation, err
 		if err != nil {
 			return nil, err
 		}
-		if !sameBox(v.Email, email) {
+		if !sameBox(v.Email, email) || v.team != "" && !teams {
 			continue
 		}
 		if holds, err := g.stillHolds(ctx, &v, true); err != nil || holds {
@@ -67,6 +67,7 @@ func (g *Gate) stillHolds(ctx context.Context, v *Invitation, comes bool) (bool,
 	if ofTeam != (v.team != "") {
 		return false, nil // the app has no teams any more
 	}
+	operator, ofOperator := strings.CutPrefix(whose, operatorScope)
 	switch id, key := strings.CutPrefix(whose, "key:"); {
 	case v.By != "":
 		who, err := g.personByID(ctx, v.By)
@@ -77,6 +78,11 @@ func (g *Gate) stillHolds(ctx context.Context, v *Invitation, comes bool) (bool,
 			return false, err
 		}
 		by.MFA = v.mfa
+	case ofOperator:
+		who, err := g.operators.personByID(ctx, operator)
+		if err != nil || who == nil {
+			return false, err
+		}
 	case key:
 		rec, err := g.record(ctx, "_keys", id)
 		if err != nil || rec == nil {
@@ -126,7 +132,7 @@ func (v *Invitation) gives(says *doc.Node) *doc.Node {
 }
 
 // accept answers POST /api/auth/invitations/accept {token, password, cookie, …fields}: who was invited is a user, has proven his
-// address, and is signed in.
+// address, and is signed in. An anonymous user who accepts keeps his id.
 func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 	f, err := readForm(w, r)
 	if err != nil {
@@ -154,12 +160,25 @@ func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 		return wrongSecret("/token")
 	}
 	own := v.gives(says)
-	if err := g.db.Admissible(r.Context(), says, own); err != nil {
+	if who == nil { // whoever has the address keeps it, and the guest stays one
+		if who, err = g.guest(r); err != nil {
+			return err
+		}
+	}
+	if who != nil && who.anonymous {
+		own = g.becomes(own)
+	}
+	if err := g.db.Admissible(r.Context(), says, identified(own, who)); err != nil {
 		return err
 	}
 	hash, err := g.hashed(r.Context(), password, "password", v.Email)
 	if err != nil {
 		return err
+	}
+	if holds, err := g.stillHolds(r.Context(), &v, true); err != nil { // a password may have waited for its turn
+		return err
+	} else if !holds {
+		return wrongSecret("/token")
 	}
 	already := false
 	if who != nil && v.team != "" {
@@ -191,6 +210,19 @@ func (g *Gate) accept(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return err
+}
+
+// identified is what is said of a user with his id, where he is there already: what is unique may be his.
+func identified(own *doc.Node, who *person) *doc.Node {
+	if who == nil {
+		return own
+	}
+	with := doc.NewObject()
+	for i, name := range own.Keys {
+		with.Set(name, &own.Items[i])
+	}
+	with.Set("id", doc.NewString(who.id))
+	return with
 }
 
 // takeOver makes a user of whose address nothing was proven that of who reads its mails, or an anonymous user somebody: nothing

@@ -52,12 +52,16 @@ func (g *Gate) comeIn(w http.ResponseWriter, r *http.Request) error {
 	}})
 }
 
-// guest is the anonymous user who asks; nil: it is none.
+// guest is the anonymous user who asks; nil: it is none. A cookie of a session that has ended is nobody's: a page cannot drop it, and who
+// came here long ago must not be kept from having an account.
 func (g *Gate) guest(r *http.Request) (*person, error) {
 	if g.people.anonymous < 0 {
 		return nil, nil
 	}
 	p, err := g.pass(r)
+	if err == error(refused) && len(r.Header["Authorization"]) == 0 {
+		return nil, nil
+	}
 	if err != nil || p.session == "" {
 		return nil, err
 	}

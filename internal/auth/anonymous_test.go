@@ -10,6 +10,7 @@ import (
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/auth"
 )
 
 const shop = `
@@ -126,6 +127,64 @@ func TestAnonymousRegisters(t *testing.T) {
 	}
 	s.login("ann@example.com", good)
 	s.wants(s.as(token, http.MethodPost, "register", map[string]any{"email": "x@example.com", "password": good}), 401, "")
+}
+
+// He accepts an invitation, and keeps his id and what is his; with a token that is wrong he stays who he is. Whose address has an account
+// already, that was never confirmed, is that one, and the guest stays a guest.
+func TestAnonymousIsInvited(t *testing.T) {
+	t.Parallel()
+	s := open(t, shop)
+	_, root, err := s.gate.AddKey(t.Context(), auth.KeyOptions{Operator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, id := s.comeIn(map[string]any{"nick": "ann"})
+	if !s.mayCreate(token, "carts") {
+		t.Fatal("a guest has no cart")
+	}
+	accept := func(link string) answer {
+		return s.as(token, http.MethodPost, "invitations/accept", map[string]any{"token": link, "password": good, "nick": "ann"})
+	}
+	s.wants(accept("pt_x"), 422, "/token secret")
+	s.wants(s.as(token, http.MethodGet, "me", nil), 200, "")
+	link := s.invite(root, "ann@example.com", map[string]any{"role": "staff"})
+	a := accept(link)
+	s.wants(a, 200, "")
+	if u := a.body["user"].(map[string]any); u["id"] != id || u["role"] != "staff" || u["anonymous"] != false || u["verified"] != true || u["email"] != "ann@example.com" {
+		t.Fatal(a.text)
+	}
+	s.wants(s.as(token, http.MethodGet, "me", nil), 401, "")
+	if s.wants(s.as(a.str("token"), http.MethodGet, "me", nil), 200, ""); s.count("users") != 1 || s.count("carts") != 1 {
+		t.Error("he is another")
+	}
+	s.login("ann@example.com", good)
+
+	s.create("users", `{"email":"bob@example.com","nick":"bob"}`)
+	token, id = s.comeIn(nil)
+	link = s.invite(root, "bob@example.com", nil)
+	a = s.as(token, http.MethodPost, "invitations/accept", map[string]any{"token": link, "password": good})
+	if s.wants(a, 200, ""); a.body["user"].(map[string]any)["id"] == id || a.body["user"].(map[string]any)["nick"] != "bob" {
+		t.Error(a.text)
+	}
+	s.wants(s.as(token, http.MethodGet, "me", nil), 200, "")
+}
+
+// A cookie of a session that has ended keeps nobody from registering, or from accepting an invitation: the page that asks cannot drop it.
+func TestAnonymousLongAgo(t *testing.T) {
+	t.Parallel()
+	s := open(t, shop)
+	token, _ := s.comeIn(nil)
+	cookie := "__Host-plinth=" + token
+	s.wants(s.as(token, http.MethodPost, "logout", nil), 204, "")
+	s.wants(s.as("", http.MethodGet, "me", nil, "Cookie", cookie), 401, "")
+	_, root, err := s.gate.AddKey(t.Context(), auth.KeyOptions{Operator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := s.invite(root, "ann@example.com", nil)
+	s.wants(s.as("", http.MethodPost, "invitations/accept", map[string]any{"token": link, "password": good}, "Cookie", cookie), 200, "")
+	s.wants(s.as("", http.MethodPost, "register", map[string]any{"email": "bob@example.com", "password": good}, "Cookie", cookie), 202, "")
+	s.mail("verify", "bob@example.com")
 }
 
 // Where an address need not be verified he is somebody at once, and what he had is signed out.

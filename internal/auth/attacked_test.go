@@ -198,9 +198,10 @@ func TestSecurityLog(t *testing.T) {
 		}
 	}
 	e.wants(e.post("reset/confirm", map[string]any{"token": reset, "password": "another horse, another battery"}), 204, "")
+	e.disable(t, "true")
 	text := e.log.text()
 	for _, want := range []string{
-		"event=registered user=" + id, "event=signed-in user=" + id, "event=refused user=" + id, "event=identity-linked user=" + id, "event=factor-added user=" + id,
+		"event=disabled user=" + id, "event=registered user=" + id, "event=signed-in user=" + id, "event=refused user=" + id, "event=identity-linked user=" + id, "event=factor-added user=" + id,
 		"by=password", "by=recovery", "event=factor-removed user=" + id, "event=sessions-ended user=" + id, "event=password-set user=" + id, "from=127.0.0.1",
 	} {
 		if !strings.Contains(text, want) {

@@ -264,6 +264,9 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, who *person, e entr
 	if len(oldest) > 0 {
 		g.forget(func(p *pass) bool { return slices.Contains(oldest, p.session) })
 	}
+	if g.ofOperators && e.mfa {
+		g.isKnown(r, g.cameID(who.id, who.epoch, network(g.address(r))), came)
+	}
 	if e.by != "" {
 		g.note(r.Context(), "signed-in", who.id, slog.String("by", e.by), slog.Bool("mfa", e.mfa))
 	}

@@ -176,6 +176,7 @@ func New(db *data.DB, secret []byte, o Options) (*Gate, error) {
 	g := &Gate{auth: &db.App().Auth, cookie: cookieOf(db.App(), o.Dev), operators: &Gate{auth: operatorsAuth(db.App()), ofOperators: true}}
 	g.providers, g.tokens = o.Providers, o.Tokens
 	db.OnRejoin(g.renewed)
+	db.OnDisable(g.disabled)
 	for _, gate := range []*Gate{g, g.operators} {
 		if err := gate.init(db, secret, o); err != nil {
 			return nil, err
@@ -357,11 +358,21 @@ func (g *Gate) lookUp(ctx context.Context, t token) (*pass, error) {
 // noteEvery is how exactly the last use of a key or a session is known: it costs a write in this time.
 const noteEvery = time.Hour
 
+// noteOften is that of operators: an open session of theirs is worth more, and there are few of them.
+const noteOften = 5 * time.Minute
+
+func (g *Gate) noted() time.Duration {
+	if g.ofOperators {
+		return noteOften
+	}
+	return noteEvery
+}
+
 // noteUse writes down that a credential is used, beside the request. It is for people who look for keys and sessions
 // that nobody needs, and for how long a session may lie idle: when it fails, nothing but that is lost.
 func (g *Gate) noteUse(collection, id, field string, last expr.Value) {
 	now := g.clock()
-	if !last.IsNull() && now.Sub(time.UnixMilli(last.Int())) < noteEvery {
+	if !last.IsNull() && now.Sub(time.UnixMilli(last.Int())) < g.noted() {
 		return
 	}
 	g.mu.RLock()

@@ -116,7 +116,8 @@ func (g *Gate) newcomer(ctx context.Context, known *Identity) (own *doc.Node, by
 		}
 		own.Set("email", doc.NewString(known.Email))
 		own.Set("verified", doc.NewBool(true))
-		if by, err = g.invitationTo(ctx, known.Email); err != nil {
+		// Where he may come in anyhow, he joins no team by it: nobody has asked him, and whoever invited would learn that he is here.
+		if by, err = g.invitationTo(ctx, known.Email, g.auth.Register != "open"); err != nil {
 			return nil, nil, err
 		}
 	}

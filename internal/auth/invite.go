@@ -25,7 +25,7 @@ const ofInvitations = `
 _invitations:
   fields:
     about:   {type: text, max: 64, required: true}
-    whose:   {type: text, max: 80, required: true}
+    whose:   {type: text, max: 100, required: true}
     by:      {type: ref, to: USERS, onDelete: cascade}
     mfa:     {type: bool, required: true, default: false}
     email:   {type: text, max: 254, required: true, encrypted: true}

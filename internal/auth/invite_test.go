@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bluell/plinth/internal/auth"
+	"github.com/bluell/plinth/spec"
 )
 
 const club = `
@@ -134,6 +136,33 @@ func TestWhoInvites(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wants(s.post("invitations/accept", map[string]any{"token": token, "password": good}), 422, "/token secret")
+}
+
+// meanwhile is a hasher of passwords while which something else happens.
+type meanwhile struct {
+	passwords
+	do func()
+}
+
+func (m meanwhile) Hash(ctx context.Context, text string) (string, error) {
+	m.do()
+	return m.passwords.Hash(ctx, text)
+}
+
+// Who invited may be dismissed while the password of who accepts waits to be hashed.
+func TestDismissedMeanwhile(t *testing.T) {
+	t.Parallel()
+	do := func() {}
+	s := openWith(t, club, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), func(_ *site, _ *spec.App, o *auth.Options) {
+		o.Hasher = meanwhile{o.Hasher.(passwords), func() { do() }}
+	})
+	admin := s.member("root@example.com", "admin", "Root")
+	link := s.invite(admin, "eve@example.com", map[string]any{"role": "admin"})
+	do = func() { s.patch("root@example.com", `{"role":"member"}`) }
+	s.wants(s.post("invitations/accept", map[string]any{"token": link, "password": good}), 422, "/token secret")
+	if n := s.count("users"); n != 1 {
+		t.Error(n)
+	}
 }
 
 // Who invites does not learn who has an account, unless he is an operator; its owner is told.

@@ -49,17 +49,17 @@ func TestInvitedByProvider(t *testing.T) {
 	}
 }
 
-// Who is invited to a team, and has no account, accepts by signing in with a provider that says that the address is his: once, and by
-// the word of who may still say so.
+// Who is invited to a team, and could not come in without, accepts by signing in with a provider that says that the address is his:
+// once, and by the word of who may still say so.
 func TestInvitedToATeamByProvider(t *testing.T) {
 	t.Parallel()
-	e := withOthers(t, 1, "REGISTER", "open, teams: true")
+	e := withOthers(t, 1, "REGISTER", `invite, invite: 'size(auth.teamsAs("owner")) > 0', teams: true`)
 	ann := e.member("ann@example.com", "member", "Ann")
 	red := e.team(ann, "Red")
 	e.wants(e.as(ann, http.MethodPost, "teams/"+red+"/invitations", map[string]any{"email": "bob@example.com", "role": "owner"}), 201, "")
 	e.mail("invite", "bob@example.com")
 	e.user(0, oidctest.Claims{"sub": "a", "email": "bob@example.com"}) // anybody says so
-	if end := e.browser().signIn("one", ""); end != "/" || e.count("memberships") != 1 {
+	if end := e.browser().signIn("one", ""); end != "/?error=closed" || e.count("memberships") != 1 {
 		t.Error(end, e.count("memberships"))
 	}
 	e.user(0, oidctest.Claims{"sub": "b", "email": "bob@example.com", "email_verified": true})
@@ -69,6 +69,30 @@ func TestInvitedToATeamByProvider(t *testing.T) {
 	items := e.as(ann, http.MethodGet, "teams/"+red+"/members", nil).body["items"].([]any)
 	if last := items[1].(map[string]any); last["user"] != e.idOf("bob@example.com") || last["role"] != "owner" {
 		t.Error(items)
+	}
+}
+
+// Where people may register, somebody who signs in with a provider joins no team that has invited his address: he is asked first, and
+// who invited does not learn that he is here. The link of the mail is good for him all the same.
+func TestProviderJoinsNoTeam(t *testing.T) {
+	t.Parallel()
+	e := withOthers(t, 1, "REGISTER", "open, teams: true")
+	eve := e.member("eve@example.com", "member", "Eve")
+	trap := e.team(eve, "Trap")
+	e.wants(e.as(eve, http.MethodPost, "teams/"+trap+"/invitations", map[string]any{"email": "bob@example.com"}), 201, "")
+	link := e.mail("invite", "bob@example.com").Token
+	e.user(0, oidctest.Claims{"sub": "b", "email": "bob@example.com", "email_verified": true})
+	b := e.browser()
+	if end := b.signIn("one", ""); end != "/" || e.count("memberships") != 1 {
+		t.Fatal(end, e.count("memberships"))
+	}
+	if items := b.send(http.MethodGet, "teams", nil).body["items"].([]any); len(items) != 0 {
+		t.Error(items)
+	}
+	e.wants(b.send(http.MethodPost, "invitations/accept", map[string]any{"token": link, "password": good}), 422, "/token secret")
+	e.wants(b.send(http.MethodPost, "teams/join", map[string]any{"token": link}), 200, "")
+	if n := e.count("memberships"); n != 2 {
+		t.Error(n)
 	}
 }
 

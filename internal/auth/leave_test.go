@@ -73,10 +73,9 @@ func TestLeftByASessionThatHasEnded(t *testing.T) {
 // Operators see who there is, disable, enable and delete; another process knows within 5 s.
 func TestUsers(t *testing.T) {
 	t.Parallel()
-	s := open(t, keepers)
+	s, other := asunder(t, keepers)
 	ann := s.person("ann@example.com")
 	s.person("bob@example.com")
-	other := s.twin()
 	list, next, err := s.gate.ListUsers(t.Context(), "", 1)
 	if err != nil || len(list) != 1 || list[0].Email != "bob@example.com" || next == "" {
 		t.Fatal(list, next, err)

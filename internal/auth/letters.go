@@ -36,7 +36,7 @@ func (g *Gate) ask(w http.ResponseWriter, r *http.Request, purpose string, asks 
 	if err != nil {
 		return err
 	}
-	if err := g.countMail(r, expr.Fold(email.Text), known); err != nil {
+	if err := g.countMail(r, purpose, expr.Fold(email.Text), known); err != nil {
 		return err
 	}
 	asks.Set("purpose", doc.NewString(purpose))

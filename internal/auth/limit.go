@@ -181,11 +181,17 @@ func (g *Gate) limit(w http.ResponseWriter, r *http.Request) error {
 }
 
 // countMail counts a mail that is asked for. Each network has a share of its own: who asks for many keeps nobody elsewhere from his.
-func (g *Gate) countMail(r *http.Request, whom string, known bool) error {
-	if err := g.count(r.Context(), "mail here", whom+" "+network(g.address(r)), mailsFromOne, time.Hour); err != nil {
+// Those that lead to a new password are counted by themselves: whoever asks for so many of them has sent the owner of the address as many
+// links, each of which lets him in, and whoever asks for others keeps him from none.
+func (g *Gate) countMail(r *http.Request, purpose, whom string, known bool) error {
+	mail := "mail"
+	if purpose == toReset {
+		mail = "mail of a reset"
+	}
+	if err := g.count(r.Context(), mail+" here", whom+" "+network(g.address(r)), mailsFromOne, time.Hour); err != nil {
 		return err
 	}
-	what, whom := g.apart(r, "mail", whom, known)
+	what, whom := g.apart(r, mail, whom, known)
 	return g.count(r.Context(), what, whom, mailsPerHour, time.Hour)
 }
 
@@ -266,8 +272,19 @@ func (g *Gate) near(r *http.Request, email string, who *person) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	read, err := g.record(r.Context(), g.own("_tries"), g.readID(expr.Fold(email), here))
-	return len(sessions) > 0 || read != nil && g.clock().UnixMilli() < read[g.people.tries.until].Int(), err
+	known := len(sessions) > 0
+	ids := []string{g.readID(expr.Fold(email), here)}
+	if g.ofOperators {
+		ids = append(ids, g.cameID(id, epoch, here))
+	}
+	for _, id := range ids {
+		rec, err := g.record(r.Context(), g.own("_tries"), id)
+		if err != nil {
+			return false, err
+		}
+		known = known || rec != nil && g.clock().UnixMilli() < rec[g.people.tries.until].Int()
+	}
+	return known, nil
 }
 
 // nobody is an id that no user has.
@@ -280,21 +297,33 @@ func (g *Gate) readID(whom, network string) string {
 	return g.countID("read", whom+" "+network, time.UnixMilli(0))
 }
 
+// came is for how long it counts that an operator has signed in where a request comes from, with both factors and the password that he has
+// still. His sessions are short, and no mail lets him in when somebody else has guessed too often: without it only who has the database could.
+const came = 30 * 24 * time.Hour
+
+func (g *Gate) cameID(user string, epoch int, network string) string {
+	return g.countID("came", fmt.Sprint(user, " ", epoch, " ", network), time.UnixMilli(0))
+}
+
 // hasRead notes that the owner of an address has shown, from where a request comes, that he reads its mails: with a new password
 // he signs in, also while somebody else attacks his account. Without the note he is like anybody else.
 func (g *Gate) hasRead(r *http.Request, email string) {
-	id := g.readID(expr.Fold(email), network(g.address(r)))
+	g.isKnown(r, g.readID(expr.Fold(email), network(g.address(r))), known)
+}
+
+// isKnown keeps for a while that somebody is known where a request comes from.
+func (g *Gate) isKnown(r *http.Request, id string, life time.Duration) {
 	body := doc.NewObject()
 	body.Set("id", doc.NewString(id))
 	body.Set("count", doc.NewInt(1))
-	body.Set("until", moment(g.clock().Add(known)))
+	body.Set("until", moment(g.clock().Add(life)))
 	_, err := g.db.Create(r.Context(), data.System, g.own("_tries"), body, data.WriteOptions{Minimal: true})
 	if fault.Is(err, fault.Conflict) {
 		again := doc.NewObject()
-		again.Set("until", moment(g.clock().Add(known)))
+		again.Set("until", moment(g.clock().Add(life)))
 		_, err = g.db.Update(r.Context(), data.System, g.own("_tries"), id, again, data.WriteOptions{Minimal: true})
 	}
 	if err != nil {
-		g.log.Warn("it could not be noted from where somebody reads his mails", "error", err)
+		g.log.Warn("it could not be noted from where somebody is known", "error", err)
 	}
 }

@@ -18,6 +18,8 @@ import (
 
 const operatorPrefix = "_operator" // of the names of their collections
 
+const operatorScope = "operator:" // of what they do, before their ids
+
 // operatorsAuth is how operators sign in. They stay signed in for a day's work.
 func operatorsAuth(app *spec.App) *spec.Auth {
 	return &spec.Auth{On: true, Collection: "_operators", Register: "closed", Verify: "optional", Password: app.Auth.Password, Passkeys: app.Auth.Passkeys,

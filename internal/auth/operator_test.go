@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,32 @@ func TestOperatorSignsIn(t *testing.T) {
 	}
 }
 
+// A session of an operator that lies idle ends after two hours, and five minutes: not after three, as exactly as the use of a user's is known.
+func TestOperatorIdle(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency)
+	token, _ := s.withApp(s.operator(ops), ops)
+	sessions, _ := s.db.App().Collection("_operator_sessions")
+	field, _ := sessions.Field("seen")
+	seen := func() int64 { return s.record("_operator_sessions").rec[field.Ord].Int() }
+	for range 3 {
+		s.move(2 * time.Hour)
+		if _, _, err := s.caller(token); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(20 * time.Second); seen() != s.now().UnixMilli(); {
+			if time.Now().After(end) {
+				t.Fatal("its use is not noted")
+			}
+			runtime.Gosched()
+		}
+	}
+	s.move(2*time.Hour + 5*time.Minute)
+	if _, _, err := s.caller(token); err == nil {
+		t.Error("a session that lay idle is good")
+	}
+}
+
 // What is a user's lets nobody in as an operator, nor the other way round: tokens, passwords, tickets, keys, cookies.
 func TestOperatorsAreApart(t *testing.T) {
 	t.Parallel()
@@ -186,6 +213,30 @@ func TestOperatorGoes(t *testing.T) {
 	s.wants(s.post("operators/reset/confirm", map[string]any{"token": late.Token, "password": good}), 422, "/token secret")
 }
 
+// Nobody comes in by the word of an operator who was taken off the list.
+func TestOperatorHadInvited(t *testing.T) {
+	t.Parallel()
+	s := open(t, firms)
+	token, _ := s.withApp(s.operator(ops), ops)
+	other, _ := s.withApp(s.operator("other@example.com"), "other@example.com")
+	ann := s.member("ann@example.com", "member", "Ann")
+	red := s.team(ann, "Red")
+	invited := s.invite(token, "eve@example.com", map[string]any{"role": "staff"})
+	s.wants(s.as(token, http.MethodPost, "teams/"+red+"/invitations", map[string]any{"email": "eva@example.com", "role": "owner"}), 201, "")
+	toTeam := s.mail("invite", "eva@example.com").Token
+	stays := s.invite(other, "bob@example.com", map[string]any{"role": "staff"})
+	if err := s.gate.RemoveOperator(t.Context(), ops); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []string{invited, toTeam} {
+		s.wants(s.post("invitations/accept", map[string]any{"token": link, "password": good}), 422, "/token secret")
+	}
+	a := s.post("invitations/accept", map[string]any{"token": stays, "password": good})
+	if s.wants(a, 200, ""); a.body["user"].(map[string]any)["role"] != "staff" {
+		t.Error(a.text)
+	}
+}
+
 // The token by which an operator sets his password is good once, however many use it at the same time.
 func TestOperatorTokenOnce(t *testing.T) {
 	t.Parallel()
@@ -224,6 +275,54 @@ func TestOperatorGuesses(t *testing.T) {
 		}
 	}
 	s.wants(s.first(ops), 200, "") // the user of the same address is not locked out
+}
+
+// Whoever guesses at the password of an operator does not keep him out: no mail would let him in, and his sessions are short. Where he has
+// signed in with both factors he is counted apart, as long as the password is the same.
+func TestOperatorIsLetIn(t *testing.T) {
+	t.Parallel()
+	s := open(t, strings.Replace(agency, "name: agency", "name: agency\nserver: {trustedProxies: [127.0.0.1]}", 1))
+	login := func(address, password string) answer {
+		return s.as("", http.MethodPost, "operators/login", map[string]any{"email": ops, "password": password}, "X-Forwarded-For", address)
+	}
+	enter := func(address, secret string) answer {
+		t.Helper()
+		s.move(time.Minute)
+		ticket := s.ticket(login(address, good), "totp", "recovery")
+		a := s.as("", http.MethodPost, "operators/mfa", map[string]any{"ticket": ticket, "method": "totp", "code": s.code(secret, 0)}, "X-Forwarded-For", address)
+		s.wants(a, 200, "")
+		return a
+	}
+	_, secret := s.withApp(s.operator(ops), ops)
+	enter("198.51.100.7", secret)
+	s.move(3 * 24 * time.Hour) // his session has ended
+	for i := range 100 {
+		if i%10 == 0 {
+			s.move(time.Minute)
+		}
+		s.wants(login("192.0.2.1", "a guess that is wrong"), 401, "")
+	}
+	s.move(time.Minute)
+	s.wants(login("192.0.2.2", good), 429, "")
+	enter("198.51.100.7", secret)
+	for range 10 { // he is no place from which guesses are free
+		login("198.51.100.7", "a guess that is wrong")
+	}
+	s.wants(login("198.51.100.7", good), 429, "")
+	w, err := s.gate.ResetOperator(t.Context(), ops, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wants(s.as("", http.MethodPost, "operators/reset/confirm", map[string]any{"token": w.Token, "password": good}, "X-Forwarded-For", "203.0.113.5"), 204, "")
+	s.mail("password-changed", ops)
+	for i := range 100 {
+		if i%10 == 0 {
+			s.move(time.Minute)
+		}
+		login("192.0.2.1", "a guess that is wrong")
+	}
+	s.move(time.Minute)
+	s.wants(login("198.51.100.7", good), 429, "") // whoever was there knew the old password
 }
 
 // The log says what happened to operators, without a secret and an address.

@@ -185,7 +185,7 @@ func (g *Gate) personByID(ctx context.Context, id string) (*person, error) {
 func (g *Gate) callerOf(ctx context.Context, rec data.Record) (data.Caller, error) {
 	id := rec[spec.OrdID].Text()
 	if g.ofOperators {
-		return data.Caller{SignedIn: true, Operator: true, Scope: "operator:" + id}, nil
+		return data.Caller{SignedIn: true, Operator: true, Scope: operatorScope + id}, nil
 	}
 	teams, err := g.db.TeamsOf(ctx, id)
 	return data.Caller{ID: id, SignedIn: true, Role: rec[g.people.role].Text(), User: rec, Teams: teams, Scope: "user:" + id}, err

@@ -551,6 +551,33 @@ func TestDisabled(t *testing.T) {
 	s.login("ann@example.com", good)
 }
 
+// A session that was not shown while its user was disabled is none either when he is enabled again, nor is what was sent to him before, by
+// whichever way it was written.
+func TestDisabledAndEnabled(t *testing.T) {
+	t.Parallel()
+	s := open(t, agency)
+	token := s.person("ann@example.com")
+	s.wants(s.as(token, http.MethodGet, "me", nil), 200, "")
+	s.post("reset", map[string]any{"email": "ann@example.com"})
+	reset := s.mail("reset", "ann@example.com").Token
+	s.patch("ann@example.com", `{"disabled":true}`)
+	s.patch("ann@example.com", `{"disabled":false}`)
+	s.wants(s.as(token, http.MethodGet, "me", nil), 401, "")
+	s.wants(s.post("reset/confirm", map[string]any{"token": reset, "password": good}), 422, "/token secret")
+	token = s.login("ann@example.com", good)
+	s.patch("ann@example.com", `{"disabled":false,"name":"Ann"}`)
+	s.wants(s.as(token, http.MethodGet, "me", nil), 200, "")
+	body := node(t, `{"disabled":true}`)
+	if err := s.db.Transact(t.Context(), data.System, func(tx *data.Tx) error {
+		_, err := tx.Update("users", s.idOf("ann@example.com"), body)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.patch("ann@example.com", `{"disabled":false}`)
+	s.wants(s.as(token, http.MethodGet, "me", nil), 401, "")
+}
+
 // patch changes a user as an operator may by the records API.
 func (s *site) patch(email, patch string) {
 	s.t.Helper()

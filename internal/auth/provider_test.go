@@ -646,8 +646,10 @@ func TestOAuth07Code(t *testing.T) {
 		t.Error(end)
 	}
 	e.disable(t, "false")
+	in := ask(code(), verifier) // his session has ended
+	e.wants(in, 200, "")
 	c = code()
-	e.wants(e.as(a.body["token"].(string), http.MethodDelete, "sessions", nil), 204, "")
+	e.wants(e.as(in.body["token"].(string), http.MethodDelete, "sessions", nil), 204, "")
 	e.wants(ask(c, verifier), 422, "/code secret")
 	e.wants(e.post("oauth/token", map[string]any{}), 422, "/code secret") // nothing waits
 }

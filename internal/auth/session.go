@@ -76,8 +76,8 @@ func (g *Gate) lookUpSession(ctx context.Context, t token) (*pass, error) {
 	}
 	ends := time.UnixMilli(rec[c.expires].Int())
 	expires := ends
-	if idle := time.UnixMilli(rec[c.seen].Int()).Add(g.auth.Sessions.Idle + noteEvery); idle.Before(expires) {
-		expires = idle // as far as it is known: each use within noteEvery of the last is not noted
+	if idle := time.UnixMilli(rec[c.seen].Int()).Add(g.auth.Sessions.Idle + g.noted()); idle.Before(expires) {
+		expires = idle // as far as it is known: each use within so long of the last is not noted
 	}
 	if !g.clock().Before(expires) {
 		return nil, nil
@@ -222,6 +222,34 @@ func (g *Gate) endAll(ctx context.Context, who *person) {
 	err := g.db.Series(ctx, data.System, func(tx *data.Tx) error { return g.renew(tx, who, "", doc.NewObject()) })
 	if err != nil && err != errOvertaken {
 		g.log.Warn("the sessions of a user who is disabled could not be ended", "user", who.id, "error", err)
+	}
+}
+
+// beginAnew ends the sessions of a user, and what was sent to him before; with all, what proves who he is, too: his password and his factors.
+func (g *Gate) beginAnew(ctx context.Context, user string, all bool) error {
+	defer g.renewed(user)
+	for try := 0; ; try++ { // he may change something of his account meanwhile
+		who, err := g.personByID(ctx, user)
+		if err != nil || who == nil {
+			return err
+		}
+		changes := doc.NewObject()
+		if all {
+			changes.Set("password", doc.NewNull())
+			g.disown(who, changes)
+		}
+		err = g.db.Series(ctx, data.System, func(tx *data.Tx) error { return g.renew(tx, who, "", changes) })
+		if err != errOvertaken || try == 5 {
+			return err
+		}
+	}
+}
+
+// disabled ends the sessions of a user whom this process has disabled, by whichever write: if he is enabled again he signs in anew.
+func (g *Gate) disabled(ctx context.Context, user string) {
+	g.note(ctx, "disabled", user)
+	if err := g.beginAnew(ctx, user, false); err != nil {
+		g.log.Warn("the sessions of a user who is disabled could not be ended", "user", user, "error", err)
 	}
 }
 

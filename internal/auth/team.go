@@ -271,6 +271,11 @@ func (g *Gate) addMember(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
+	if all, err := g.db.TeamsOf(r.Context(), user); err != nil {
+		return err
+	} else if len(all) >= data.MostAdded && !by.Operator {
+		return fault.New(fault.Conflict, "this user belongs to too many teams: invite him")
+	}
 	var reply data.Reply
 	err = g.manage(r.Context(), &by, team, func(tx *data.Tx) (err error) {
 		reply, err = tx.Create(g.teams().Members, membershipOf(team, user, role))
@@ -316,9 +321,16 @@ func (g *Gate) changeMember(w http.ResponseWriter, r *http.Request) error {
 	if rec == nil {
 		return noMember
 	}
+	sent, err := g.sentTo(r.Context(), team, user)
+	if err != nil {
+		return err
+	}
 	id, patch := rec[spec.OrdID].Text(), doc.NewObject()
 	patch.Set("role", doc.NewString(role))
 	err = g.manage(r.Context(), &by, team, func(tx *data.Tx) error {
+		if err := g.takeBack(tx, sent); err != nil {
+			return err
+		}
 		_, err := tx.Update(g.teams().Members, id, patch)
 		return err
 	})
@@ -351,6 +363,10 @@ func (g *Gate) removeMember(w http.ResponseWriter, r *http.Request) error {
 		return noMember
 	}
 	remove := func(tx *data.Tx) error { return tx.Delete(g.teams().Members, rec[spec.OrdID].Text()) }
+	sent, err := g.sentTo(r.Context(), team, user)
+	if err != nil {
+		return err
+	}
 	if leaves {
 		err = g.db.Transact(r.Context(), data.System, func(tx *data.Tx) error {
 			if err := g.held(tx, team); err != nil {
@@ -359,7 +375,12 @@ func (g *Gate) removeMember(w http.ResponseWriter, r *http.Request) error {
 			return remove(tx)
 		})
 	} else {
-		err = g.manage(r.Context(), &by, team, remove)
+		err = g.manage(r.Context(), &by, team, func(tx *data.Tx) error {
+			if err := g.takeBack(tx, sent); err != nil {
+				return err
+			}
+			return remove(tx)
+		})
 	}
 	if fault.Is(err, fault.NotFound) && err != error(noTeam) {
 		return noMember
@@ -369,6 +390,28 @@ func (g *Gate) removeMember(w http.ResponseWriter, r *http.Request) error {
 	}
 	g.note(r.Context(), "team-member-removed", user)
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// sentTo are the invitations to a team that the address of a user has. With what an owner decides of a member they are taken back: by a
+// mail of before he would come in again, or with the role of before.
+func (g *Gate) sentTo(ctx context.Context, team, user string) ([]string, error) {
+	who, err := g.personByID(ctx, user)
+	if err != nil || who == nil || who.email == "" {
+		return nil, err
+	}
+	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_invitations", Limit: mostInvites, Fields: "id", Filter: "about == param.a && team == param.b",
+		Params: map[string]*doc.Node{"a": doc.NewString(g.about(who.email)), "b": doc.NewString(team)}})
+	return idsOf(records), err
+}
+
+// takeBack removes invitations, those that are there.
+func (g *Gate) takeBack(tx *data.Tx, sent []string) error {
+	for _, id := range sent {
+		if err := tx.Delete("_invitations", id); err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -486,3 +486,53 @@ func TestNoTeams(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whom an owner removes, or gives another role, does not come in again by an invitation of before that he has kept.
+func TestRemovedWithAnInvitation(t *testing.T) {
+	t.Parallel()
+	s := open(t, firms)
+	ann, bob, cat := s.member("ann@example.com", "member", "Ann"), s.member("bob@example.com", "member", "Bob"), s.member("cat@example.com", "member", "Cat")
+	red, blue := s.team(ann, "Red"), s.team(ann, "Blue")
+	s.joins(ann, red, cat, "cat@example.com", "owner")
+	kept := func(team, role string) string {
+		t.Helper()
+		s.wants(s.as(cat, http.MethodPost, "teams/"+team+"/invitations", map[string]any{"email": "bob@example.com", "role": role}), 201, "")
+		return s.mail("team-invite", "bob@example.com").Token
+	}
+	join := func(token string) answer {
+		return s.as(bob, http.MethodPost, "teams/join", map[string]any{"token": token})
+	}
+	bobID := s.idOf("bob@example.com")
+	first := kept(red, "editor")
+	s.wants(s.as(ann, http.MethodPost, "teams/"+blue+"/invitations", map[string]any{"email": "bob@example.com"}), 201, "")
+	other := s.mail("team-invite", "bob@example.com").Token
+	s.joins(ann, red, bob, "bob@example.com", "member")
+	s.wants(s.as(ann, http.MethodDelete, "teams/"+red+"/members/"+bobID, nil), 204, "")
+	s.wants(join(first), 422, "/token secret")
+
+	s.joins(ann, red, bob, "bob@example.com", "owner")
+	second := kept(red, "owner")
+	s.wants(s.as(ann, http.MethodPatch, "teams/"+red+"/members/"+bobID, map[string]any{"role": "member"}), 200, "")
+	s.wants(s.as(bob, http.MethodDelete, "teams/"+red+"/members/"+bobID, nil), 204, "")
+	s.wants(join(second), 422, "/token secret")
+	s.wants(join(kept(red, "member")), 200, "") // asked again he may
+	s.wants(join(other), 200, "")               // what another team has sent is none of this one's
+}
+
+// Nobody is added to so many teams that those he makes and joins count no more; an invitation he accepts.
+func TestAddedToTooMany(t *testing.T) {
+	t.Parallel()
+	s := open(t, strings.Replace(firms, "read: 'id == auth.id ||", "read: 'auth.signedIn ||", 1))
+	eve, bob := s.member("eve@example.com", "member", "Eve"), s.member("bob@example.com", "member", "Bob")
+	bobID := s.idOf("bob@example.com")
+	for i := range data.MostAdded {
+		s.create("memberships", fmt.Sprintf(`{"team":%q,"user":%q,"role":"member"}`, s.create("teams", fmt.Sprintf(`{"name":"%d"}`, i)), bobID))
+	}
+	trap := s.team(eve, "Trap")
+	s.wants(s.as(eve, http.MethodPost, "teams/"+trap+"/members", map[string]any{"user": bobID}), 409, "")
+	s.joins(eve, trap, bob, "bob@example.com", "editor")
+	s.move(5 * time.Second)
+	if own := s.team(bob, "Own"); s.belongs(bob)[own] != "owner" || s.belongs(bob)[trap] != "editor" {
+		t.Error("what he makes and joins does not count")
+	}
+}

@@ -101,7 +101,7 @@ func TestWords(t *testing.T) {
 	keys := func(all text) map[string]bool {
 		set := map[string]bool{}
 		for name := range all {
-			if !strings.HasPrefix(name, "error.") { // in English the server's own words are shown
+			if !strings.HasPrefix(name, "error.") && !strings.HasPrefix(name, "said.") { // in English the server's own words are shown
 				set[name] = true
 			}
 		}
@@ -135,6 +135,39 @@ func TestWords(t *testing.T) {
 				t.Errorf("%s says %q, and there are no such words", script, m[1])
 			}
 		}
+	}
+}
+
+// What the server says and a page repeats, other languages say in their own words, for as long as the server says it.
+func TestSaid(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, dir := range []string{"../auth", "../../data"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(dir, err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(b)
+		}
+	}
+	number, found := regexp.MustCompile(`\d+`), 0
+	for name := range languages()["de"].Script {
+		said, ok := strings.CutPrefix(name, "said.")
+		if !ok {
+			continue
+		}
+		found++
+		if !strings.Contains(source.String(), `"`+number.ReplaceAllString(said, "%d")+`"`) {
+			t.Errorf("the server does not say %q", said)
+		}
+	}
+	if found < 10 {
+		t.Errorf("%d", found)
 	}
 }
 

@@ -23,6 +23,7 @@ type view struct {
 	Fields []field // what is asked for of who registers
 	Own    []field // what an account may have
 	Open   bool    // anybody may register
+	Teams  bool    // there are teams
 	Mail   bool
 	Script script
 }
@@ -40,7 +41,7 @@ type script struct {
 
 func (r *Room) view(name, lang string, words *words, req *http.Request) *view {
 	a := &r.app.Auth
-	v := &view{Name: name, Lang: lang, W: words.Page, App: r.app.Name, Pages: a.Pages, Home: r.home(), Open: a.Register == "open", Mail: r.o.Mail}
+	v := &view{Name: name, Lang: lang, W: words.Page, App: r.app.Name, Pages: a.Pages, Home: r.home(), Open: a.Register == "open", Teams: a.Teams.On(), Mail: r.o.Mail}
 	if v.Pages.Title != "" {
 		v.App = v.Pages.Title
 	}

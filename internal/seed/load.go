@@ -38,6 +38,8 @@ type People interface {
 	Known(stored string) (bool, error)
 	// MoveIn keeps what is stored, by the ids of users, for those who have no password, and says of how many.
 	MoveIn(ctx context.Context, stored map[string]string) (kept int, err error)
+	// Proven has those of users, by their ids, who have not proven their addresses here begin anew: somebody else says that they have.
+	Proven(ctx context.Context, users []string) error
 }
 
 // Load reads the files of dir/seed in the order of their names and writes their records, in

@@ -42,6 +42,24 @@ func (s *set) part(r *record) error {
 	return nil
 }
 
+// prove says of whom a batch is going to say that the address is theirs. Somebody else may have registered with it before: he must have
+// nothing of the account, so it is done before the batch.
+func (s *set) prove(ctx context.Context, b *batch) error {
+	if s.people == nil {
+		return nil
+	}
+	var users []string
+	for _, op := range b.ops {
+		if v, ok := op.Body.Get("verified"); ok && op.Op == "update" && v.Kind == doc.Bool && v.Bool {
+			users = append(users, op.ID)
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	return s.people.Proven(ctx, users)
+}
+
 // moveIn has the passwords of records kept that are in the database now.
 func (l *loader) moveIn(ctx context.Context, s *set, records []*record) error {
 	stored := map[string]string{}

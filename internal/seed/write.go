@@ -241,6 +241,9 @@ func (l *loader) commit(ctx context.Context, s *set, b *batch) error {
 	if len(b.ops) == 0 {
 		return nil
 	}
+	if err := s.prove(ctx, b); err != nil {
+		return err
+	}
 	results, _, err := l.db.Batch(ctx, data.System, b.ops, true, data.WriteOptions{Minimal: true})
 	var failed *data.BatchError
 	if errors.As(err, &failed) {

@@ -24,6 +24,7 @@ auth:
   roles: [member, staff]
   mfa: {required: [staff]}
   roleBy: auth.has("staff")
+  teams: {collection: groups}
   pages: {accent: "#ffcc00"}
 collections:
   teams: {label: name, fields: {name: {type: text, required: true}}, access: {read: true}}
@@ -417,6 +418,34 @@ await check("an invitation is accepted with its token, a password and the app's 
   await page.goto(at("/auth/invite"));
   await says("#notice", "This page is opened by the link in a mail.");
   await page.unroute("**/api/auth/invitations/accept");
+});
+
+await check("who has an account joins the team that an invitation is to with that one", async () => {
+  let sent = null;
+  await page.route("**/api/auth/teams/join", (route) => {
+    sent = route.request().postDataJSON();
+    return route.fulfill({ json: {} });
+  });
+  await page.goto(at("/auth/invite?token=an-invitation"));
+  await page.click("#join");
+  await page.waitForURL((url) => url.pathname === "/auth/team" && url.search === "");
+  assert.equal(sent, null);
+  await sound("team");
+  await page.click("#form button:not([type=button])");
+  await says("#notice", "You belong to the team now.");
+  assert.deepEqual(sent, { token: "an-invitation" });
+  await page.unroute("**/api/auth/teams/join");
+});
+
+await check("what the server refuses is said in German", async () => {
+  const mine = page;
+  [page] = await visit({ locale: "de-AT" });
+  await page.route("**/api/auth/teams/join", (route) => route.fulfill({ status: 403, json: { status: 403, detail: "the invitation was sent to another address: sign in as whose that is" } }));
+  await page.goto(at("/auth/team?token=an-invitation"));
+  await page.click("#form button:not([type=button])");
+  await says("#form .status", "Die Einladung ging an eine andere Adresse.");
+  await page.context().close();
+  page = mine;
 });
 
 await check("in German, on a phone, at twice the size", async () => {

@@ -47,7 +47,9 @@ function sentence(status, body, wait) {
     if (pointer === "/ticket") return words("wrongTicket");
     if (pointer === "/credential" || pointer === "/ceremony") return words("wrongPasskey");
   }
-  return body.errors?.length ? words("fields") : body.detail || body.title || String(status);
+  if (body.errors?.some(({ pointer }) => pointer)) return words("fields");
+  const said = body.detail || body.title || String(status);
+  return page.words[`said.${said}`] ?? said;
 }
 
 /** One request. path is under /api/auth/, or whole. Resolves to the answer (null where there is none); rejects with a Problem. */

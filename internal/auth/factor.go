@@ -319,9 +319,10 @@ func problem(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 var (
-	needsSecond = fault.New(fault.Unauthenticated, "a second factor is needed")
-	needsStepUp = fault.New(fault.Denied, "this needs a session that was begun with a second factor")
-	lacksFactor = fault.New(fault.Denied, "your role needs a second factor: set one up, or show the one you have (/api/auth/mfa, /api/auth/passkeys)")
+	needsSecond  = fault.New(fault.Unauthenticated, "a second factor is needed")
+	needsStepUp  = fault.New(fault.Denied, "this needs a session that was begun with a second factor")
+	lacksFactor  = fault.New(fault.Denied, "your role needs a second factor: set one up, or show the one you have (/api/auth/mfa, /api/auth/passkeys)")
+	bareOperator = fault.New(fault.Denied, "an operator needs a second factor: set one up, or show the one you have (/api/auth/operators/mfa, /api/auth/operators/passkeys)")
 )
 
 // lacks says whether a user whose role must have a second factor has shown none, by a token of another issuer neither: he can

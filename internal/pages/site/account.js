@@ -234,6 +234,27 @@ async function showIdentities() {
   }));
 }
 
+// ── Teams ───────────────────────────────────────────────────────────────────────────────────
+
+/** The teams that one belongs to, each with one's role there. Whose role needs a factor that he has not shown sees none yet. */
+async function showTeams() {
+  if (!page.teams) return;
+  const { items } = await send("GET", "teams");
+  $("#teams").hidden = !items.length;
+  $("#team-list").replaceChildren(...items.map(({ team, role, expand }) => {
+    const name = String(expand?.team?.[page.teams] ?? team);
+    return row(name, role, [[words("team.leave"), "danger", async () => {
+      await ask({ title: words("team.leaveTitle", { name }), why: words("team.leaveWhy"), yes: words("team.leave"), danger: true });
+      try {
+        await send("DELETE", `teams/${team}/members/${me.id}`);
+      } catch (problem) {
+        throw problem.status === 409 ? new Told(words("team.last")) : problem;
+      }
+      await showTeams();
+    }]]);
+  }));
+}
+
 // ── Sessions ────────────────────────────────────────────────────────────────────────────────
 
 /** What a browser and its system are called. */
@@ -319,7 +340,7 @@ onClick($("#delete-account"), async () => {
 /** What changes with the factors: which there are, which sessions have ended, and whether there is more that one may do. */
 async function refresh() {
   const enough = await showFactors();
-  await Promise.all([showSessions(), enough && showRecord()]);
+  await Promise.all([showSessions(), enough && showRecord(), enough && showTeams()]);
 }
 
 async function begin() {

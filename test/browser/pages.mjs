@@ -431,7 +431,7 @@ await check("an invitation to a team waits until its owner has signed in, and is
   await server.send("POST", `auth/teams/${club.id}/invitations`, { email: cat }, { key });
   const link = await server.link(cat, "/auth/team");
 
-  [page, send] = await visit();
+  [page] = await visit();
   await page.goto(link);
   await page.waitForFunction(() => location.search === "");
   await says("#who", "Sign in first");

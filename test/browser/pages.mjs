@@ -509,7 +509,7 @@ await check("an owner manages his team: roles, invitations and members; others s
   await page.fill("#email", dan);
   await page.selectOption("#role", "member");
   await page.click("#form button");
-  await says("#form .status", `A mail is on its way to ${dan}.`);
+  await says("#form .status", `${dan} is invited.`);
   await says("#invitation-list", dan);
   await sound("members-invited");
   await page.getByRole("button", { name: `Take back: ${dan}` }).click();

@@ -20,19 +20,19 @@ type (
 	Matrix      = data.Matrix
 )
 
-// Explain says how a list is answered for somebody with a role ("" nobody, "operator").
-func (p *Plinth) Explain(ctx context.Context, role string, q *ListQuery) (*Explanation, error) {
-	by, err := auth.As(p.App(), role)
+// Explain says how a list is answered for somebody: "" nobody, a role, "operator", or a user by address or id.
+func (p *Plinth) Explain(ctx context.Context, as string, q *ListQuery) (*Explanation, error) {
+	by, err := p.now.Load().gate.Whom(ctx, as)
 	if err != nil {
 		return nil, err
 	}
 	return p.DB().Explain(ctx, by, q)
 }
 
-// Why judges an operation (read create update delete) for somebody with a role, part by part. id may
+// Why judges an operation (read create update delete) for somebody, as Explain knows him, part by part. id may
 // be "" where the rule does not look at the record.
-func (p *Plinth) Why(ctx context.Context, role, operation, collection, id string) (*Verdict, error) {
-	by, err := auth.As(p.App(), role)
+func (p *Plinth) Why(ctx context.Context, as, operation, collection, id string) (*Verdict, error) {
+	by, err := p.now.Load().gate.Whom(ctx, as)
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,14 @@ func (s *served) mails() jobs.Kind {
 // does so by itself.
 func CheckMail(app *spec.App) error { return mail.Check(app) }
 
+// LacksMail is what an app must say of its mails before it is served without Dev: *spec.Problems.
+func LacksMail(app *spec.App) error {
+	if what := mustWrite(&app.Auth); what != "" {
+		return mail.Lacks(app, what)
+	}
+	return nil
+}
+
 // A TestMail is a mail that is sent to see whether mails arrive.
 type TestMail struct {
 	To       string // one address

@@ -42,13 +42,21 @@ func (p *Plinth) entrance(app *spec.App, db *data.DB, room *mail.Room) (*auth.Ga
 // writes refuses to serve an app whose people can only come in by mail, and that sends none. Where operators alone invite they can do
 // without (plinth user invite --link).
 func (s *served) writes() error {
-	switch a := &s.app.Auth; {
-	case a.On && a.Register == "open" && a.Verify == "required":
-		return s.mail.Ready("auth.register")
-	case a.On && a.Invite != nil:
-		return s.mail.Ready("auth.invite")
+	if what := mustWrite(&s.app.Auth); what != "" {
+		return s.mail.Ready(what)
 	}
 	return nil
+}
+
+// mustWrite is what cannot be without mail; "" is nothing.
+func mustWrite(a *spec.Auth) string {
+	switch {
+	case a.On && a.Register == "open" && a.Verify == "required":
+		return "auth.register"
+	case a.On && a.Invite != nil:
+		return "auth.invite"
+	}
+	return ""
 }
 
 // passwords are hashed within one bound of memory, whatever is reloaded.

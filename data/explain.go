@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/bluell/plinth/data/driver"
@@ -46,6 +47,24 @@ func (db *DB) Explain(ctx context.Context, by Caller, q *ListQuery) (*Explanatio
 	return x, nil
 }
 
+// indexed says whether an index begins with these fields, as one does with each reference.
+func (k *kind) indexed(names []string) bool {
+	if f, ok := k.Field(names[0]); ok && len(names) == 1 && f.Type == spec.Ref {
+		return true
+	}
+	return slices.ContainsFunc(k.Indexes, func(x *spec.Index) bool {
+		if x.Where != nil || len(x.Fields) < len(names) {
+			return false
+		}
+		for i, name := range names {
+			if x.Fields[i].Name != name {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // advise names the index that would serve a query: what is asked for equality first, then the order.
 func advise(k *kind, q *driver.Query) []string {
 	var names []string
@@ -80,6 +99,9 @@ func advise(k *kind, q *driver.Query) []string {
 			return nil
 		}
 		return []string{"no index of " + k.Name + " can find what is asked: one serves ==, in, <, <=, >, >= and startsWith on a field of its own"}
+	}
+	if k.indexed(names) {
+		return nil
 	}
 	return []string{"add to " + k.Name + ": indexes: - [" + strings.Join(names, ", ") + "]"}
 }

@@ -72,8 +72,8 @@ func (c *compiler) hasRole(pos int, args []ast.Expr) (*Node, error) {
 	if !ok {
 		return nil, c.mistyped(pos, `auth.has needs a role: auth.has("admin")`)
 	}
-	if !c.env.Role(role) {
-		return nil, c.unknown(c.source.at(args[0]), "the role", role, nil)
+	if !slices.Contains(c.env.Roles(), role) {
+		return nil, c.unknown(c.source.at(args[0]), "the role", role, c.env.Roles())
 	}
 	return c.make(Node{Op: OpHas, Type: Type{Kind: Bool}, Name: role, Pos: pos})
 }
@@ -92,7 +92,7 @@ func (c *compiler) teamsAs(pos int, args []ast.Expr) (*Node, error) {
 	}
 	t, ok := c.env.Auth(TeamsAs + role)
 	if !ok {
-		return nil, c.unknown(c.source.at(args[0]), "the role of teams", role, nil)
+		return nil, c.unknown(c.source.at(args[0]), "the role of teams", role, c.env.TeamRoles())
 	}
 	return c.make(Node{Op: OpAuth, Type: t, Name: TeamsAs + role, Pos: pos})
 }

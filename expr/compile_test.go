@@ -353,7 +353,7 @@ var refusals = []struct {
 	{`size(titl) > 1`, InRule, 5, "unknown", "title"},
 	{`sise(title) > 1`, InRule, 0, "unknown", "size"},
 	{`title.startWith("a")`, InRule, 6, "unknown", "startsWith"},
-	{`auth.has("stuff")`, InRule, 9, "unknown", ""},
+	{`auth.has("stuff")`, InRule, 9, "unknown", "staff"},
 	{`auth.nam == "x"`, InRule, 5, "unknown", "name"},
 	{`secret == "x"`, InFilter, 0, "unknown", ""},
 	{`param.x == 5`, InRule, 0, "unknown", ""},

@@ -42,7 +42,9 @@ func (e testEnv) Auth(name string) (Type, bool) {
 	return m.Type, ok && !m.Inverse
 }
 
-func (e testEnv) Role(name string) bool { return slices.Contains([]string{"member", "staff"}, name) }
+func (e testEnv) Roles() []string { return []string{"member", "staff"} }
+
+func (e testEnv) TeamRoles() []string { return []string{"owner"} }
 
 func text(name string, ord int) Member {
 	return Member{Name: name, Ord: ord, Type: Type{Kind: Text}, Fold: -1, Key: -1}

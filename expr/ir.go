@@ -112,8 +112,10 @@ type Env interface {
 	Members(collection string) []string
 	// Auth is the type of auth.NAME.
 	Auth(name string) (Type, bool)
-	// Role says whether a role exists.
-	Role(name string) bool
+	// Roles are those of the app.
+	Roles() []string
+	// TeamRoles are those of teams; none where there are no teams.
+	TeamRoles() []string
 }
 
 // Use says where an expression is used, which decides what it may name.

@@ -341,6 +341,8 @@ func describe(t Type) string {
 		return "null"
 	case t.Kind == List && t.Elem == Row:
 		return "a list of records"
+	case t.Kind == List && t.Ref != "":
+		return "a list of references to " + t.Ref
 	case t.Kind == List:
 		return "a list of " + t.Elem.String()
 	case t.Kind == Text && len(t.Enum) > 0:

@@ -154,7 +154,11 @@ func (l *loader) fits(n *node, k *key) bool {
 		return false
 	}
 	if n.null() && k.form != asMap && k.form != asValue {
-		l.report(n, "type", "%s is empty: give it a value or remove it", k.name)
+		remedy := "give it a value or remove it"
+		if n.empty() && strings.HasPrefix(strings.TrimLeft(n.src.rest(n.offset), " \t"), "#") {
+			remedy = "to YAML what follows the # is a comment, so quote it"
+		}
+		l.report(n, "type", "%s is empty: %s", k.name, remedy)
 		return false
 	}
 	switch k.form {
@@ -180,7 +184,7 @@ func (l *loader) fits(n *node, k *key) bool {
 			return true
 		}
 		if n.kind == list {
-			l.report(n, "type", "%s is true, false or a map, not %s", k.name, n.show())
+			l.report(n, "type", "%s is true, false or a map with keys like %s, not %s", k.name, k.shape.keys[0].name, n.show())
 			return false
 		}
 		return l.scalarFits(n, &key{name: k.name, form: asBool})

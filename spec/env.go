@@ -68,4 +68,6 @@ func (e env) Auth(name string) (expr.Type, bool) {
 	return f.ExprType(), true
 }
 
-func (e env) Role(name string) bool { return slices.Contains(e.app.Roles, name) }
+func (e env) Roles() []string { return e.app.Roles }
+
+func (e env) TeamRoles() []string { return e.app.Auth.Teams.Roles }

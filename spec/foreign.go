@@ -32,6 +32,13 @@ var foreignKeys = map[*shape][]foreign{
 		{"primarykey primary pk", "id", "every record has an id"},
 		{"timestamps", "created", "every record has created and updated"},
 	},
+	authShape: {
+		{"enabled", "", "with an auth section people sign in: remove it"},
+		{"totp 2fa twofactor authenticator", "mfa", "everybody may set up an authenticator app; mfa: {required: [ROLE]} says who must"},
+		{"magiclink otp passwordless emailcode codes", "", "codes by mail are there wherever mail is"},
+		{"admin admins operators superuser superusers", "", "who runs the app is added by plinth operator add EMAIL"},
+		{"jwt token tokens cookie cookies", "sessions", "sessions: {idle: 336h} says how long one is good"},
+	},
 }
 
 // instead finds what to do instead of a key of another product.

@@ -30,9 +30,10 @@ func TestPages(t *testing.T) {
 		}
 	}
 	for file, want := range map[string]string{
-		"auth: {pages: maybe}":   `plinth.yaml:1:15: pages is true or false, not "maybe"`,
-		"auth: {pages: off}":     `plinth.yaml:1:15: pages is true or false, not "off" (did you mean "false"?)`,
-		"auth: {pages: [title]}": `plinth.yaml:1:15: pages is true, false or a map, not a list`,
+		"auth: {pages: maybe}":                   `plinth.yaml:1:15: pages is true or false, not "maybe"`,
+		"auth: {pages: off}":                     `plinth.yaml:1:15: pages is true or false, not "off" (did you mean "false"?)`,
+		"auth:\n  pages:\n    accent: #0f766e\n": `plinth.yaml:3:12: accent is empty: to YAML what follows the # is a comment, so quote it`,
+		"auth: {pages: [title]}":                 `plinth.yaml:1:15: pages is true, false or a map with keys like title, not a list`,
 		"auth:\n  pages: {titel: A, logo: img/logo.svg, accent: blue, css: //evil.example/a.css}": `plinth.yaml:2:11: unknown key "titel" in pages (did you mean "title"?)
 plinth.yaml:2:27: logo is the path of a file in public/, like /img/logo.svg, not "img/logo.svg"
 plinth.yaml:2:49: accent is a colour like "#1d4ed8", not "blue"

@@ -15,7 +15,11 @@ func (l *loader) references(d *draft) {
 		}
 		to, ok := l.app.byName[n.text]
 		if !ok || to.System && !l.system {
-			l.suggest(n, l.collectionNames(), "ref", "there is no collection %s", n.show())
+			remedy := ""
+			if n.text == defaultTeams && !l.app.Auth.Teams.On() {
+				remedy = ": write auth: {teams: true}, and people belong to teams"
+			}
+			l.suggest(n, l.collectionNames(), "ref", "there is no collection %s%s", n.show(), remedy)
 			l.broken[member{d.c.Name, f.Name}] = true
 			f.To = ""
 			continue

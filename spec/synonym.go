@@ -40,7 +40,7 @@ func translate(word string, words []string) synonym {
 }
 
 // operators are the words of expressions that others call otherwise.
-var operators = []string{"&&", "||", "!", "==", "contains", "size", "true", "auth.role", "auth.signedIn", "auth.mfa"}
+var operators = []string{"&&", "||", "!", "==", "contains", "size", "true", "auth.role", "auth.signedIn", "auth.mfa", "auth.has"}
 
 // bare takes away in what spellings differ: min_length, min-length, minLength.
 func bare(word string) string {
@@ -156,8 +156,11 @@ var synonymsOf = []struct{ ours, theirs, why string }{
 	{"files", "storage uploads", ""},
 	{"include", "import imports", ""},
 	{"register", "signup registration", ""},
-	{"verify", "verification confirm", ""},
+	{"verify", "verification confirm emailverification verifyemail confirmemail", ""},
 	{"providers", "oauth oauth2 oidc social", ""},
+	{"invite", "invitations", ""},
+	{"teams", "organizations organisations orgs workspaces", ""},
+	{"accent", "color colour primary primarycolor", ""},
 
 	// Words of expressions.
 	{"&&", "and", ""},
@@ -170,4 +173,5 @@ var synonymsOf = []struct{ ours, theirs, why string }{
 	{"auth.role", "role roles", ""},
 	{"auth.signedIn", "authenticated signedin loggedin", ""},
 	{"auth.mfa", "aal2 twofactor 2fa", ""},
+	{"auth.has", "hasrole isrole inrole", ""},
 }

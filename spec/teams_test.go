@@ -104,7 +104,17 @@ collections:
 `, `plinth.yaml:5:42: the role of teams boss does not exist
 plinth.yaml:5:62: a reference to a and a reference to teams cannot be compared
 plinth.yaml:5:99: auth.teamsAs needs a role of teams: auth.teamsAs("owner")
-plinth.yaml:5:128: a reference to teams and a list of text cannot be compared`},
+plinth.yaml:5:128: a reference to teams and a list of references to teams cannot be compared`},
+		{`auth: {teams: [member, owner]}
+collections: {a: {fields: {b: {type: int}}, access: {read: true}}}
+`, `plinth.yaml:1:15: teams is true, false or a map with keys like roles, not a list`},
+		{`auth: {roles: [member]}
+collections: {a: {fields: {team: {type: ref, to: teams}}}}
+`, `plinth.yaml:2:50: there is no collection "teams": write auth: {teams: true}, and people belong to teams`},
+		{`auth: {roles: [member, staff], teams: true, roleBy: auth.has("staf")}
+collections: {a: {fields: {team: {type: ref, to: teams}}, access: {read: 'team in auth.teamsAs("owners")'}}}
+`, `plinth.yaml:1:62: the role staf does not exist (did you mean "staff"?)
+plinth.yaml:2:96: the role of teams owners does not exist (did you mean "owner"?)`},
 		{`auth: {roles: [member]}
 collections:
   teams: {fields: {a: {type: text}}}

@@ -60,7 +60,8 @@ func (l *loader) users() {
 	l.userFields(d)
 }
 
-// userFields adds email, verified and role, or checks that the declared ones can serve.
+// userFields adds email, verified, role and disabled (and anonymous, where there are such users), or checks that the declared ones
+// can serve.
 func (l *loader) userFields(d *draft) {
 	c := d.c
 	if f, ok := c.byName["password"]; ok {
@@ -166,7 +167,7 @@ func (l *loader) own(c *Collection, src string, use expr.Use) *expr.Expr {
 	return e
 }
 
-// authSection reads everything of the auth section but roleBy, which needs the fields.
+// authSection reads everything of the auth section but roleBy and invite, which need the fields.
 func (l *loader) authSection() {
 	a := &l.app.Auth
 	*a = Auth{Collection: defaultUsers, Register: "closed", Verify: "required", Password: Password{MinLength: 15},

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -32,20 +31,9 @@ collections:
 // others do not, nor do streams when it does not hold any more.
 func TestFactors(t *testing.T) {
 	onAll(t, func(t *testing.T, db string) {
-		p := &people{t: t}
-		dir := folder(t, factorsApp)
-		servers := 1
-		if db != "" {
-			servers = 3
-			runOn(t, db, "apply", dir)
-		}
-		for range servers {
-			p.servers = append(p.servers, servingOn(t, db, "--dev", dir))
-		}
+		p := peopled(t, db, factorsApp)
 		const email, password = "ann@example.com", "a horse that is correct"
-		p.wants(202, "", "register", map[string]any{"email": email, "password": password})
-		p.wants(204, "", "verify", map[string]any{"token": p.token(email, "verify", 1)})
-		ann := p.signIn(email, password)
+		ann := p.member(email, password)
 
 		p.vault(ann, false)
 		var begun struct{ Secret string }
@@ -85,9 +73,7 @@ func TestFactors(t *testing.T) {
 		}, nil, 422, 429, 503)
 		// A recovery code of somebody else, for whom nobody has tried anything in this minute.
 		const other = "eve@example.com"
-		p.wants(202, "", "register", map[string]any{"email": other, "password": password})
-		p.wants(204, "", "verify", map[string]any{"token": p.token(other, "verify", 1)})
-		eve := p.signIn(other, password)
+		eve := p.member(other, password)
 		p.asks(eve, 200, "mfa/totp", nil, &begun)
 		now = time.Now()
 		var codes struct {
@@ -190,40 +176,6 @@ func (p *people) ticket(email, password string) string {
 		p.t.Fatal(err)
 	}
 	return got.MFA.Ticket
-}
-
-// race has a hundred do at the same time what one may do, and reads the answer of that one. The others get one of these
-// statuses.
-func (p *people) race(what string, do func(i int) (int, string), into any, others ...int) {
-	p.t.Helper()
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var won []string
-	answers := map[int]int{}
-	for i := range 100 {
-		all.Go(func() {
-			status, text := do(i)
-			mu.Lock()
-			defer mu.Unlock()
-			answers[status]++
-			switch {
-			case status == 200:
-				won = append(won, text)
-			case !slices.Contains(others, status):
-				p.t.Errorf("%s: %d %s", what, status, text)
-			}
-		})
-	}
-	all.Wait()
-	if len(won) != 1 {
-		p.t.Fatalf("%s: %d won: %v", what, len(won), answers)
-	}
-	p.t.Logf("%s: %v", what, answers)
-	if into != nil {
-		if err := json.Unmarshal([]byte(won[0]), into); err != nil {
-			p.t.Fatal(err)
-		}
-	}
 }
 
 // vault shows on every process whether somebody may see what only those may who have shown a second factor.

@@ -27,24 +27,9 @@ collections:
 // signed out of all of them within 5 s, and his stream ends; who deletes himself takes with him what is his.
 func TestGuests(t *testing.T) {
 	onAll(t, func(t *testing.T, db string) {
-		p := &people{t: t}
-		dir := folder(t, guestsApp)
-		servers := 1
-		if db != "" {
-			servers = 3
-			runOn(t, db, "apply", dir)
-		}
-		for range servers {
-			p.servers = append(p.servers, servingOn(t, db, "--dev", dir))
-		}
+		p := peopled(t, db, guestsApp)
 		const password, email = "a horse that is correct", "ann@example.com"
-		link := strings.TrimSpace(runOn(t, db, "user", "invite", "root@example.com", dir, "--role", "staff", "--link"))
-		_, token, _ := strings.Cut(link, "token=")
-		var in struct{ Token string }
-		if err := json.Unmarshal([]byte(p.wants(200, `"role":"staff"`, "invitations/accept", map[string]any{"token": token, "password": password})), &in); err != nil {
-			t.Fatal(err)
-		}
-		staff := in.Token
+		_, staff := p.invited("root@example.com", password, "--role", "staff")
 		status, body := p.ask(1, staff, http.MethodPost, "/api/auth/invitations", `{"email":"`+email+`"}`)
 		if status != 201 {
 			t.Fatal(status, body)
@@ -60,7 +45,7 @@ func TestGuests(t *testing.T) {
 		}
 
 		stream := p.stream(ann, "/api/notes")
-		runOn(t, db, "user", "disable", email, dir)
+		runOn(t, db, "user", "disable", email, p.dir)
 		began := time.Now()
 		p.gone(ann)
 		stream()
@@ -68,7 +53,7 @@ func TestGuests(t *testing.T) {
 			t.Errorf("the stream of a disabled user ended after %s", took)
 		}
 		p.wants(401, "", "login", map[string]any{"email": email, "password": password})
-		runOn(t, db, "user", "enable", email, dir)
+		runOn(t, db, "user", "enable", email, p.dir)
 		ann = p.signIn(email, password)
 		switch status, body := p.ask(0, ann, http.MethodDelete, "/api/auth/me", ""); {
 		case strings.HasPrefix(db, "mongodb:"): // he goes with what is his in one transaction, or not at all
@@ -79,12 +64,13 @@ func TestGuests(t *testing.T) {
 			t.Fatal(status, body)
 		default:
 			p.gone(ann)
-			if list := runOn(t, db, "user", "list", dir, "--json"); strings.Contains(list, email) {
+			if list := runOn(t, db, "user", "list", p.dir, "--json"); strings.Contains(list, email) {
 				t.Error(list)
 			}
 		}
 
 		// An anonymous user owns what he writes, on every server.
+		var in struct{ Token string }
 		if err := json.Unmarshal([]byte(p.wants(200, `"anonymous":true`, "anonymous", map[string]any{})), &in); err != nil {
 			t.Fatal(err)
 		}

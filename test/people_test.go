@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,16 +31,7 @@ collections:
 // is good once is good for one of a hundred who try it at the same time, on three processes of one database.
 func TestPeople(t *testing.T) {
 	onAll(t, func(t *testing.T, db string) {
-		p := &people{t: t}
-		dir := folder(t, peopleApp)
-		servers := 1
-		if db != "" {
-			servers = 3
-			runOn(t, db, "apply", dir)
-		}
-		for range servers {
-			p.servers = append(p.servers, servingOn(t, db, "--dev", dir))
-		}
+		p := peopled(t, db, peopleApp)
 		const first, second = "a horse that is correct", "a battery that is a staple"
 		const email = "ann@example.com"
 		p.wants(202, "", "register", map[string]any{"email": email, "password": first, "name": "Ann"})
@@ -73,7 +65,7 @@ func TestPeople(t *testing.T) {
 		p.once("code/confirm", func() map[string]any { return map[string]any{"email": email, "code": p.code(email)} })
 
 		var op struct{ Token string }
-		if err := json.Unmarshal([]byte(runOn(t, db, "operator", "add", "ops@example.com", dir, "--json")), &op); err != nil {
+		if err := json.Unmarshal([]byte(runOn(t, db, "operator", "add", "ops@example.com", p.dir, "--json")), &op); err != nil {
 			t.Fatal(err)
 		}
 		p.once("operators/reset/confirm", func() map[string]any { return map[string]any{"token": op.Token, "password": first} })
@@ -92,9 +84,49 @@ func TestPeople(t *testing.T) {
 	})
 }
 
+// people are those of an app, which one process serves, or three on one database.
 type people struct {
 	t       *testing.T
+	db, dir string
 	servers []*server
+}
+
+// peopled serves an app to people; db "" is a file, which has one process.
+func peopled(t *testing.T, db, app string) *people {
+	t.Helper()
+	p := &people{t: t, db: db, dir: folder(t, app)}
+	servers := 1
+	if db != "" {
+		servers = 3
+		runOn(t, db, "apply", p.dir)
+	}
+	for range servers {
+		p.servers = append(p.servers, servingOn(t, db, "--dev", p.dir))
+	}
+	return p
+}
+
+// member registers somebody, proves the address, and signs him in.
+func (p *people) member(email, password string) (token string) {
+	p.t.Helper()
+	p.wants(202, "", "register", map[string]any{"email": email, "password": password})
+	p.wants(204, "", "verify", map[string]any{"token": p.token(email, "verify", 1)})
+	return p.signIn(email, password)
+}
+
+// invited has an operator invite somebody, who accepts by the link.
+func (p *people) invited(email, password string, flags ...string) (id, token string) {
+	p.t.Helper()
+	link := strings.TrimSpace(runOn(p.t, p.db, append([]string{"user", "invite", email, p.dir, "--link"}, flags...)...))
+	_, secret, _ := strings.Cut(link, "token=")
+	var in struct {
+		Token string
+		User  struct{ ID string }
+	}
+	if err := json.Unmarshal([]byte(p.wants(200, "token", "invitations/accept", map[string]any{"token": secret, "password": password})), &in); err != nil {
+		p.t.Fatal(err)
+	}
+	return in.User.ID, in.Token
 }
 
 func (p *people) ask(i int, token, method, path, body string, headers ...string) (int, string) {
@@ -153,18 +185,27 @@ func (p *people) signIn(email, password string) string {
 // gone waits until no server knows a session any more.
 func (p *people) gone(token string) {
 	p.t.Helper()
+	p.soon("a session has ended", func(i int) bool {
+		status, _ := p.ask(i, token, http.MethodGet, "/api/auth/me", "")
+		return status == 401
+	})
+}
+
+// soon waits until something holds on every server, as it must after 5 s.
+func (p *people) soon(what string, holds func(i int) bool) {
+	p.t.Helper()
 	for end := time.Now().Add(7 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		known := 0
+		left := 0
 		for i := range p.servers {
-			if status, _ := p.ask(i, token, http.MethodGet, "/api/auth/me", ""); status != 401 {
-				known++
+			if !holds(i) {
+				left++
 			}
 		}
-		if known == 0 {
+		if left == 0 {
 			return
 		}
 		if time.Now().After(end) {
-			p.t.Fatalf("%d servers know a session that has ended", known)
+			p.t.Fatalf("%s: not on %d servers", what, left)
 		}
 	}
 }
@@ -206,26 +247,39 @@ func (p *people) code(to string) string {
 func (p *people) once(path string, body func() map[string]any) {
 	p.t.Helper()
 	what := body()
+	p.race(path, func(i int) (int, string) { return p.post(i, path, what, fmt.Sprintf("198.51.100.%d", i)) }, nil, 422, 429, 503)
+}
+
+// race has a hundred do at the same time what one may do, and reads the answer of that one. The others get one of these
+// statuses.
+func (p *people) race(what string, do func(i int) (int, string), into any, others ...int) {
+	p.t.Helper()
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	won, answers := 0, map[int]int{}
+	var won []string
+	answers := map[int]int{}
 	for i := range 100 {
 		all.Go(func() {
-			status, text := p.post(i, path, what, fmt.Sprintf("198.51.100.%d", i))
+			status, text := do(i)
 			mu.Lock()
 			defer mu.Unlock()
 			answers[status]++
-			switch status {
-			case 200, 204:
-				won++
-			case 422, 429, 503:
-			default:
-				p.t.Errorf("%s: %d %s", path, status, text)
+			switch {
+			case status == 200 || status == 204:
+				won = append(won, text)
+			case !slices.Contains(others, status):
+				p.t.Errorf("%s: %d %s", what, status, text)
 			}
 		})
 	}
 	all.Wait()
-	if won != 1 {
-		p.t.Errorf("%s: %d won: %v", path, won, answers)
+	if len(won) != 1 {
+		p.t.Fatalf("%s: %d won: %v", what, len(won), answers)
+	}
+	p.t.Logf("%s: %v", what, answers)
+	if into != nil {
+		if err := json.Unmarshal([]byte(won[0]), into); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 }

@@ -33,16 +33,7 @@ collections:
 func TestProviders(t *testing.T) {
 	onAll(t, func(t *testing.T, db string) {
 		issuer := oidctest.Start(t, time.Now)
-		p := &people{t: t}
-		dir := folder(t, fmt.Sprintf(providersApp, issuer.URL, issuer.URL))
-		servers := 1
-		if db != "" {
-			servers = 3
-			runOn(t, db, "apply", dir)
-		}
-		for range servers {
-			p.servers = append(p.servers, servingOn(t, db, "--dev", dir))
-		}
+		p := peopled(t, db, fmt.Sprintf(providersApp, issuer.URL, issuer.URL))
 		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 		get := func(address, cookie, from string) *http.Response {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)

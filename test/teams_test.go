@@ -29,28 +29,11 @@ collections:
 // the same moment one stays.
 func TestTeams(t *testing.T) {
 	onEach(t, func(t *testing.T, db string) {
-		p := &people{t: t}
-		dir := folder(t, teamsApp)
-		servers := 1
-		if db != "" {
-			servers = 3
-			runOn(t, db, "apply", dir)
-		}
-		for range servers {
-			p.servers = append(p.servers, servingOn(t, db, "--dev", dir))
-		}
+		p := peopled(t, db, teamsApp)
 		type user struct{ id, token string }
 		person := func(email string) (u user) {
-			link := strings.TrimSpace(runOn(t, db, "user", "invite", email, dir, "--link"))
-			_, token, _ := strings.Cut(link, "token=")
-			var in struct {
-				Token string
-				User  struct{ ID string }
-			}
-			if err := json.Unmarshal([]byte(p.wants(200, "token", "invitations/accept", map[string]any{"token": token, "password": "a horse that is correct"})), &in); err != nil {
-				t.Fatal(err)
-			}
-			return user{in.User.ID, in.Token}
+			u.id, u.token = p.invited(email, "a horse that is correct")
+			return u
 		}
 		ann, bob, eve := person("ann@example.com"), person("bob@example.com"), person("eve@example.com")
 		wants := func(i int, by user, method, path, body string, status int) string {
@@ -68,35 +51,17 @@ func TestTeams(t *testing.T) {
 			}
 			return r.ID
 		}
-		// soon waits until something holds on every server, as it must after 5 s.
-		soon := func(what string, holds func(i int) bool) {
-			t.Helper()
-			for end := time.Now().Add(7 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-				left := 0
-				for i := range p.servers {
-					if !holds(i) {
-						left++
-					}
-				}
-				if left == 0 {
-					return
-				}
-				if time.Now().After(end) {
-					t.Fatalf("%s: not on %d servers", what, left)
-				}
-			}
-		}
 		red := made(wants(0, ann, "POST", "/api/teams", `{"name":"Red"}`, 201))
 		blue := made(wants(1, eve, "POST", "/api/teams", `{"name":"Blue"}`, 201))
 		wants(0, ann, "GET", "/api/teams/"+red, "", 200) // at once where it was made
 		note := made(wants(0, ann, "POST", "/api/notes", `{"text":"red","team":"`+red+`"}`, 201))
-		soon("the new team", func(i int) bool {
+		p.soon("the new team", func(i int) bool {
 			status, _ := p.ask(i, ann.token, "GET", "/api/notes/"+note, "")
 			return status == 200
 		})
 
 		// What is another team's is not there for the owner of one.
-		soon("the other team", func(i int) bool {
+		p.soon("the other team", func(i int) bool {
 			status, _ := p.ask(i, eve.token, "GET", "/api/teams/"+blue, "")
 			return status == 200
 		})
@@ -128,30 +93,14 @@ func TestTeams(t *testing.T) {
 
 		wants(0, ann, "POST", "/api/auth/teams/"+red+"/invitations", `{"email":"bob@example.com","role":"editor"}`, 201)
 		token := p.token("bob@example.com", "team", 1)
-		var all sync.WaitGroup
-		var mu sync.Mutex
-		won := 0
-		for i := range 100 {
-			all.Go(func() {
-				status, text := p.ask(i, bob.token, "POST", "/api/auth/teams/join", `{"token":"`+token+`"}`, "X-Forwarded-For", fmt.Sprintf("198.51.100.%d", i))
-				mu.Lock()
-				defer mu.Unlock()
-				if status == 200 {
-					won++
-				} else if status != 422 && status != 409 && status != 503 {
-					t.Errorf("%d %s", status, text)
-				}
-			})
-		}
-		all.Wait()
-		if won != 1 {
-			t.Fatalf("%d have joined by one invitation", won)
-		}
+		p.race("an invitation to a team", func(i int) (int, string) {
+			return p.ask(i, bob.token, "POST", "/api/auth/teams/join", `{"token":"`+token+`"}`, "X-Forwarded-For", fmt.Sprintf("198.51.100.%d", i))
+		}, nil, 409, 422, 503)
 		sees := func(i int, by user) bool {
 			_, text := p.ask(i, by.token, "GET", "/api/notes", "")
 			return strings.Contains(text, note)
 		}
-		soon("who has joined", func(i int) bool { return sees(i, bob) })
+		p.soon("who has joined", func(i int) bool { return sees(i, bob) })
 		wants(0, bob, "PATCH", "/api/notes/"+note, `{"text":"bob's"}`, 200)
 		wants(0, bob, "DELETE", "/api/notes/"+note, "", 403)
 		wants(0, bob, "PATCH", "/api/auth/teams/"+red+"/members/"+bob.id, `{"role":"owner"}`, 403)
@@ -166,14 +115,14 @@ func TestTeams(t *testing.T) {
 		if sees(0, bob) {
 			t.Error("who comes back to where his stream has ended reads what he may read no more")
 		}
-		soon("who was removed", func(i int) bool { return !sees(i, bob) })
+		p.soon("who was removed", func(i int) bool { return !sees(i, bob) })
 		for i := range p.servers {
 			wants(i, bob, "PATCH", "/api/notes/"+note, `{"text":"x"}`, 404)
 		}
 
 		// Two owners leave at the same moment, on two processes, or an operator removes both.
 		var key struct{ Key string }
-		if err := json.Unmarshal([]byte(runOn(t, db, "key", "add", dir, "--operator", "--json")), &key); err != nil {
+		if err := json.Unmarshal([]byte(runOn(t, db, "key", "add", p.dir, "--operator", "--json")), &key); err != nil {
 			t.Fatal(err)
 		}
 		root := user{token: key.Key}
@@ -189,13 +138,14 @@ func TestTeams(t *testing.T) {
 			both = append(both, team)
 		}
 		last := both[len(both)-1]
-		soon("the last team", func(i int) bool {
+		p.soon("the last team", func(i int) bool {
 			a, _ := p.ask(i, ann.token, "GET", "/api/teams/"+last, "")
 			b, _ := p.ask(i, bob.token, "GET", "/api/teams/"+last, "")
 			return a == 200 && b == 200
 		})
 		for n, team := range both {
 			status := [2]int{}
+			var all sync.WaitGroup
 			for i, u := range []user{ann, bob} {
 				all.Go(func() {
 					switch n % 3 {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,13 @@ func (c *cli) checked(cmd *cobra.Command, dir, matrix string) error {
 	if matrix != "" {
 		return c.matrix(cmd.Context(), dir, matrix)
 	}
+	notes := slices.Clone(app.Notes)
+	if errors.As(plinth.LacksMail(app), &wrong) {
+		for _, p := range wrong.List {
+			p.Message += " (serve does without it with --dev alone)"
+			notes = append(notes, p)
+		}
+	}
 	warnings := []string{}
 	if c.db != "" {
 		found, err := plinth.Check(cmd.Context(), dir, c.looking(dir))
@@ -98,13 +106,13 @@ func (c *cli) checked(cmd *cobra.Command, dir, matrix string) error {
 			open = append(open, map[string]any{"file": f.Pos.File, "line": f.Pos.Line, "column": f.Pos.Column,
 				"collection": f.Collection, "operation": f.Operation, "message": f.Message})
 		}
-		c.print(map[string]any{"ok": true, "problems": []spec.Problem{}, "open": open, "notes": append([]spec.Problem{}, app.Notes...), "warnings": warnings})
+		c.print(map[string]any{"ok": true, "problems": []spec.Problem{}, "open": open, "notes": append([]spec.Problem{}, notes...), "warnings": warnings})
 		return nil
 	}
 	for _, w := range warnings {
 		c.note("%s", w)
 	}
-	for _, n := range app.Notes {
+	for _, n := range notes {
 		c.note("%s", n)
 	}
 	for _, f := range found {

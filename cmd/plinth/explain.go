@@ -24,7 +24,8 @@ the database, the index that serves it or the one that is missing.
 explain read, create, update and delete judge an operation, part by part of its rule, and say of one that is
 denied who may do it. A rule that looks at the record needs the record's id.
 
-The question is asked as somebody who is not signed in, or with --as as somebody with a role.`,
+The question is asked as somebody who is not signed in, or with --as as somebody with a role or as a user, with the
+user's own fields and teams.`,
 		Example: `  plinth explain examples/agency list calls --filter 'status == "requested"' --as staff
   plinth explain examples/agency update contacts --as member`,
 		Args: arguments(2, 4),
@@ -40,8 +41,10 @@ The question is asked as somebody who is not signed in, or with --as as somebody
 				return misused("plinth explain [DIR] %s COLLECTION%s", args[0], map[bool]string{true: " [ID]"}[args[0] != "list" && args[0] != "create"])
 			}
 			return c.opening(cmd.Context(), dir, func(p *plinth.Plinth) error {
-				if err := roleOf(p.App(), as, "operator"); err != nil {
-					return err
+				if !strings.Contains(as, "@") && !data.ValidID(as) { // else it is a user
+					if err := roleOf(p.App(), as, "operator"); err != nil {
+						return err
+					}
 				}
 				if err := collectionOf(p.App(), args[1]); err != nil {
 					return err
@@ -56,7 +59,7 @@ The question is asked as somebody who is not signed in, or with --as as somebody
 	}
 	c.dbFlag(cmd)
 	c.jsonFlag(cmd)
-	cmd.Flags().StringVar(&as, "as", "", "a role of the app, or operator (default: nobody)")
+	cmd.Flags().StringVar(&as, "as", "", "a role of the app, operator, or the address or id of a user (default: nobody)")
 	cmd.Flags().StringVar(&q.Filter, "filter", "", "the list's filter")
 	cmd.Flags().StringVar(&q.Sort, "sort", "", "the list's sort, like -created,title")
 	cmd.Flags().StringVar(&q.Expand, "expand", "", "the list's expand")

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/fault"
 )
 
 func (c *cli) operator() *cobra.Command {
@@ -44,6 +46,9 @@ then a second factor (docs/identity.md).`,
 		Example: "  plinth operator add ops@example.com examples/agency",
 		Args:    arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !strings.Contains(args[0], "@") { // the folder alone was named
+				return fault.New(fault.Invalid, "%q is not an e-mail address", args[0])
+			}
 			return c.opening(cmd.Context(), folder(args, 1), func(p *plinth.Plinth) error {
 				w, err := p.AddOperator(cmd.Context(), args[0])
 				if err != nil {

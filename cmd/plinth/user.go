@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bluell/plinth"
+	"github.com/bluell/plinth/fault"
 )
 
 func (c *cli) user() *cobra.Command {
@@ -191,6 +192,9 @@ good once, for 7 days. With --link there is no mail, and the link is printed: wh
 			o.Email = args[0]
 			return c.opening(cmd.Context(), folder(args, 1), func(p *plinth.Plinth) error {
 				v, err := p.InviteUser(cmd.Context(), o)
+				if fault.Is(err, fault.Lacking) {
+					return fault.New(fault.Lacking, "%s; with --link the link is printed instead", plain(err))
+				}
 				if err != nil {
 					return err
 				}
@@ -199,6 +203,9 @@ good once, for 7 days. With --link there is no mail, and the link is printed: wh
 					c.print(v)
 				case o.Link:
 					c.say("%s", v.Link)
+					if strings.HasPrefix(v.Link, "/") {
+						fmt.Fprintln(c.err, "plinth: server.url is missing in the app file: the server's address goes before this")
+					}
 				default:
 					c.say("%s is invited as %s, until %s", v.Email, v.Role, v.Expires.Format("2006-01-02 15:04 MST"))
 				}

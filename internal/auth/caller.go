@@ -25,7 +25,10 @@ func (g *Gate) Caller(r *http.Request) (data.Caller, error) {
 	if err != nil {
 		return data.Caller{}, err
 	}
-	if g.lacks(p) {
+	switch {
+	case g.lacks(p) && p.caller.Operator:
+		return data.Caller{}, bareOperator
+	case g.lacks(p):
 		return data.Caller{}, lacksFactor
 	}
 	return p.caller, nil

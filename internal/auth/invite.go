@@ -291,14 +291,16 @@ func (g *Gate) send(ctx context.Context, tx *data.Tx, id, lang string) error {
 		return nil
 	case known && v.team != "":
 		l.Template, l.To = toTeam, who.email
-		if l.Team, err = g.teamName(ctx, v.team); err != nil {
-			return err
-		}
 	case known:
 		l.Template, l.To = "invited", who.email
 		return g.post(tx, l)
 	case v.team != "":
 		if comes, err := g.stillHolds(ctx, &v, true); err != nil || !comes {
+			return err
+		}
+	}
+	if v.team != "" {
+		if l.Team, err = g.teamName(ctx, v.team); err != nil {
 			return err
 		}
 	}

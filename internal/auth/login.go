@@ -149,10 +149,14 @@ func (g *Gate) again(r *http.Request, p *pass, password, field string) (*person,
 	return who, nil
 }
 
+// strong refuses a password that is easily guessed, for the account of an address.
+func (g *Gate) strong(password, email string) error {
+	return g.hasher.Check(password, g.auth.Password.MinLength, g.db.App().Name, email)
+}
+
 // hashed checks a new password, which stands in a field of the request, and makes what is stored of it.
 func (g *Gate) hashed(ctx context.Context, password, field, email string) (string, error) {
-	app := g.db.App()
-	err := g.hasher.Check(password, g.auth.Password.MinLength, app.Name, email)
+	err := g.strong(password, email)
 	if e, ok := err.(*fault.Error); ok && field != "password" {
 		own := *e
 		own.Fields = append([]fault.Field(nil), e.Fields...)

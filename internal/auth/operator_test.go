@@ -59,8 +59,8 @@ func TestOperatorSignsIn(t *testing.T) {
 	for _, yaml := range []string{agency, "name: bare\ncollections: {notes: {fields: {text: {type: text}}}}"} {
 		s := open(t, yaml)
 		token := s.operator(ops)
-		if _, _, err := s.caller(token); err == nil {
-			t.Fatal("an operator without a second factor is somebody")
+		if _, _, err := s.caller(token); err == nil || !strings.Contains(err.Error(), "/api/auth/operators/mfa") {
+			t.Fatalf("an operator without a second factor is somebody, or is not told where he sets one up: %v", err)
 		}
 		me := s.as(token, http.MethodGet, "operators/me", nil)
 		s.wants(me, 200, "")

@@ -36,7 +36,7 @@ type Letter struct {
 	Token    string        // the link's, where there is one
 	Code     string        // what is typed in, where there is one
 	By       string        // who invites, as he calls himself; "": nobody is named
-	Team     string        // what the team is called that it is about; "": it has no name
+	Team     string        // what the team is called that it is about; "": it has no name, or it is about none
 	Passkey  string        // the name of the passkey that it is about; "": the authenticator app
 	Provider string        // the label of the provider that it is about
 	Valid    time.Duration // for how long these are

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -300,6 +301,17 @@ func TestRegister(t *testing.T) {
 		s.wants(s.post("register", c.body), 422, c.code)
 	}
 	s.wants(s.post("register", map[string]any{"email": "bob@example.com", "password": good, "nick": "ann"}), 409, "/nick unique")
+
+	// What is wrong with the form, with the record and with the password is told at once, each field once.
+	a = s.post("register", map[string]any{"email": "bob", "password": "short", "nick": 5, "none": 1})
+	s.wants(a, 422, "/email pattern")
+	var blamed []string
+	for _, f := range a.body["errors"].([]any) {
+		blamed = append(blamed, f.(map[string]any)["pointer"].(string))
+	}
+	if slices.Sort(blamed); strings.Join(blamed, " ") != "/email /nick /none /password" {
+		t.Error(a.text)
+	}
 	s.noMail()
 }
 

@@ -1,7 +1,10 @@
 package auth
 
 import (
+	"cmp"
+	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
@@ -32,17 +35,18 @@ func (g *Gate) register(w http.ResponseWriter, r *http.Request) error {
 		f.add("id", "readonly", "is not yours to choose")
 	}
 	says := f.rest()
-	if err := f.err(); err != nil {
-		return err
-	}
 	own := address(email)
 	if guest != nil {
 		own.Set("id", doc.NewString(guest.id)) // what is unique may be his already
 	}
-	if err := g.db.Admissible(r.Context(), says, own); err != nil {
+	var weak error
+	if password != "" {
+		weak = g.strong(password, email)
+	}
+	if err := together(f.err(), g.db.Admissible(r.Context(), says, own), weak); err != nil {
 		return err
 	}
-	hash, err := g.hashed(r.Context(), password, "password", email)
+	hash, err := g.hasher.Hash(r.Context(), password)
 	if err != nil {
 		return err
 	}
@@ -94,6 +98,29 @@ func (g *Gate) register(w http.ResponseWriter, r *http.Request) error {
 	}
 	web.JSON(w, r, http.StatusCreated, append(body, '}'))
 	return nil
+}
+
+// together is what is wrong in several ways, for somebody who mends all of it at once: the fields of each that is Invalid, told once
+// where two of them blame the same. What is wrong otherwise counts where no field is.
+func together(all ...error) error {
+	var fields []fault.Field
+	var other error
+	for _, err := range all {
+		e, ok := errors.AsType[*fault.Error](err)
+		if !ok || e.Kind != fault.Invalid {
+			other = cmp.Or(other, err)
+			continue
+		}
+		for _, f := range e.Fields {
+			if !slices.ContainsFunc(fields, func(told fault.Field) bool { return told.Pointer == f.Pointer }) {
+				fields = append(fields, f)
+			}
+		}
+	}
+	if fields == nil {
+		return other
+	}
+	return &fault.Error{Kind: fault.Invalid, Fields: fields}
 }
 
 // admit makes a user and his account.

@@ -106,7 +106,11 @@ func TestTeam(t *testing.T) {
 
 	// Who has no account gets one, and belongs to the team at once.
 	s.wants(s.as(ann, http.MethodPost, path+"/invitations", map[string]any{"email": "cat@example.com", "role": "editor"}), 201, "")
-	invite := s.mail("invite", "cat@example.com").Token
+	l = s.mail("invite", "cat@example.com")
+	if l.By != "Ann" || l.Team != "Red" {
+		t.Error(l)
+	}
+	invite := l.Token
 	s.wants(s.as(bob, http.MethodPost, "teams/join", map[string]any{"token": invite}), 403, "") // it is another's
 	a = s.post("invitations/accept", map[string]any{"token": invite, "password": good, "name": "Cat"})
 	s.wants(a, 200, "")

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/bluell/plinth/data"
@@ -82,6 +83,18 @@ func (g *Gate) User(ctx context.Context, name string) (UserDetail, error) {
 		}
 	}
 	return u, err
+}
+
+// Whom is As, and knows users too, by address or id: with their fields and teams, in a session without a second factor.
+func (g *Gate) Whom(ctx context.Context, as string) (data.Caller, error) {
+	if !strings.Contains(as, "@") && !data.ValidID(as) {
+		return As(g.db.App(), as)
+	}
+	who, err := g.called(ctx, as)
+	if err != nil {
+		return data.Caller{}, err
+	}
+	return g.callerOf(ctx, who.rec)
 }
 
 // called finds a user as an operator names him: by address or id.

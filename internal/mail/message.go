@@ -54,7 +54,7 @@ var forms = map[Template]form{
 	EmailChange:     {path: "/auth/email", vars: []string{"Link", "Valid"}, token: true},
 	EmailChanged:    {},
 	Taken:           {},
-	Invite:          {path: "/auth/invite", vars: []string{"By", "Link", "Valid"}, token: true},
+	Invite:          {path: "/auth/invite", vars: []string{"By", "Team", "Link", "Valid"}, token: true},
 	Invited:         {vars: []string{"By"}},
 	TeamInvite:      {path: "/auth/team", vars: []string{"By", "Team", "Link", "Valid"}, token: true},
 	PasswordChanged: {},

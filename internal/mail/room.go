@@ -91,12 +91,17 @@ func (r *Room) Ready(what string) error {
 	if r.o.Dev {
 		return nil
 	}
+	return Lacks(r.app, what)
+}
+
+// Lacks is Ready of an app that is not served: what must be said before it is, without Dev.
+func Lacks(app *spec.App, what string) error {
 	var bad []spec.Problem
-	if r.server == nil {
-		bad = append(bad, missing(r.app.Mail.Pos, what+` sends mail, and no server takes it: add mail: {from: "App <app@example.com>", smtp: "${SMTP_URL}"}`))
+	if app.Mail.SMTP == "" {
+		bad = append(bad, missing(app.Mail.Pos, what+` sends mail, and no server takes it: add mail: {from: "App <app@example.com>", smtp: "${SMTP_URL}"}`))
 	}
-	if r.base() == "" {
-		bad = append(bad, missing(r.app.Server.Pos, what+" sends mails with links, and nothing says where they lead: add server: {url: https://app.example.com}"))
+	if app.Server.URL == "" && len(app.Server.Domains) == 0 {
+		bad = append(bad, missing(app.Server.Pos, what+" sends mails with links, and nothing says where they lead: add server: {url: https://app.example.com}"))
 	}
 	if bad == nil {
 		return nil

@@ -106,6 +106,21 @@ func TestForeignLinks(t *testing.T) {
 	}
 }
 
+// An invitation that is to a team too names it, in every language.
+func TestInviteNamesTheTeam(t *testing.T) {
+	t.Parallel()
+	r := open(t, plain, nil, Options{})
+	for lang, want := range map[string][2]string{"en": {"You are invited to Red at Agency", "You are invited to Agency"}, "de": {"Einladung zu Red bei Agency", "Einladung zu Agency"}} {
+		m := example(Invite, lang)
+		for i, team := range []string{"Red", ""} {
+			m.Team = team
+			if _, k := composed(t, r, m); k.Subject != want[i] {
+				t.Errorf("%s: %q, want %q", lang, k.Subject, want[i])
+			}
+		}
+	}
+}
+
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for yaml, want := range map[string]string{
@@ -174,7 +189,7 @@ func TestWrongTemplates(t *testing.T) {
 		`email-change.en.txt:2:44: this is a text here, without parts: give the part of the file the dot, as in {{template "NAME" .}}`,
 		`email-change.de.txt:2:131: this is a text here, without parts: give the part of the file the dot, as in {{template "NAME" .}}`,
 		`invite.de.txt:2:67: there is no part "none" in this file`,
-		`invite.de.txt:2:94: the mail invite has no Foo: there are App, URL, To, Name, By, Link, Valid (did you mean "To"?)`,
+		`invite.de.txt:2:94: the mail invite has no Foo: there are App, URL, To, Name, By, Team, Link, Valid (did you mean "To"?)`,
 		`invite.en.txt:4:1: unexpected EOF`,
 		`invite.fr.html:1:1: invite.fr.txt is missing: every mail has a text, whose first line is its subject`,
 		`invte.en.txt:1:1: there is no mail "invte": it is one of account-deleted, code, email-change, email-changed, factor-added, factor-blocked, factor-removed, identity-added, identity-removed, invite, invited, password-changed, recovery-codes, recovery-used, reset, taken, team-invite, test, verify (did you mean "invite"?)`,

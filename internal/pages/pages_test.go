@@ -223,7 +223,7 @@ func TestOffered(t *testing.T) {
 		"auth: {pages: {}}":                             {"register"},
 		"auth: {register: invite}":                      {"register"},
 		"collections: {a: {fields: {b: {type: text}}}}": names,
-		"auth: {register: open}":                        {"team", "", "sign-in/", "assets", "assets/", "assets/words.en.json", "assets/layout.html", "nothing"},
+		"auth: {register: open}":                        {"team", "members", "", "sign-in/", "assets", "assets/", "assets/words.en.json", "assets/layout.html", "nothing"},
 	} {
 		r := room(t, file, Options{})
 		for _, name := range missing {

@@ -111,7 +111,7 @@ func (r *Room) Page(address string) web.Act {
 // has says whether there is a page: nobody is asked to do what the app does not let him.
 func (r *Room) has(name string) bool {
 	a := &r.app.Auth
-	return slices.Contains(names, name) && (name != "register" || a.Register == "open") && (name != "team" || a.Teams.On())
+	return slices.Contains(names, name) && (name != "register" || a.Register == "open") && (name != "team" && name != "members" || a.Teams.On())
 }
 
 func (a asset) serve(w http.ResponseWriter, r *http.Request) error {
@@ -144,7 +144,7 @@ func (r *Room) show(w http.ResponseWriter, req *http.Request, name string) error
 }
 
 // names are the pages; each is site/NAME.html, and what it does is site/NAME.js.
-var names = []string{"sign-in", "register", "verify", "reset", "email", "invite", "team", "account"}
+var names = []string{"sign-in", "register", "verify", "reset", "email", "invite", "team", "members", "account"}
 
 // layout are the templates of pages, by name. They are read when the first page is asked for.
 var layout = sync.OnceValue(func() map[string]*template.Template {

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,7 +24,7 @@ type view struct {
 	Fields []field // what is asked for of who registers
 	Own    []field // what an account may have
 	Open   bool    // anybody may register
-	Teams  bool    // there are teams
+	Teams  bool
 	Mail   bool
 	Script script
 }
@@ -32,9 +33,13 @@ type view struct {
 type script struct {
 	Return   string            `json:"return"`
 	Home     string            `json:"home"`
-	Users    string            `json:"users"`    // the users' collection
-	Domain   string            `json:"domain"`   // that passkeys are for; "" is none
-	Shortest int               `json:"shortest"` // characters of a password
+	Users    string            `json:"users"`           // the users' collection
+	Teams    string            `json:"teams,omitempty"` // the field that names a team; "": there are none
+	TeamsAt  string            `json:"teamsAt,omitempty"`
+	Roles    []string          `json:"roles,omitempty"`  // of teams
+	Person   string            `json:"person,omitempty"` // the field that names a user
+	Domain   string            `json:"domain"`           // that passkeys are for; "" is none
+	Shortest int               `json:"shortest"`         // characters of a password
 	Lang     string            `json:"lang"`
 	Words    map[string]string `json:"words"`
 }
@@ -56,6 +61,12 @@ func (r *Room) view(name, lang string, words *words, req *http.Request) *view {
 	}
 	v.Own = r.fields
 	v.Script = script{Return: v.Return, Home: v.Home, Users: a.Collection, Domain: a.Passkeys.Domain, Shortest: a.Password.MinLength, Lang: lang, Words: words.Script}
+	if c, ok := r.app.Collection(a.Teams.Collection); ok && a.Teams.On() {
+		v.Teams, v.Script.Teams, v.Script.TeamsAt, v.Script.Roles = true, cmp.Or(c.Label, "id"), c.Name, a.Teams.Roles
+		if users, ok := r.app.Collection(a.Collection); ok {
+			v.Script.Person = cmp.Or(users.Label, "email")
+		}
+	}
 	if v.Script.Domain == "" && r.o.Dev && r.app.Server.URL == "" {
 		v.Script.Domain = "localhost"
 	}

@@ -1,5 +1,5 @@
 // Goes through the ready pages at /auth/ in headless Chromium: registers, confirms the address, signs in by password, code and
-// passkey, sets up factors, changes and resets the password, and deletes the account. Every page is looked at by axe, in light
+// passkey, sets up factors, changes and resets the password, joins a team, manages and leaves it, and deletes the account. Every page is looked at by axe, in light
 // and dark, and none may break its policy. It starts its servers itself:
 //
 //     PLINTH=./plinth node pages.mjs
@@ -24,8 +24,8 @@ auth:
   roles: [member, staff]
   mfa: {required: [staff]}
   roleBy: auth.has("staff")
-  teams: {collection: groups}
   pages: {accent: "#ffcc00"}
+  teams: {collection: clubs}
 collections:
   teams: {label: name, fields: {name: {type: text, required: true}}, access: {read: true}}
   users:
@@ -65,7 +65,7 @@ async function visit(options = {}) {
   made.problems = [];
   made.on("pageerror", (error) => made.problems.push(`uncaught: ${error.message}`));
   made.on("console", (message) => {
-    if (message.type() === "error" && !/status of (401|403|422) /.test(message.text())) made.problems.push(message.text());
+    if (message.type() === "error" && !/status of (401|403|404|409|422) /.test(message.text())) made.problems.push(message.text());
   });
   const devtools = await context.newCDPSession(made);
   await devtools.send("WebAuthn.enable", { enableUI: false });
@@ -444,6 +444,127 @@ await check("what the server refuses is said in German", async () => {
   await page.goto(at("/auth/team?token=an-invitation"));
   await page.click("#form button:not([type=button])");
   await says("#form .status", "Die Einladung ging an eine andere Adresse.");
+  await page.context().close();
+  page = mine;
+});
+
+await check("an invitation to a team waits until its owner has signed in, and is nobody else's", async () => {
+  const mine = page, ben = "ben@example.com", cat = "cat@example.com";
+  for (const who of [ben, cat]) {
+    await server.send("POST", "auth/register", { email: who, password, name: who, born: "1990-02-03", agreed: true, size: "m", team: "01990000-0000-7000-8000-000000000001" });
+    await server.send("POST", "auth/verify", { token: new URL(await server.link(who, "/auth/verify")).searchParams.get("token") });
+  }
+  const { token: key } = await server.send("POST", "auth/login", { email: ben, password });
+  const club = await server.send("POST", "clubs", { name: "Rowers" }, { key });
+  await server.send("POST", `auth/teams/${club.id}/invitations`, { email: cat }, { key });
+  const link = await server.link(cat, "/auth/team");
+
+  [page] = await visit();
+  await page.goto(link);
+  await page.waitForFunction(() => location.search === "");
+  await says("#who", "Sign in first");
+  await sound("team");
+  await page.click("#form button:not([type=button])");
+  await page.waitForURL(/\/auth\/sign-in\?return=%2Fauth%2Fteam$/);
+  await page.fill("#email", ben);
+  await page.fill("#password", password);
+  await page.click("#password-form button:not([type=button])");
+  await arrives("/auth/team");
+  await says("#who", ben);
+  await page.click("#form button:not([type=button])");
+  await says("#form .status", "sent to another address");
+  await sound("team-another");
+  await page.click("#sign-in");
+  await page.waitForURL(/sign-in/);
+  await page.fill("#email", cat);
+  await page.fill("#password", password);
+  await page.click("#password-form button:not([type=button])");
+  await arrives("/auth/team");
+  await page.reload(); // the token is not lost
+  await says("#who", cat);
+  await page.click("#form button:not([type=button])");
+  await says("#notice", "You belong to the team now.");
+  await sound("team-joined");
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  await page.goto(at("/auth/team"));
+  await says("#notice", "This page is opened by the link in a mail.");
+
+  await page.goto(at("/auth/account"));
+  await says("#team-list", "Rowers");
+  await sound("account-teams");
+  await page.getByRole("button", { name: "Leave: Rowers" }).click();
+  await page.click("#ask-yes");
+  await page.locator("#teams").waitFor({ state: "hidden" });
+  await page.context().close();
+  [page] = await visit({ locale: "de-AT", viewport: { width: 320, height: 640 }, hasTouch: true });
+  await page.goto(at("/auth/sign-in?return=%2Fauth%2Faccount"));
+  await page.fill("#email", ben);
+  await page.fill("#password", password);
+  await page.click("#password-form button:not([type=button])");
+  await page.getByRole("button", { name: "Verlassen: Rowers" }).click();
+  await page.click("#ask-yes");
+  await says("#teams .status", "Niemand sonst verwaltet dieses Team.");
+  await sound("phone-teams");
+  await page.getByRole("button", { name: "Mitglieder: Rowers" }).click();
+  await says("h1", "Mitglieder des Teams");
+  await says("#member-list", ben);
+  await sound("phone-members");
+  await page.context().close();
+  page = mine;
+});
+
+await check("an owner manages his team: roles, invitations and members; others see who belongs to it", async () => {
+  const mine = page, ben = "ben@example.com", dan = "dan@example.com", names = () => page.locator("#member-list li b").allInnerTexts();
+  await server.send("POST", "auth/register", { email: dan, password, name: "Dan", born: "1990-02-03", agreed: true, size: "m", team: "01990000-0000-7000-8000-000000000001" });
+  await server.send("POST", "auth/verify", { token: new URL(await server.link(dan, "/auth/verify")).searchParams.get("token") });
+  [page] = await visit();
+  const enter = async (who, to) => {
+    await page.goto(at(to));
+    await page.waitForURL(/sign-in/);
+    await page.fill("#email", who);
+    await page.fill("#password", password);
+    await page.click("#password-form button:not([type=button])");
+    await arrives(to);
+  };
+  await enter(ben, "/auth/account");
+  await page.getByRole("button", { name: "Members: Rowers" }).click();
+  await says("#team", "Rowers");
+  assert.deepEqual(await names(), [ben]);
+  const here = new URL(page.url()).pathname + new URL(page.url()).search;
+  await page.fill("#email", "dan");
+  await page.click("#form button");
+  await says("#email-error", "must be an e-mail address");
+  await page.fill("#email", dan);
+  await page.selectOption("#role", "member");
+  await page.click("#form button");
+  await says("#form .status", `${dan} is invited.`);
+  await says("#invitation-list", dan);
+  await sound("members-invited");
+  await page.getByRole("button", { name: `Take back: ${dan}` }).click();
+  await page.locator("#open").waitFor({ state: "hidden" });
+  await page.fill("#email", dan);
+  await page.click("#form button");
+  await says("#invitation-list", dan);
+
+  const { token: key } = await server.send("POST", "auth/login", { email: dan, password });
+  await server.send("POST", "auth/teams/join", { token: new URL(await server.link(dan, "/auth/team")).searchParams.get("token") }, { key });
+  await page.reload();
+  await page.locator("#member-list li").nth(1).waitFor();
+  await sound("members");
+  await page.getByLabel(`Role: ${ben}`).selectOption("member");
+  await says("#member-list ~ .status", "Nobody else manages this team.");
+  assert.equal(await page.getByLabel(`Role: ${ben}`).inputValue(), "owner");
+  await page.getByLabel(/^Role: Somebody/).selectOption("owner");
+  await says("#member-list ~ .status", "Saved.");
+  await page.getByLabel(/^Role: Somebody/).selectOption("member");
+  await page.locator("#member-list li", { hasText: "Somebody" }).getByRole("button").click();
+  await page.click("#ask-yes");
+  await page.waitForFunction(() => document.querySelectorAll("#member-list li").length === 1);
+  await page.context().close();
+
+  [page] = await visit();
+  await enter(dan, here); // who does not belong to it
+  await says("#notice", "There is no such team, or you do not belong to it.");
   await page.context().close();
   page = mine;
 });

@@ -2,9 +2,9 @@
 
 import { $, $$, Told, clear, fillRefs, h, notice, onClick, onSubmit, page, send, status, values, words } from "./auth.js";
 import { atHome, makePasskey, usable } from "./passkey.js";
+import { ask, moment, row } from "./rows.js";
 import { giveUp, second } from "./second.js";
 
-const moment = (text) => new Intl.DateTimeFormat(page.lang, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
 let me = null;
 
 // ── The owner himself ───────────────────────────────────────────────────────────────────────
@@ -61,28 +61,6 @@ sureDialog.addEventListener("close", () => {
   cancelled?.();
   giveUp();
 });
-for (const button of $$("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
-
-const askDialog = $("#ask"), askForm = $("#ask-form");
-
-/** Asks whether something is to be done; with a name, how it is to be called. Resolves to the name or true; rejects when it is not. */
-function ask({ title, why, yes, name, danger }) {
-  $("#ask-title").textContent = title;
-  $("#ask-why").textContent = why;
-  $("#ask-field").hidden = name === undefined;
-  $("#ask-name").value = name ?? "";
-  $("#ask-yes").textContent = yes;
-  $("#ask-yes").className = danger ? "danger" : "";
-  askDialog.returnValue = "";
-  $("#ask-yes").value = "yes";
-  askDialog.showModal();
-  return new Promise((resolve, reject) => {
-    askDialog.addEventListener("close", () => {
-      if (askDialog.returnValue !== "yes") reject(new Told(""));
-      else resolve(name === undefined || $("#ask-name").value.trim());
-    }, { once: true });
-  });
-}
 
 // ── What one signs in with ──────────────────────────────────────────────────────────────────
 
@@ -102,14 +80,6 @@ async function showFactors() {
   $("#recovery-box").hidden = !has.totp && !has.passkeys;
   $("#recovery-left").textContent = words("recovery.left", { count: has.recovery });
   return !has.required || has.session;
-}
-
-/** A row of a list: what it is, and what can be done with it. */
-function row(title, about, buttons) {
-  const item = h("li", {}, h("div", {}, h("b", {}, title), h("small", {}, about)),
-    h("div", { class: "buttons" }, buttons.map(([label, kind]) => h("button", { type: "button", class: kind, "aria-label": `${label}: ${title}` }, label))));
-  buttons.forEach(([, , act], i) => onClick($$("button", item)[i], act));
-  return item;
 }
 
 function passkeyRow({ id, name, created, used }) {
@@ -234,6 +204,28 @@ async function showIdentities() {
   }));
 }
 
+// ── Teams ───────────────────────────────────────────────────────────────────────────────────
+
+/** The teams that one belongs to, each with one's role there. Whose role needs a factor that he has not shown sees none yet. */
+async function showTeams() {
+  if (!page.teams) return;
+  const { items } = await send("GET", "teams");
+  $("#teams").hidden = !items.length;
+  $("#team-list").replaceChildren(...items.map(({ team, role, expand }) => {
+    const name = String(expand?.team?.[page.teams] ?? team);
+    const members = [words("team.members"), "plain", () => location.assign(`/auth/members?${new URLSearchParams({ team })}`)];
+    return row(name, role, [members, [words("team.leave"), "danger", async () => {
+      await ask({ title: words("team.leaveTitle", { name }), why: words("team.leaveWhy"), yes: words("team.leave"), danger: true });
+      try {
+        await send("DELETE", `teams/${team}/members/${me.id}`);
+      } catch (problem) {
+        throw problem.status === 409 ? new Told(words("team.last")) : problem;
+      }
+      await showTeams();
+    }]]);
+  }));
+}
+
 // ── Sessions ────────────────────────────────────────────────────────────────────────────────
 
 /** What a browser and its system are called. */
@@ -319,7 +311,7 @@ onClick($("#delete-account"), async () => {
 /** What changes with the factors: which there are, which sessions have ended, and whether there is more that one may do. */
 async function refresh() {
   const enough = await showFactors();
-  await Promise.all([showSessions(), enough && showRecord()]);
+  await Promise.all([showSessions(), enough && showRecord(), enough && showTeams()]);
 }
 
 async function begin() {

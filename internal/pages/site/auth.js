@@ -78,9 +78,9 @@ export function notice(text, kind = "") {
 }
 
 /** Ends a page with a text in place of its form. */
-export function done(form, text) {
+export function done(form, text, kind = "good") {
   form.hidden = true;
-  notice(text, "good");
+  notice(text, kind);
   $("#title").focus();
 }
 
@@ -233,7 +233,7 @@ export const spent = () => history.replaceState(null, "", location.pathname);
 /** A page whose one button sends the token of its link on. In another browser than the one that asked, the password is needed too. */
 export function confirmLink(path, said) {
   const form = $("#form"), other = $("#other"), password = $("#password"), given = token();
-  if (!given) return done(form, words("noLink"));
+  if (!given) return done(form, words("noLink"), "");
   onSubmit(form, async () => {
     try {
       await send("POST", path, { token: given, ...(!other.hidden && { password: password.value }) });

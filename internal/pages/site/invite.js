@@ -7,7 +7,7 @@ const form = $("#form"), given = token();
 if (!given) {
   $("#why").hidden = true;
   $("#known")?.setAttribute("hidden", "");
-  done(form, words("noLink"));
+  done(form, words("noLink"), "");
 }
 for (const input of $$("[data-own] [required]")) input.required = false; // who invites may have said it
 onSubmit(form, async () => {

@@ -161,13 +161,7 @@ func (g *Gate) invite(w http.ResponseWriter, r *http.Request) error {
 	if may != nil {
 		return may
 	}
-	if g.mail == nil {
-		return noMail
-	}
-	if err := g.count(r.Context(), "invites", by.Scope, invitesPerHour, time.Hour); err != nil {
-		return err
-	}
-	if err := g.count(r.Context(), "invited", expr.Fold(email), mailsPerHour, time.Hour); err != nil {
+	if err := g.countInvitation(r.Context(), by, email); err != nil {
 		return err
 	}
 	if by.Operator {
@@ -181,6 +175,17 @@ func (g *Gate) invite(w http.ResponseWriter, r *http.Request) error {
 	}
 	web.JSON(w, r, http.StatusCreated, v.json(nil))
 	return nil
+}
+
+// countInvitation counts one that is asked for, by who invites and by the address.
+func (g *Gate) countInvitation(ctx context.Context, by data.Caller, email string) error {
+	if g.mail == nil {
+		return noMail
+	}
+	if err := g.count(ctx, "invites", by.Scope, invitesPerHour, time.Hour); err != nil {
+		return err
+	}
+	return g.count(ctx, "invited", expr.Fold(email), mailsPerHour, time.Hour)
 }
 
 // address is a body with an address alone.

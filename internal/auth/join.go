@@ -3,11 +3,9 @@ package auth
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
-	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
@@ -30,13 +28,7 @@ func (g *Gate) inviteToTeam(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	if g.mail == nil {
-		return noMail
-	}
-	if err := g.count(r.Context(), "invites", by.Scope, invitesPerHour, time.Hour); err != nil {
-		return err
-	}
-	if err := g.count(r.Context(), "invited", expr.Fold(email), mailsPerHour, time.Hour); err != nil {
+	if err := g.countInvitation(r.Context(), by, email); err != nil {
 		return err
 	}
 	v, _, err := g.newInvitation(r.Context(), by, Invitation{Email: email, says: doc.NewObject(), team: team, teamRole: role}, language(r), false)

@@ -33,23 +33,30 @@ func (g *Gate) invited(ctx context.Context, text string, comes bool) (v Invitati
 	return v, err
 }
 
-// invitationTo is the newest invitation that an address has and that holds, those to teams among them or not; nil when there is none.
+// invitationTo is the newest invitation that an address has and that holds; nil when there is none. Those to teams are not among them, or come
+// last: nobody takes from somebody what he was invited with by inviting him too.
 func (g *Gate) invitationTo(ctx context.Context, email string, teams bool) (*Invitation, error) {
 	records, _, err := g.db.Records(ctx, data.System, &data.ListQuery{Collection: "_invitations", Limit: mostInvites, Sort: "-id",
 		Filter: "about == param.a && expires > now", Params: map[string]*doc.Node{"a": doc.NewString(g.about(email))}})
 	if err != nil {
 		return nil, err
 	}
+	var toApp, toTeams []*Invitation
 	for _, rec := range records {
 		v, err := g.invitationOf(rec)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case !sameBox(v.Email, email):
+		case v.team == "":
+			toApp = append(toApp, &v)
+		case teams:
+			toTeams = append(toTeams, &v)
 		}
-		if !sameBox(v.Email, email) || v.team != "" && !teams {
-			continue
-		}
-		if holds, err := g.stillHolds(ctx, &v, true); err != nil || holds {
-			return &v, err
+	}
+	for _, v := range append(toApp, toTeams...) {
+		if holds, err := g.stillHolds(ctx, v, true); err != nil || holds {
+			return v, err
 		}
 	}
 	return nil, nil

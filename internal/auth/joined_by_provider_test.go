@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/oidc/oidctest"
@@ -58,12 +59,24 @@ func TestInvitedToATeamByProvider(t *testing.T) {
 	red := e.team(ann, "Red")
 	e.wants(e.as(ann, http.MethodPost, "teams/"+red+"/invitations", map[string]any{"email": "bob@example.com", "role": "owner"}), 201, "")
 	e.mail("invite", "bob@example.com")
+	if _, err := e.gate.Invite(t.Context(), auth.InviteOptions{Email: "cat@example.com", Role: "staff"}); err != nil {
+		t.Fatal(err)
+	}
+	e.mail("invite", "cat@example.com")
+	e.move(time.Second)
+	e.wants(e.as(ann, http.MethodPost, "teams/"+red+"/invitations", map[string]any{"email": "cat@example.com"}), 201, "")
+	e.mail("invite", "cat@example.com")
+	e.user(0, oidctest.Claims{"sub": "c", "email": "cat@example.com", "email_verified": true})
+	b := e.browser() // what another has said of her before is not taken from her
+	if end := b.signIn("one", ""); end != "/" || b.me()["role"] != "staff" || e.count("memberships") != 1 || len(e.records("_invitations")) != 2 {
+		t.Error(end, b.me(), e.count("memberships"))
+	}
 	e.user(0, oidctest.Claims{"sub": "a", "email": "bob@example.com"}) // anybody says so
 	if end := e.browser().signIn("one", ""); end != "/?error=closed" || e.count("memberships") != 1 {
 		t.Error(end, e.count("memberships"))
 	}
 	e.user(0, oidctest.Claims{"sub": "b", "email": "bob@example.com", "email_verified": true})
-	if end := e.browser().signIn("one", ""); end != "/" || e.count("memberships") != 2 || len(e.records("_invitations")) != 0 {
+	if end := e.browser().signIn("one", ""); end != "/" || e.count("memberships") != 2 || len(e.records("_invitations")) != 1 {
 		t.Error(end, e.count("memberships"))
 	}
 	items := e.as(ann, http.MethodGet, "teams/"+red+"/members", nil).body["items"].([]any)

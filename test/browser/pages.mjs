@@ -440,10 +440,10 @@ await check("who has an account joins the team that an invitation is to with tha
 await check("what the server refuses is said in German", async () => {
   const mine = page;
   [page] = await visit({ locale: "de-AT" });
-  await page.route("**/api/auth/teams/join", (route) => route.fulfill({ status: 403, json: { status: 403, detail: "the invitation was sent to another address: sign in as whose that is" } }));
+  await page.route("**/api/auth/teams/join", (route) => route.fulfill({ status: 409, json: { status: 409, detail: "the account was changed meanwhile: look again, and try again" } }));
   await page.goto(at("/auth/team?token=an-invitation"));
   await page.click("#form button:not([type=button])");
-  await says("#form .status", "Die Einladung ging an eine andere Adresse.");
+  await says("#form .status", "Das Konto wurde inzwischen geändert.");
   await page.context().close();
   page = mine;
 });

@@ -89,9 +89,8 @@ func (l *loader) teams() {
 		l.reportAt(c.Pos, "reserved", "", "auth.teams keeps in "+t.Members+" who belongs to which team: give this collection another name, or write auth: {teams: {memberships: …}}")
 		return
 	}
-	teams, declared := l.app.byName[t.Collection]
-	if !declared {
-		teams = l.made(t.Collection, "name", at)
+	if _, declared := l.app.byName[t.Collection]; !declared {
+		teams := l.made(t.Collection, "name", at)
 		teams.add(&Field{Name: "name", Type: Text, Required: true, MaxLen: 120, Made: true})
 	}
 	members := l.made(t.Members, "", at)

@@ -56,6 +56,7 @@ var topics = []topic{
 	{"consumers", consumers},
 	{"jobs", jobs},
 	{"schema", schema},
+	{"evolve", evolve},
 	{"lifecycle", lifecycle},
 	{"random", random},
 }

@@ -73,7 +73,6 @@ func schema(s *suite) {
 	s.expect("a plan from one schema to another", func() error { return s.evolve() })
 	s.expect("duplicates that a conversion would make", func() error { return s.duplicates() })
 	s.expect("texts that are too long for an index", func() error { return s.tooLong() })
-	s.evolveEach()
 	s.steps()
 	s.fences()
 }

@@ -157,3 +157,29 @@ func TestOwnCollectionsAreOutOfReach(t *testing.T) {
 		}
 	}
 }
+
+// A new database has nobody in it, and no secret is there that nobody has made (OWASP ASVS 5.0, 6.3.2 and 13.2.3).
+func TestOWASP37NothingByDefault(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, notes)
+	if _, err := plinth.Open(t.Context(), dir, inMemory(), env("")); err == nil {
+		t.Error("an app opens without a key")
+	}
+	p, err := plinth.Open(t.Context(), dir, inMemory(), plinth.WithKey([]byte("32 random bytes from a safe place")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	keys, err := p.Keys(t.Context())
+	if err != nil || len(keys) != 0 {
+		t.Error(keys, err)
+	}
+	operators, err := p.Operators(t.Context())
+	if err != nil || len(operators) != 0 {
+		t.Error(operators, err)
+	}
+	users, _, err := p.Users(t.Context(), "", 10)
+	if err != nil || len(users) != 0 {
+		t.Error(users, err)
+	}
+}

@@ -40,7 +40,6 @@ type Options struct {
 // another, also when it has ended: a browser can be told to go on, a connection that is refused cannot.
 type Managed struct {
 	o       Options
-	db      func() *data.DB
 	log     *slog.Logger
 	domains []string
 	since   time.Time // when this process began: what failed before does not hold it up
@@ -65,7 +64,7 @@ func Manage(o Options) (*Managed, error) {
 	if o.unit <= 0 {
 		o.unit = time.Minute
 	}
-	m := &Managed{o: o, db: o.DB, log: o.Log, since: time.Now(), why: &reasons{}}
+	m := &Managed{o: o, log: o.Log, since: time.Now(), why: &reasons{}}
 	for _, d := range o.Server.Domains {
 		m.domains = append(m.domains, plainName(d))
 	}
@@ -84,7 +83,7 @@ func Manage(o Options) (*Managed, error) {
 			return nil, err
 		}
 	}
-	m.store = &store{db: o.DB, locks: &locks{db: o.DB, log: o.Log}}
+	m.store = newStore(o.DB, o.Log)
 	logger := newNarrow(o.Log, m.why)
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return m.cfg, nil },

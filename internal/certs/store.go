@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path"
 	"slices"
 	"strings"
@@ -42,6 +43,10 @@ const collection = "_certificates"
 type store struct {
 	db func() *data.DB // another after each reload
 	*locks
+}
+
+func newStore(db func() *data.DB, log *slog.Logger) *store {
+	return &store{db: db, locks: &locks{db: db, log: log}}
 }
 
 // recordID is a UUIDv7 of the year 1970.

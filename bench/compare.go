@@ -19,7 +19,7 @@ func compare(ctx context.Context, o options) error {
 		lines = slices.DeleteFunc(lines, func(l line) bool { return l.name == name })
 		return len(lines) < asked
 	}
-	live, who := apart(liveLine), apart(identityLine)
+	live, who, secure := apart(liveLine), apart(identityLine), apart(httpsLine)
 	if o.db != "sqlite" {
 		o.starts = 0 // another process is there already
 	}
@@ -82,6 +82,11 @@ func compare(ctx context.Context, o options) error {
 	}
 	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); who && at >= 0 && o.db == "sqlite" {
 		if r.Identity, err = measureIdentity(ctx, o, peers[at], filepath.Join(data, identityLine)); err != nil {
+			return err
+		}
+	}
+	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); secure && at >= 0 && o.db == "sqlite" {
+		if r.HTTPS, err = measureHTTPS(ctx, o, peers[at], filepath.Join(data, httpsLine)); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ type report struct {
 	Lines    []*reportLine         `json:"lines"`
 	Live     map[string][]liveSlot `json:"live,omitempty"`
 	Identity *identity             `json:"identity,omitempty"`
+	HTTPS    *encrypted            `json:"https,omitempty"`
 	Starts   map[string]*start     `json:"starts,omitempty"`
 	atMost   bool                  // the goals say how many times slower at most
 
@@ -164,6 +165,9 @@ func (r *report) print(out io.Writer) {
 	t.print(out)
 	if r.Identity != nil {
 		r.Identity.print(out)
+	}
+	if r.HTTPS != nil {
+		r.HTTPS.print(out)
 	}
 	r.printNoise(out)
 }
@@ -307,6 +311,11 @@ func (r *report) printNoise(out io.Writer) {
 	}
 	for _, of := range r.Live {
 		for _, s := range of {
+			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
+		}
+	}
+	if r.HTTPS != nil {
+		for _, s := range append(r.HTTPS.HTTP, r.HTTPS.HTTPS...) {
 			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
 		}
 	}

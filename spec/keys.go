@@ -358,7 +358,7 @@ var deleteShape = &shape{"delete", "The records that are deleted.", []key{
 // shapes are all maps with fixed keys.
 var shapes = []*shape{
 	appShape, collectionShape, channelShape, accessShape, indexShape, validateShape, fieldShape, authShape, teamsShape, passwordShape, sessionsShape,
-	mfaShape, passkeysShape, pagesShape, providerShape, trustShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
+	mfaShape, passkeysShape, pagesShape, providerShape, trustShape, serverShape, tlsShape, acmeShape, fallbackShape, accountShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
 	scheduleShape, createShape, deleteShape, testShape, callerShape, expectShape,
 }
 

@@ -136,7 +136,7 @@ func TestIssuerDownAtStart(t *testing.T) {
 func TestIssuerDownAtRenewal(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("it waits for more than a minute")
+		t.Skip("LEFT OUT, for the time that it takes: certmagic waits for a minute before it renews again")
 	}
 	p := freePorts(t)
 	i := acmetest.Start(t, acmetest.Options{HTTP: p.http, TLS: p.https, Validity: 10 * time.Minute})

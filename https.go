@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"strconv"
 	"sync"
 
 	"github.com/bluell/plinth/internal/certs"
@@ -31,6 +33,7 @@ type https struct {
 	mu    sync.Mutex
 	now   *certified                // nil: the app is served without
 	begin func(c *certified) func() // starts to keep; nil: the listeners do not answer yet
+	third func(context.Context)     // answers by HTTP/3; nil: that is not wanted
 }
 
 // secured says whether an app is served by https.
@@ -101,6 +104,9 @@ func (h *https) answered(ctx context.Context, beside *sync.WaitGroup) {
 		return cancel
 	}
 	h.now.end = h.begin(h.now)
+	if h.third != nil {
+		beside.Go(func() { h.third(ctx) })
+	}
 }
 
 // ended is when the app is no longer served.
@@ -139,14 +145,33 @@ func (p *Plinth) listeners(ctx context.Context, l Listening, door http.Handler) 
 	}
 	p.https.put(c)
 	_, port, _ := net.SplitHostPort(server.HTTPS)
+	secure := serve.Listener{Name: "https", Address: server.HTTPS, TLS: certs.Config(p.https.source), Handler: door}
+	if server.HTTP3 {
+		third := &serve.HTTP3{Address: server.HTTPS, Port: portOf(server.URL), TLS: certs.Config(p.https.source), Handler: door, Limits: server.Limits, Log: p.o.log}
+		secure.Handler = third.Beside(door)
+		p.https.third = third.Run
+	}
 	all := []serve.Listener{
-		{Name: "https", Address: server.HTTPS, TLS: certs.Config(p.https.source), Handler: door},
+		secure,
 		{Name: "http", Address: server.HTTP, Handler: certs.Plain(p.https.source, port, server.Limits, p.o.log)},
 	}
 	if l.Listen != "" {
 		all = append(all, app)
 	}
 	return all, nil
+}
+
+// portOf is the port of an address of https as clients see it; 0 where it says nothing.
+func portOf(address string) int {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" {
+		return 0
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return 0
+	}
+	return port
 }
 
 // forgetful lets the app answer as if it were asked without TLS: a browser that was told to ask localhost by https alone, for a

@@ -115,6 +115,7 @@ func TestEngineLibraries(t *testing.T) {
 		"net/http":                    {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/live", "internal/serve", "internal/files", "internal/mail", "internal/pages", "internal/outgoing", "internal/oidc", "internal/oidc/oidctest", "internal/certs", "internal/certs/acmetest", "cmd/plinth", "test", "test/conform"}, "the web is at the doors, and where others are asked"},
 		"github.com/wneessen/go-mail": {[]string{"internal/mail"}, "one room speaks SMTP"},
 		"github.com/caddyserver":      {[]string{"internal/certs"}, "one room speaks ACME"},
+		"github.com/quic-go":          {[]string{"internal/serve"}, "one room listens"},
 		"github.com/mholt/acmez":      {[]string{"internal/certs"}, "one room speaks ACME"},
 		"go.uber.org/zap":             {[]string{"internal/certs"}, "we log with slog; one room is told things by a library that does not"},
 		"golang.org/x/oauth2":         {[]string{"internal/oidc"}, "one room signs in with others"},

@@ -264,6 +264,7 @@ var serverShape = &shape{"server", "Addresses, certificates and limits.", []key{
 	{name: "acme", form: asObject, shape: acmeShape, doc: "Where certificates come from."},
 	{name: "http", form: asText, doc: "The address for http, with certificates: :80 when absent. Pages are led to https from there."},
 	{name: "https", form: asText, doc: "The address for https, with certificates: :443 when absent."},
+	{name: "http3", form: asBool, doc: "Whether HTTP/3 is answered too, with certificates: by UDP at the address for https."},
 	{name: "cors", form: asObject, shape: corsShape, doc: "Which other origins may call."},
 	{name: "limits", form: asObject, shape: limitsShape, doc: "Bounds on a request."},
 	{name: "trustedProxies", form: asTexts, doc: "The addresses whose forwarded headers are believed: [10.0.0.0/8]."},

@@ -79,6 +79,7 @@ type Server struct {
 	TLS            TLS
 	ACME           ACME
 	HTTP, HTTPS    string // addresses to listen on, where there are domains or a certificate
+	HTTP3          bool   // beside https
 	CORS           CORS
 	Limits         Limits
 	TrustedProxies []netip.Prefix

@@ -98,6 +98,9 @@ func (l *loader) server(s section, all section) {
 	} else if n := s.values["https"]; n != nil && s.get("domains") == nil && s.get("tls") == nil {
 		l.report(n, "required", "https needs a certificate: add domains or tls")
 	}
+	if v.HTTP3 = s.bool("http3"); v.HTTP3 && s.get("domains") == nil && s.get("tls") == nil {
+		l.report(s.values["http3"], "required", "http3 needs a certificate: add domains or tls")
+	}
 	if n := s.values["cors"]; n != nil {
 		l.cors(l.section(n, corsShape))
 	}

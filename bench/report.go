@@ -26,6 +26,7 @@ type report struct {
 	Lines    []*reportLine         `json:"lines"`
 	Live     map[string][]liveSlot `json:"live,omitempty"`
 	Identity *identity             `json:"identity,omitempty"`
+	Overload *overload             `json:"overload,omitempty"`
 	Starts   map[string]*start     `json:"starts,omitempty"`
 	atMost   bool                  // the goals say how many times slower at most
 
@@ -164,6 +165,9 @@ func (r *report) print(out io.Writer) {
 	t.print(out)
 	if r.Identity != nil {
 		r.Identity.print(out)
+	}
+	if r.Overload != nil {
+		r.Overload.print(out)
 	}
 	r.printNoise(out)
 }

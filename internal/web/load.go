@@ -38,13 +38,13 @@ type load struct {
 const (
 	fewestSlots = 64
 	mostSlots   = 512 // twice what SQLite commits together
-	shortLine   = 1024
+	shortLine   = 512
 	longLine    = 16_384
 
 	loadWindow = 100 * time.Millisecond
-	workTime   = 200 * time.Millisecond // that what is inside should take
-	lineTime   = 300 * time.Millisecond // that the line should take
-	patience   = 500 * time.Millisecond // after which one who waits is refused
+	workTime   = 100 * time.Millisecond // that what is inside should take
+	lineTime   = 150 * time.Millisecond // that the line should take
+	patience   = 300 * time.Millisecond // after which one who waits is refused
 	longer     = 5 * time.Second        // patience with live connections: a browser does not come back from a refusal
 )
 

@@ -3,6 +3,7 @@ package test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,12 +31,17 @@ collections:
 `
 
 // liveSize is how many listen and write, how often a server is killed, and about how many writes there are before it is.
-type liveSize struct{ listeners, writers, kills, writes int }
+// cut is the longest time until a listener's link is cut; 0: 3 s.
+type liveSize struct {
+	listeners, writers, kills, writes int
 
-// sizeOfLive is a size or, with PLINTH_TEST_LISTENERS, that of so many listeners and twenty kills.
+	cut time.Duration
+}
+
+// sizeOfLive is a size or, with PLINTH_TEST_LISTENERS, that of so many listeners, 32 writers and twenty kills.
 func sizeOfLive(size liveSize) liveSize {
 	if n, err := strconv.Atoi(os.Getenv("PLINTH_TEST_LISTENERS")); err == nil && n > 0 {
-		size.listeners, size.kills = n, 20
+		size.listeners, size.kills, size.writers = n, 20, 32
 	}
 	return size
 }
@@ -57,13 +63,15 @@ func TestNoGapNoRepeatOnMongo(t *testing.T) {
 	for name, database := range map[string]func(testing.TB) string{"ferretdb": mongotest.Database, "mingo": mongotest.Alone} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			noGapNoRepeat(t, database(t), sizeOfLive(liveSize{listeners: 20, writers: 8, kills: 4, writes: 60}))
+			size := sizeOfLive(liveSize{listeners: 20, writers: 8, kills: 4, writes: 60})
+			size.cut = max(3*time.Second, time.Duration(size.listeners)*30*time.Millisecond) // they can be asked for less than 100 streams a second
+			noGapNoRepeat(t, database(t), size)
 		})
 	}
 }
 
 func noGapNoRepeat(t *testing.T, db string, size liveSize) {
-	w := &liveWorld{t: t, db: db, dir: folder(t, liveApp), answered: map[string]map[int]note{}}
+	w := &liveWorld{t: t, db: db, dir: folder(t, liveApp), answered: map[string]map[int]note{}, cut: size.cut}
 	servers := 1
 	if db != "" {
 		servers = 3
@@ -117,11 +125,16 @@ type liveWorld struct {
 	t       *testing.T
 	db, dir string
 	servers []*atomic.Pointer[server]
+	cut     time.Duration
 
 	mu       sync.Mutex
 	answered map[string]map[int]note // by record and revision; a deleted one has its last revision, negative
 	writes   int
 	last     string // the id of the last record, once it is there
+
+	strict  bool // a write that is not done is a failure
+	failed  int
+	failure string // the first
 }
 
 type note struct {
@@ -154,6 +167,14 @@ func (w *liveWorld) start(i int) {
 
 func (w *liveWorld) url(rng *rand.Rand) string { return w.servers[rng.IntN(len(w.servers))].Load().url }
 
+// patience is how long a listener waits for the end: with thousands of them, on a server that is slow, hours.
+func (w *liveWorld) patience() time.Duration {
+	if os.Getenv("PLINTH_TEST_LISTENERS") != "" {
+		return 3 * time.Hour
+	}
+	return 15 * time.Minute
+}
+
 func (w *liveWorld) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -181,14 +202,28 @@ func (w *liveWorld) send(rng *rand.Rand, method, path, body string) (n note, don
 	}
 	resp, err := liveClient.Do(r)
 	if err != nil {
+		w.fail(method, 0, nil, err)
 		return n, false
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode/100 != 2 || resp.StatusCode != 204 && json.Unmarshal(b, &n) != nil {
+		w.fail(method, resp.StatusCode, b, err)
 		return n, false
 	}
 	return n, true
+}
+
+// fail counts a request that should not have failed, where any should not.
+func (w *liveWorld) fail(method string, code int, body []byte, err error) {
+	if !w.strict {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed++; w.failed == 1 {
+		w.failure = fmt.Sprintf("%s: %d %s %v", method, code, body, err)
+	}
 }
 
 func (w *liveWorld) note(id string, rev int, n note) {
@@ -275,13 +310,13 @@ type liveEvent struct {
 
 func (l *liveListener) listen(ready chan<- struct{}) {
 	told := sync.OnceFunc(func() { ready <- struct{}{} })
-	for end := time.Now().Add(15 * time.Minute); !l.ended; l.cuts++ {
+	for end := time.Now().Add(l.w.patience()); !l.ended; l.cuts++ {
 		if time.Now().After(end) {
 			l.w.t.Errorf("a listener of %q has not seen the end; it has seen %d events and was cut %d times", l.list.query, len(l.events), l.cuts)
 			told()
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(50+l.rng.IntN(3000))*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond+time.Duration(l.rng.Int64N(int64(cmp.Or(l.w.cut, 3*time.Second)))))
 		err := l.once(ctx, told)
 		cancel()
 		if err != nil {
@@ -304,6 +339,9 @@ func (l *liveListener) once(ctx context.Context, told func()) error {
 	}
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
+		if ctx.Err() == nil {
+			l.w.fail("a stream", 0, nil, err)
+		}
 		select { // nobody is there
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
@@ -313,6 +351,8 @@ func (l *liveListener) once(ctx context.Context, told func()) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != 200 {
 		if resp.StatusCode >= 500 {
+			b, _ := io.ReadAll(resp.Body)
+			l.w.fail("a stream", resp.StatusCode, b, nil)
 			return nil // it is stopping, or its database is not there yet
 		}
 		b, _ := io.ReadAll(resp.Body)

@@ -58,7 +58,7 @@ func (s *server) control() (io.Closer, error) {
 			if err != nil {
 				return
 			}
-			c.busy.Go(func() { s.command(ctx, conn) })
+			c.busy.Go(func() { s.command(ctx, conn, ln) })
 		}
 	})
 	return c, nil
@@ -78,8 +78,8 @@ func (c *control) Close() error {
 	return err
 }
 
-// command does what one connection asks for.
-func (s *server) command(ctx context.Context, conn net.Conn) {
+// command does what one connection to ln asks for.
+func (s *server) command(ctx context.Context, conn net.Conn, ln net.Listener) {
 	defer conn.Close()
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	line, err := bufio.NewReader(io.LimitReader(conn, 4096)).ReadString('\n')
@@ -99,6 +99,7 @@ func (s *server) command(ctx context.Context, conn net.Conn) {
 			fmt.Fprintf(conn, "error %q\n", err.Error())
 			return
 		}
+		_ = ln.Close() // before the answer: from now on the other process is the one to tell
 		s.o.Log.Info("another process has taken over", "process", pid)
 		fmt.Fprintf(conn, "ok %q\n", fmt.Sprintf("process %d has taken over from process %d", pid, os.Getpid()))
 		s.over <- pid // taking stays locked: it is over

@@ -68,6 +68,7 @@ func taken() { answer("taken") }
 func Refuse(why string) { answer("refused " + strconv.Quote(why)) }
 
 func answer(line string) {
+	_, _ = givenSockets() // the pipe comes with them
 	predecessor.Lock()
 	defer predecessor.Unlock()
 	if predecessor.pipe == nil {

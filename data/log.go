@@ -82,7 +82,7 @@ func newChangeLog(db *DB) (*changeLog, error) {
 	l := &changeLog{db: db, k: k, row: changeRowOf(k), state: state, ordered: db.eng.Caps().Ordered}
 	if !db.eng.Caps().Transactions {
 		var ok bool
-		if l.carrier, ok = db.eng.(driver.Carrier); !ok {
+		if l.carrier, ok = engineOf(db.eng).(driver.Carrier); !ok {
 			return nil, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,10 +25,15 @@ import (
 // info, the rest as debug. It has the method, the route, the status, the time, who asked and the id,
 // never a query, a body or a credential.
 func Guard(next http.Handler, server spec.Server, log *slog.Logger) http.Handler {
+	return Observed(next, server, log, nil)
+}
+
+// Observed is Guard with somebody who is told of each request; nil is nobody.
+func Observed(next http.Handler, server spec.Server, log *slog.Logger, o Observer) http.Handler {
 	if log == nil {
 		log = slog.Default()
 	}
-	g := &guard{next: next, log: log, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
+	g := &guard{next: next, log: log, observer: o, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
 		secure: strings.HasPrefix(server.URL, "https://"), forged: http.NewCrossOriginProtection()}
 	trusted := []string{server.URL}
 	if server.CORS.Credentials { // else their pages have nothing to do with cookies
@@ -43,13 +49,14 @@ func Guard(next http.Handler, server spec.Server, log *slog.Logger) http.Handler
 }
 
 type guard struct {
-	next    http.Handler
-	log     *slog.Logger
-	cors    cors
-	timeout time.Duration
-	header  int // bytes; 0: as many as the server reads
-	secure  bool
-	forged  *http.CrossOriginProtection
+	next     http.Handler
+	log      *slog.Logger
+	observer Observer
+	cors     cors
+	timeout  time.Duration
+	header   int // bytes; 0: as many as the server reads
+	secure   bool
+	forged   *http.CrossOriginProtection
 }
 
 // MaxAddress is how many bytes the path and the query string may have together. What is longer goes
@@ -78,12 +85,16 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		h["Strict-Transport-Security"] = hsts
 	}
 	ctx, body := r.Context(), hasBody(r)
+	if g.observer != nil {
+		ctx = g.observer.Began(r)
+		w.observer, w.ctx = g.observer, ctx
+	}
 	if g.timeout > 0 {
 		w.deadline.Context, w.deadline.at = ctx, w.start.Add(g.timeout)
 		defer w.deadline.end()
 		ctx = &w.deadline
 	}
-	if g.timeout > 0 || body {
+	if g.timeout > 0 || body || ctx != r.Context() {
 		r = r.WithContext(ctx) // net/http looks again at the one that it made
 	}
 	if body {
@@ -141,7 +152,16 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 	if panicked == nil && !begun {
 		w.status = http.StatusOK // what net/http says for a handler that says nothing
 	}
-	g.tell(w, r)
+	took := time.Since(w.start)
+	g.tell(w, r, took)
+	if g.observer != nil {
+		in := w.body.bytes
+		if w.body.ReadCloser == nil && r.ContentLength > 0 { // of HTTP/2: what the client has said
+			in = r.ContentLength
+		}
+		g.observer.Ended(w.ctx, Exchange{Method: r.Method, Route: r.Pattern, Status: w.status, Caller: w.caller, Request: w.id, Start: w.start, Took: took,
+			In: in, Out: w.bytes, Stream: w.taken || w.endless, Err: w.err})
+	}
 	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)
 	}
@@ -151,22 +171,26 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 }
 
 // tell logs a request.
-func (g *guard) tell(w *recorder, r *http.Request) {
-	took := time.Since(w.start)
+func (g *guard) tell(w *recorder, r *http.Request, took time.Duration) {
 	level := slog.LevelDebug
 	switch {
 	case w.err != nil:
 		level = slog.LevelError
-	case w.status >= 400 || took > slow:
+	case w.status >= 400 || took > slow && !w.endless:
 		level = slog.LevelInfo
 	}
 	if !g.log.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := append(make([]slog.Attr, 0, 8), slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
+	attrs := append(make([]slog.Attr, 0, 9), slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
 		slog.Int("status", w.status), slog.Float64("ms", math.Round(took.Seconds()*1e6)/1e3), slog.Int64("bytes", w.bytes))
 	if w.caller != "" {
 		attrs = append(attrs, slog.String("caller", w.caller))
+	}
+	if g.observer != nil {
+		if id := g.observer.Trace(w.ctx); id != "" {
+			attrs = append(attrs, slog.String("trace", id))
+		}
 	}
 	if w.err != nil {
 		attrs = append(attrs, slog.Any("error", w.err))
@@ -214,29 +238,41 @@ type recorder struct {
 	status   int    // 0: nothing is written yet
 	bytes    int64
 	taken    bool // the connection is another's
+	endless  bool // it goes on for as long as its client wants
 	body     sent
+
+	observer Observer
+	ctx      context.Context // the observer's
 }
 
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
-		w.status = status
+		w.answers(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.answers(http.StatusOK)
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
 }
 
+// answers notes the status, before the header is sent.
+func (w *recorder) answers(status int) {
+	w.status = status
+	if w.observer != nil {
+		w.observer.Answers(w.ctx, w.Header())
+	}
+}
+
 // ReadFrom lets files go from disk to network without a copy.
 func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.answers(http.StatusOK)
 	}
 	n, err := io.Copy(w.ResponseWriter, r)
 	w.bytes += n

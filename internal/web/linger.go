@@ -18,10 +18,12 @@ const (
 type sent struct {
 	io.ReadCloser
 	begun, ended bool
+	bytes        int64
 }
 
 func (s *sent) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
+	s.bytes += int64(n)
 	s.begun, s.ended = true, s.ended || err != nil
 	return n, err
 }

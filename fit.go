@@ -18,11 +18,15 @@ import (
 const fitEvery = time.Second
 
 // whileFit answers 503 as long as the schema of the database is not the one that is served. What a newer
-// app file adds does no harm.
+// app file adds does no harm. A process that is about to end is not ready.
 func (p *Plinth) whileFit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p.unfit.Load() && r.URL.Path != "/healthz" {
 			web.Problem(w, r, fault.New(fault.Unavailable, "the schema of the database was changed: this server must be started again with the app file that was applied"))
+			return
+		}
+		if p.leaving.Load() && r.URL.Path == "/readyz" {
+			web.Problem(w, r, fault.New(fault.Unavailable, "this process ends: ask another"))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -38,6 +38,7 @@ type Plinth struct {
 	jobs      shift
 	requests  turnstile   // shut while a reload replaces what is served
 	unfit     atomic.Bool // the database has another schema than what is served
+	leaving   atomic.Bool // the process was told to end
 	reloading sync.Mutex
 	closing   sync.Once
 	closed    error

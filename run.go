@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +22,7 @@ type Listening struct {
 	Listen string           // host:port; port 0 picks a free one
 	Ready  func(url string) // called once, when requests are answered
 	Roles  []string         // what this process does: api, jobs; all when nil. Without api it answers /healthz and /readyz alone
+	Drain  time.Duration    // for how long requests are still taken after the process was told to end; /readyz is 503 from the start of it
 }
 
 func (l *Listening) does(role string) bool { return l.Roles == nil || slices.Contains(l.Roles, role) }
@@ -94,10 +97,42 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 			l.Ready(url)
 		}
 	}
-	err := serve.Run(ctx, door, serve.Options{Listen: l.Listen, Limits: p.App().Server.Limits, Ready: ready, Log: p.o.log})
+	err := serve.Run(ctx, []serve.Listener{{Name: "app", Address: l.Listen, Handler: door}}, serve.Options{
+		Limits: p.App().Server.Limits, Log: p.o.log, Ready: ready, Drain: l.Drain, Control: p.controlFolder(),
+		Reload: p.again, Leave: func() { p.leaving.Store(true) }, Cut: func() { p.now.Load().live.Cut() },
+	})
 	cancel()
 	beside.Wait()
 	return err
+}
+
+// controlFolder is where commands find this process: the app's data, which may have to be made.
+func (p *Plinth) controlFolder() string {
+	dir := filepath.Join(p.dir, "data")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return ""
+	}
+	return dir
+}
+
+// TakeOver tells each server that was started with the app in this folder on this machine to hand over to a new process,
+// which is started from its program as that is now, with the same arguments, and reads the app file anew. No
+// connection is refused meanwhile. A new process that cannot serve is told as an error, and the old one
+// goes on. told gets what each has done.
+func TakeOver(ctx context.Context, dir string, told func(string)) error {
+	return serve.TakeOver(ctx, filepath.Join(dir, "data"), told)
+}
+
+// Refuse tells the server from which this process was to take over, if there is one, why it does not.
+func Refuse(why string) { serve.Refuse(why) }
+
+// again is Reload in words.
+func (p *Plinth) again(ctx context.Context) (string, error) {
+	steps, err := p.Reload(ctx)
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(append([]string{"the app file was read again"}, steps...), "; "), nil
 }
 
 // every calls fn each time that d has passed, until ctx ends.

@@ -122,6 +122,10 @@ type liveWorld struct {
 	answered map[string]map[int]note // by record and revision; a deleted one has its last revision, negative
 	writes   int
 	last     string // the id of the last record, once it is there
+
+	strict  bool // a write that is not done is a failure
+	failed  int
+	failure string // the first
 }
 
 type note struct {
@@ -181,14 +185,28 @@ func (w *liveWorld) send(rng *rand.Rand, method, path, body string) (n note, don
 	}
 	resp, err := liveClient.Do(r)
 	if err != nil {
+		w.fail(method, 0, nil, err)
 		return n, false
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode/100 != 2 || resp.StatusCode != 204 && json.Unmarshal(b, &n) != nil {
+		w.fail(method, resp.StatusCode, b, err)
 		return n, false
 	}
 	return n, true
+}
+
+// fail counts a request that should not have failed, where any should not.
+func (w *liveWorld) fail(method string, code int, body []byte, err error) {
+	if !w.strict {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed++; w.failed == 1 {
+		w.failure = fmt.Sprintf("%s: %d %s %v", method, code, body, err)
+	}
 }
 
 func (w *liveWorld) note(id string, rev int, n note) {
@@ -304,6 +322,9 @@ func (l *liveListener) once(ctx context.Context, told func()) error {
 	}
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
+		if ctx.Err() == nil {
+			l.w.fail("a stream", 0, nil, err)
+		}
 		select { // nobody is there
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
@@ -313,6 +334,8 @@ func (l *liveListener) once(ctx context.Context, told func()) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != 200 {
 		if resp.StatusCode >= 500 {
+			b, _ := io.ReadAll(resp.Body)
+			l.w.fail("a stream", resp.StatusCode, b, nil)
 			return nil // it is stopping, or its database is not there yet
 		}
 		b, _ := io.ReadAll(resp.Body)

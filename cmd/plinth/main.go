@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/bluell/plinth"
 )
 
 func main() {
@@ -22,6 +24,7 @@ func run(ctx context.Context, args []string) int {
 		return 0
 	}
 	code := exitCode(err, c.began)
+	plinth.Refuse(plain(err))
 	c.report(err, code)
 	return code
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ func (c *cli) serve() *cobra.Command {
 	var listen, level string
 	var roles []string
 	var dev bool
+	var drain time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve [DIR]",
 		Short: "Serve an app",
@@ -27,13 +29,19 @@ names the command that helps.
 
 With --dev a key is made in data/key when there is none, an empty database gets the records of
 seed/, and a saved app file is served at once: steps of its schema that lose nothing are applied,
-an app file with errors is told and changes nothing.`,
+an app file with errors is told and changes nothing.
+
+SIGTERM and SIGINT end it: requests under way are answered, live connections are told to come back. SIGHUP reads the app
+file again. plinth reload replaces the program, without a refused connection.`,
 		Example: "  plinth serve --dev examples/agency\n  PLINTH_KEY=... plinth serve --listen 0.0.0.0:8080 /srv/agency",
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var l slog.Level
 			if err := l.UnmarshalText([]byte(level)); err != nil {
 				return misused("--log is debug, info, warn or error")
+			}
+			if drain < 0 || drain > time.Hour {
+				return misused("--drain is from 0s to 1h")
 			}
 			for _, r := range roles {
 				if r != "api" && r != "jobs" {
@@ -47,7 +55,7 @@ an app file with errors is told and changes nothing.`,
 			if dev {
 				opts = append(opts, plinth.Dev())
 			}
-			return c.run(cmd.Context(), dir, plinth.Listening{Listen: listen, Roles: roles}, dev, opts)
+			return c.run(cmd.Context(), dir, plinth.Listening{Listen: listen, Roles: roles, Drain: drain}, dev, opts)
 		},
 	}
 	c.dbFlag(cmd)
@@ -55,7 +63,8 @@ an app file with errors is told and changes nothing.`,
 	cmd.Flags().BoolVar(&dev, "dev", false, "for the machine of a developer")
 	cmd.Flags().StringVar(&level, "log", "info", "what is logged: debug, info, warn or error; debug logs every request")
 	cmd.Flags().StringSliceVar(&roles, "roles", []string{"api", "jobs"}, "what this process does: api, jobs or both; without api it answers /healthz and /readyz alone")
-	for _, name := range []string{"listen", "dev", "log", "roles"} {
+	cmd.Flags().DurationVar(&drain, "drain", 0, "for how long requests are still taken after the process was told to end, with /readyz at 503: until those who balance the load have seen it")
+	for _, name := range []string{"listen", "dev", "log", "roles", "drain"} {
 		fromEnvironment(cmd.Flags(), name)
 	}
 	return cmd

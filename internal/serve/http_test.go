@@ -56,7 +56,7 @@ func raw(t *testing.T, l spec.Limits, change func(*http.Server)) (addr string, g
 			web.Write(w, r, http.StatusOK, []byte("ok"))
 		}
 	}), spec.Server{Limits: l}, quiet)
-	srv := newServer(h, Options{Limits: l, Log: quiet})
+	srv := httpServer(h, l)
 	if change != nil {
 		change(srv)
 	}
@@ -183,7 +183,7 @@ func TestSlowHeadersAreCutOff(t *testing.T) {
 	if got.count("/never") != 0 {
 		t.Error("it was reached")
 	}
-	if s := newServer(nil, Options{Log: quiet}); s.ReadHeaderTimeout <= 0 || s.ReadHeaderTimeout > 15*time.Second || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 {
+	if s := httpServer(nil, spec.Limits{}); s.ReadHeaderTimeout <= 0 || s.ReadHeaderTimeout > 15*time.Second || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 {
 		t.Errorf("a real server waits without end: %v %v %v", s.ReadHeaderTimeout, s.WriteTimeout, s.IdleTimeout)
 	}
 }
@@ -326,18 +326,19 @@ func TestEndClosesIdleConnections(t *testing.T) {
 func TestEndDoesNotWaitForEver(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan struct{})
-	srv := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	sv := &server{o: Options{Log: quiet}, conns: newConns(), failed: make(chan error, 1)}
+	err := sv.listen(t.Context(), []Listener{{Name: "app", Address: "127.0.0.1:0", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-r.Context().Done()
-	}), Options{Log: quiet})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	})}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = srv.Serve(ln) }()
-	c := connect(t, ln.Addr().String(), "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	defer sv.close()
+	go sv.serve(&sv.doors[0])
+	c := connect(t, sv.doors[0].ln.Addr().String(), "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-arrived
-	if err := end(srv, 20*time.Millisecond); !fault.Is(err, fault.Unavailable) {
+	if err := sv.finish(20*time.Millisecond); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("%v", err)
 	}
 	c.ended("a request that does not end")

@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"os/signal"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,119 +18,194 @@ import (
 	"github.com/bluell/plinth/spec"
 )
 
-// Options of Run.
+// Options of Run. What is called may be nil.
 type Options struct {
-	Listen string // host:port; port 0 picks a free one
 	Limits spec.Limits
-	Ready  func(url string) // called once, when requests are answered
 	Log    *slog.Logger
+
+	Ready  func(url string)                               // called once, when requests are answered: the first listener's address
+	Reload func(context.Context) (told string, err error) // reads the app file again: at SIGHUP
+	Leave  func()                                         // the process begins to end: it is no longer ready
+	Cut    func()                                         // no new connections come: answers without an end should end
+
+	Drain   time.Duration // for how long requests are still taken after the process was told to end
+	Control string        // the folder for the socket by which a command finds this process; "": none
 }
 
 const (
 	readHeader = 10 * time.Second // a client that sends its headers slower than this is cut off
 	idle       = 2 * time.Minute
-	keepAlive  = 15 * time.Second
 	slack      = 10 * time.Second // for a client to take the answer of a request that used all its time
+	linger     = 2 * time.Second  // in which a client that keeps a connection may ask once more, and is told to let go
 )
 
-// Run answers requests until ctx ends or the process is told to end (SIGTERM, SIGINT). Then it takes
-// no new ones, lets those under way finish, for as long as the app gives a request, and returns nil.
-// A second signal ends the process at once.
-func Run(ctx context.Context, h http.Handler, o Options) error {
+// Run answers requests until ctx ends, the process is told to end (SIGTERM, SIGINT), or another has taken over
+// from it (Control). Then it lets the requests under way finish, for as long as the app gives a request, and
+// returns nil. A second signal ends the process at once.
+//
+// Sockets that the process was given by systemd or by the process that it takes over from are used for the listeners whose
+// names they have. systemd is told what the process does, where it wants to know (sd_notify(3)).
+func Run(ctx context.Context, listeners []Listener, o Options) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	lc := net.ListenConfig{KeepAlive: keepAlive}
-	ln, err := lc.Listen(ctx, "tcp", o.Listen)
+	s := &server{o: o, conns: newConns(), failed: make(chan error, len(listeners)), over: make(chan int, 1)}
+	if err := s.listen(ctx, listeners); err != nil {
+		return err
+	}
+	defer s.close()
+	for i := range s.doors {
+		go s.serve(&s.doors[i])
+	}
+	control, err := s.control()
 	if err != nil {
-		return cannotListen(o.Listen, err)
+		o.Log.Warn("plinth reload cannot find this process", "error", err)
 	}
-	srv := newServer(h, o)
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(ln) }()
+	defer control.Close()
 	if o.Ready != nil {
-		o.Ready(address(o.Listen, ln.Addr()))
+		o.Ready(s.doors[0].url(s.doors[0].ln.Addr()))
 	}
+	taken()
+	notify("READY=1")
+	beside, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go watchdog(beside)
+	go s.hear(beside)
 	select {
-	case err := <-failed:
+	case err := <-s.failed:
 		return fault.Wrap(fault.Internal, "serve", err)
 	case <-ctx.Done():
-	}
-	stop() // from here on a signal has its usual effect
-	return end(srv, timeout(o)+slack)
-}
-
-// newServer reads more before the body than an app allows: web.Guard refuses what is too long with a
-// problem. Only what is far too long gets the plain 431 of net/http.
-func newServer(h http.Handler, o Options) *http.Server {
-	t := timeout(o)
-	return &http.Server{
-		Handler:                      patient{h, t},
-		ReadHeaderTimeout:            readHeader,
-		WriteTimeout:                 t + slack,
-		IdleTimeout:                  idle,
-		MaxHeaderBytes:               web.MaxAddress + 2*o.Limits.Header,
-		DisableGeneralOptionsHandler: true, // OPTIONS * has the answer of our own router
-		ErrorLog:                     slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		stop() // from here on a signal has its usual effect
+		notify("STOPPING=1")
+		return s.end(false)
+	case pid := <-s.over:
+		notifyMain(pid)
+		return s.end(true)
 	}
 }
 
-func timeout(o Options) time.Duration {
-	if o.Limits.Timeout > 0 {
-		return o.Limits.Timeout
-	}
-	return 30 * time.Second
+// server is what Run runs.
+type server struct {
+	o       Options
+	doors   []door
+	conns   *conns
+	leaving atomic.Bool
+	failed  chan error
+	taking  sync.Mutex // held while another process takes over, and from then on
+	over    chan int   // the process that has taken over
 }
 
-// end lets the requests under way finish, for at most so long.
-func end(srv *http.Server, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
-	if err := srv.Shutdown(ctx); err != nil {
-		_ = srv.Close()
-		return fault.New(fault.Unavailable, "requests were still under way after %s: they were cut off", wait)
+// door is a listener that is open.
+type door struct {
+	Listener
+	ln  net.Listener
+	srv *http.Server
+}
+
+func (s *server) listen(ctx context.Context, listeners []Listener) error {
+	given, err := givenSockets()
+	if err != nil {
+		return err
+	}
+	for _, l := range listeners {
+		ln, err := l.open(ctx, given)
+		if err != nil {
+			s.close()
+			return err
+		}
+		s.doors = append(s.doors, door{l, ln, s.newServer(l)})
+	}
+	for _, name := range given.rest() {
+		s.o.Log.Warn("this process was given a socket that it has no use for", "socket", name)
 	}
 	return nil
 }
 
+func (s *server) close() {
+	for _, d := range s.doors {
+		_ = d.srv.Close()
+		_ = d.ln.Close()
+	}
+}
+
+// newServer reads more before the body than an app allows: web.Guard refuses what is too long with a
+// problem. Only what is far too long gets the plain 431 of net/http.
+func (s *server) newServer(l Listener) *http.Server {
+	t := s.timeout()
+	return &http.Server{
+		Handler:                      patient{l.Handler, t, &s.leaving},
+		TLSConfig:                    l.TLS,
+		ReadHeaderTimeout:            readHeader,
+		WriteTimeout:                 t + slack,
+		IdleTimeout:                  idle,
+		MaxHeaderBytes:               web.MaxAddress + 2*s.o.Limits.Header,
+		DisableGeneralOptionsHandler: true, // OPTIONS * has the answer of our own router
+		ConnState:                    s.conns.state,
+		ErrorLog:                     slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *server) serve(d *door) {
+	var err error
+	if d.TLS != nil {
+		err = d.srv.ServeTLS(d.ln, "", "")
+	} else {
+		err = d.srv.Serve(d.ln)
+	}
+	if !s.leaving.Load() && !errors.Is(err, http.ErrServerClosed) {
+		s.failed <- err
+	}
+}
+
+func (s *server) timeout() time.Duration {
+	if s.o.Limits.Timeout > 0 {
+		return s.o.Limits.Timeout
+	}
+	return 30 * time.Second
+}
+
+// hear reads the app file again whenever the process is told to.
+func (s *server) hear(ctx context.Context) {
+	if s.o.Reload == nil {
+		return
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		}
+		notifyReloading()
+		told, err := s.o.Reload(ctx)
+		notify("READY=1")
+		if err != nil {
+			s.o.Log.Error("the app file was not taken: what was served before goes on", "error", err)
+		} else {
+			s.o.Log.Info(told)
+		}
+	}
+}
+
 // patient gives a body the time of a request to arrive in. What is meant to take long (files, streams)
-// moves or lifts the deadline of its answer itself: a route may, a client may not.
+// moves or lifts the deadline of its answer itself: a route may, a client may not. When the process is about to end,
+// each answer tells its client to ask for the next on another connection.
 type patient struct {
-	next http.Handler
-	time time.Duration
+	next    http.Handler
+	time    time.Duration
+	leaving *atomic.Bool
 }
 
 func (p patient) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.time))
 	}
-	if len(r.TransferEncoding) > 0 {
-		// There may have been a length beside the chunks: net/http takes it away and tells nobody. Such
-		// a connection must end (RFC 9112, 6.1), or a proxy that believed the length could be led to
-		// take the answer to one request for that to another.
+	// There may have been a length beside chunks: net/http takes it away and tells nobody. Such
+	// a connection must end (RFC 9112, 6.1), or a proxy that believed the length could be led to
+	// take the answer to one request for that to another.
+	if len(r.TransferEncoding) > 0 || p.leaving.Load() {
 		w.Header()["Connection"] = []string{"close"}
 	}
 	p.next.ServeHTTP(w, r)
-}
-
-// address is what a person can open: the host as it was asked for, the port as it was given.
-func address(asked string, got net.Addr) string {
-	host, _, err := net.SplitHostPort(asked)
-	_, port, err2 := net.SplitHostPort(got.String())
-	if err != nil || err2 != nil || host == "" {
-		return "http://" + got.String()
-	}
-	return "http://" + net.JoinHostPort(host, port)
-}
-
-func cannotListen(asked string, err error) error {
-	why := "it is not an address like 127.0.0.1:8080"
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		why = "another program listens there; choose another with --listen, or port 0 for a free one"
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		why = "that is not allowed to this user"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		why = "this machine does not have that address"
-	}
-	return &fault.Error{Kind: fault.Unavailable, Msg: "cannot listen on " + asked + ": " + why}
 }

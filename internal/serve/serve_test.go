@@ -19,6 +19,11 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
+// httpServer is the server of one listener.
+func httpServer(h http.Handler, l spec.Limits) *http.Server {
+	return (&server{o: Options{Limits: l, Log: quiet}, conns: newConns()}).newServer(Listener{Handler: h})
+}
+
 // running serves h until the test cancels; it returns the address, and what Run returns.
 func running(t *testing.T, h http.Handler, l spec.Limits) (url string, cancel func(), ended chan error) {
 	t.Helper()
@@ -26,7 +31,7 @@ func running(t *testing.T, h http.Handler, l spec.Limits) (url string, cancel fu
 	ready := make(chan string, 1)
 	ended = make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, h, Options{Listen: "127.0.0.1:0", Limits: l, Ready: func(u string) { ready <- u }, Log: quiet})
+		ended <- Run(ctx, []Listener{{Name: "app", Address: "127.0.0.1:0", Handler: h}}, Options{Limits: l, Ready: func(u string) { ready <- u }, Log: quiet})
 	}()
 	select {
 	case url = <-ready:
@@ -117,7 +122,7 @@ func TestCannotListen(t *testing.T) {
 	}
 	defer ln.Close()
 	for listen, words := range map[string]string{ln.Addr().String(): "another program listens there", "nonsense": "it is not an address", "192.0.2.1:0": "does not have that address"} {
-		err := Run(t.Context(), nil, Options{Listen: listen, Log: quiet})
+		err := Run(t.Context(), []Listener{{Name: "app", Address: listen}}, Options{Log: quiet})
 		if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v", listen, err)
 		}

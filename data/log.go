@@ -437,6 +437,15 @@ func ParsePosition(text string) (Position, error) {
 	return Position{epoch, n}, nil
 }
 
+// Logged is the newest position that was given in the log. Unlike Head it gives none itself.
+func (db *DB) Logged(ctx context.Context) (int64, error) {
+	l, err := db.logged()
+	if err != nil {
+		return 0, err
+	}
+	return l.last(ctx, db.eng)
+}
+
 // Head is the newest position. What is committed before Head is called lies at or before it.
 func (db *DB) Head(ctx context.Context) (Position, error) {
 	l, err := db.logged()

@@ -338,7 +338,7 @@ func TestEndDoesNotWaitForEver(t *testing.T) {
 	go sv.serve(&sv.doors[0])
 	c := connect(t, sv.doors[0].ln.Addr().String(), "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-arrived
-	if err := sv.finish(20*time.Millisecond); !fault.Is(err, fault.Unavailable) {
+	if err := sv.finish(20 * time.Millisecond); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("%v", err)
 	}
 	c.ended("a request that does not end")

@@ -44,7 +44,7 @@ type Certificate struct {
 
 // Watch says what is asked when the metrics are read. It may be called again.
 func (t *Telemetry) Watch(s Sources) {
-	if t.metrics != nil {
+	if t != nil && t.metrics != nil {
 		t.sources.Store(&s)
 	}
 }

@@ -43,7 +43,7 @@ func (t *Telemetry) Tried(ctx context.Context, kind, result string, took time.Du
 
 // Mailed counts a mail: sent, failed (and perhaps tried again), expired.
 func (t *Telemetry) Mailed(result string) {
-	if t.metrics != nil {
+	if t != nil && t.metrics != nil {
 		t.mails.WithLabelValues(result).Inc()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/internal/live"
@@ -16,7 +17,7 @@ import (
 // observe makes what tells how the server is, as far as anybody wants to know: metrics where the app has a listener for
 // operators, traces where the environment names a receiver, times in answers with Dev.
 func (p *Plinth) observe(app *spec.App) (err error) {
-	p.sight, err = telemetry.New(telemetry.Options{Metrics: app.Server.Operator.Listen != "", Timing: p.o.dev, Env: p.o.env, Name: app.Name,
+	p.sight, err = telemetry.New(telemetry.Options{Metrics: app.Server.Operator.Listen != "", Timing: p.o.dev, Env: os.LookupEnv, Name: app.Name,
 		Version: Version(), Engine: p.eng.Name(), Log: p.o.log})
 	p.sight.Watch(telemetry.Sources{
 		Database:   p.load,
@@ -37,7 +38,11 @@ func observer[T any](sight *telemetry.Telemetry) (none T) {
 }
 
 func (p *Plinth) load() (d telemetry.Database, ok bool) {
-	eng, ok := p.eng.(driver.Loaded)
+	own := p.eng
+	if h, ok := own.(*held); ok {
+		own = h.Engine
+	}
+	eng, ok := own.(driver.Loaded)
 	if !ok {
 		return d, false
 	}

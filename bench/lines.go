@@ -36,9 +36,10 @@ var workLines = []line{
 	{name: "batch", title: "batch of 100 creates", requests: batches, goals: goals(0)},
 	{name: liveLine},
 	{name: identityLine},
+	{name: sightLine},
 }
 
-// liveLine and identityLine are measured in another way than the lines with requests (live.go, identity.go).
+// liveLine, identityLine and sightLine are measured in another way than the lines with requests (live.go, identity.go, sight.go).
 const liveLine = "live"
 
 // goals of Plinth's speed over a peer's; Fastify must be beaten, hand-written Go nearly reached.

@@ -599,6 +599,60 @@ func TestPrometheus(t *testing.T) {
 	t.Logf("%d queries have answers", len(queries))
 }
 
+// On each engine what is done is counted, whatever ways it has of doing many things at once.
+func TestMetricsOnEach(t *testing.T) {
+	onAll(t, func(t *testing.T, db string) {
+		operator := freeAddress(t)
+		dir := folder(t, strings.Replace(sightApp, "OPERATOR", operator, 1))
+		if db != "" {
+			runOn(t, db, "apply", dir)
+		}
+		s := servingOn(t, db, dir)
+		transactions := !strings.HasPrefix(db, "mongodb:")
+		for i, one := range []struct {
+			method, path, body string
+			status             int
+		}{
+			{"POST", "/api/posts", `{"title":"a","slug":"a"}`, 201}, {"POST", "/api/posts", `{"title":"b","slug":"a"}`, 409}, {"POST", "/api/posts", `{"title":"never"}`, 401},
+			{"GET", "/api/posts?sort=-views&count=exact", "", 200}, {"GET", "/api/posts?aggregate=count", "", 200}, {"GET", "/api/posts/by/slug/a", "", 200},
+			{"POST", "/api/batch", `{"operations":[{"op":"create","collection":"posts","body":{"title":"c"}},{"op":"create","collection":"posts","body":{"title":"d"}}]}`, 200},
+		} {
+			if one.path == "/api/batch" && !transactions {
+				continue
+			}
+			if code, b, err := ask(client, one.method, s.url+one.path, "", one.body); err != nil || code != one.status {
+				t.Errorf("%d: %s %s: %d %s %v", i, one.method, one.path, code, b, err)
+			}
+		}
+		text := bodyOf(t, "http://"+operator+"/metrics")
+		value := func(series string) (v float64) {
+			for line := range strings.Lines(text) {
+				if rest, ok := strings.CutPrefix(line, series+" "); ok {
+					_, _ = fmt.Sscan(rest, &v)
+				}
+			}
+			return v
+		}
+		writes := value(`plinth_database_statement_duration_seconds_count{kind="insert"}`) + value(`plinth_database_statement_duration_seconds_count{kind="finish"}`)
+		for what, n := range map[string]float64{
+			"selects": value(`plinth_database_statement_duration_seconds_count{kind="select"}`), "counts": value(`plinth_database_statement_duration_seconds_count{kind="count"}`),
+			"groups": value(`plinth_database_statement_duration_seconds_count{kind="group"}`), "writes": writes,
+			"commits": value(`plinth_database_transaction_duration_seconds_count{result="committed"}`), "refusals": value(`plinth_database_transaction_duration_seconds_count{result="refused"}`),
+			"requests": value(`plinth_http_requests_total{method="POST",route="/api/{collection}",status="2xx"}`),
+		} {
+			if n < 1 {
+				t.Errorf("%s: %v", what, n)
+			}
+		}
+		if most := value("plinth_database_connections_max"); transactions && most < 1 {
+			t.Errorf("at most %v connections", most)
+		}
+		if n := value(`plinth_database_transaction_duration_seconds_count{result="failed"}`); n != 0 {
+			t.Errorf("%v writes failed", n)
+		}
+	})
+}
+
 // brokenFile is the address of a file that cannot be read any more: to ask for it is a failure of the server.
 func brokenFile(t *testing.T, s *server) string {
 	t.Helper()

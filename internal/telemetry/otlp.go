@@ -113,7 +113,7 @@ func appendAttributes(b []byte, field int, all []attribute.KeyValue) []byte {
 				case attribute.FLOAT64:
 					return appendFixed64(b, 4, math.Float64bits(a.Value.AsFloat64()))
 				}
-				return appendBytes(b, 1, a.Value.Emit())
+				return appendBytes(b, 1, a.Value.String())
 			})
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/bluell/plinth/internal/mail"
 	"github.com/bluell/plinth/internal/oidc"
 	"github.com/bluell/plinth/internal/password"
+	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -64,6 +65,16 @@ type passwords struct{ *password.Hasher }
 
 func (passwords) Check(text string, least int, context ...string) error {
 	return password.Check(text, least, context...)
+}
+
+func (p passwords) Hash(ctx context.Context, text string) (string, error) {
+	defer web.Aside(ctx)()
+	return p.Hasher.Hash(ctx, text)
+}
+
+func (p passwords) Verify(ctx context.Context, stored, text string) (ok, weak bool, err error) {
+	defer web.Aside(ctx)()
+	return p.Hasher.Verify(ctx, stored, text)
 }
 
 // letters are what auth has to write, as mails.

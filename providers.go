@@ -7,6 +7,7 @@ import (
 
 	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/oidc"
+	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -27,11 +28,13 @@ func (p *Plinth) providers(app *spec.App) ([]auth.Provider, error) {
 type outside struct{ client *oidc.Provider }
 
 func (o outside) Begin(ctx context.Context, f auth.Flow) (string, error) {
+	defer web.Aside(ctx)()
 	address, err := o.client.Begin(ctx, oidc.Flow(f))
 	return address, refusal(err)
 }
 
 func (o outside) Finish(ctx context.Context, f auth.Flow, answer url.Values) (*auth.Identity, error) {
+	defer web.Aside(ctx)()
 	who, err := o.client.Finish(ctx, oidc.Flow(f), answer)
 	if err != nil {
 		return nil, refusal(err)
@@ -51,6 +54,7 @@ func refusal(err error) error {
 type trusted struct{ bearer *oidc.Bearer }
 
 func (t trusted) Check(ctx context.Context, text string) (*auth.Foreign, error) {
+	defer web.Aside(ctx)()
 	token, err := t.bearer.Check(ctx, text)
 	if err != nil {
 		return nil, refusal(err)

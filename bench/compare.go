@@ -19,7 +19,7 @@ func compare(ctx context.Context, o options) error {
 		lines = slices.DeleteFunc(lines, func(l line) bool { return l.name == name })
 		return len(lines) < asked
 	}
-	live, who, looked := apart(liveLine), apart(identityLine), apart(sightLine)
+	live, who, looked, crowded := apart(liveLine), apart(identityLine), apart(sightLine), apart(overloadLine)
 	if o.db != "sqlite" {
 		o.starts = 0 // another process is there already
 	}
@@ -73,6 +73,11 @@ func compare(ctx context.Context, o options) error {
 	r := newReport("compare", o, sites)
 	if err := measure(ctx, o, lines, sites, r); err != nil {
 		return err
+	}
+	if at := slices.IndexFunc(sites, func(s *site) bool { return s.name == "plinth" }); crowded && at >= 0 {
+		if r.Overload, err = measureOverload(ctx, o, sites[at]); err != nil {
+			return err
+		}
 	}
 	stopAll(sites)
 	if live {

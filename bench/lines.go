@@ -37,9 +37,11 @@ var workLines = []line{
 	{name: liveLine},
 	{name: identityLine},
 	{name: sightLine},
+	{name: overloadLine},
 }
 
-// liveLine, identityLine and sightLine are measured in another way than the lines with requests (live.go, identity.go, sight.go).
+// liveLine, identityLine, sightLine and overloadLine are measured in another way than the lines with requests (live.go, identity.go, sight.go,
+// overload.go).
 const liveLine = "live"
 
 // goals of Plinth's speed over a peer's; Fastify must be beaten, hand-written Go nearly reached.

@@ -27,6 +27,7 @@ type report struct {
 	Live     map[string][]liveSlot `json:"live,omitempty"`
 	Identity *identity             `json:"identity,omitempty"`
 	Sight    *sight                `json:"sight,omitempty"`
+	Overload *overload             `json:"overload,omitempty"`
 	Starts   map[string]*start     `json:"starts,omitempty"`
 	atMost   bool                  // the goals say how many times slower at most
 
@@ -168,6 +169,9 @@ func (r *report) print(out io.Writer) {
 	}
 	if r.Sight != nil {
 		r.Sight.print(out)
+	}
+	if r.Overload != nil {
+		r.Overload.print(out)
 	}
 	r.printNoise(out)
 }

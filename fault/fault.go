@@ -37,6 +37,7 @@ const (
 	LongHeader                  // the header fields are longer than is read (431)
 	Lacking                     // this server was started without it; Op names what (501)
 	Reused                      // an Idempotency-Key that came with another request before (422)
+	Quota                       // more requests than the app gives one caller (429)
 
 	// The next two are spoken between an engine and package data only.
 
@@ -49,7 +50,7 @@ var kindNames = [...]string{
 	NotFound: "not found", Method: "method", NotAcceptable: "not acceptable", Conflict: "conflict",
 	Precondition: "precondition", TooLarge: "too large", MediaType: "media type", Range: "range",
 	Invalid: "invalid", Limited: "limited", Capability: "capability", Unavailable: "unavailable",
-	Full: "full", LongAddress: "long address", LongHeader: "long header", Lacking: "lacking", Reused: "reused",
+	Full: "full", LongAddress: "long address", LongHeader: "long header", Lacking: "lacking", Reused: "reused", Quota: "quota",
 	Retry: "retry", Unique: "unique",
 }
 
@@ -62,7 +63,7 @@ type Error struct {
 	Msg    string        // for the person who asked; never SQL, never a path, never a secret
 	Fields []Field       // what needs attention, one entry each
 	Index  string        // Kind Unique: the index that refused
-	After  time.Duration // Limited, Unavailable, Full: how long to wait before trying again; 0: not known
+	After  time.Duration // Limited, Quota, Unavailable, Full: how long to wait before trying again; 0: not known
 	Err    error         // the cause, for the log
 }
 

@@ -291,7 +291,7 @@ var limitsShape = &shape{"limits", "Bounds on a request.", []key{
 	{name: "body", form: asSize, doc: "The largest body: 1MB when absent."},
 	{name: "header", form: asSize, doc: "The largest header: 16KB when absent."},
 	{name: "timeout", form: asDuration, doc: "The longest a request may take: 30s when absent."},
-	{name: "requests", idle: true, form: asRate, doc: "The most requests of one caller: 100/s. No limit when absent."},
+	{name: "requests", form: asRate, doc: "The most requests of one caller: 100/s. No limit when absent."},
 	{name: "streams", form: asInt, doc: "The most live connections of one caller at one process: 10000 when absent."},
 }}
 

@@ -117,10 +117,12 @@ func verifies(a *spec.Auth) bool { return a.Verify == "required" }
 func (g *Gate) signedIn(w http.ResponseWriter, r *http.Request) (*pass, error) {
 	p, err := g.pass(r)
 	if err != nil {
-		web.Asks(w, nil)
+		_ = web.Asks(w, nil)
 		return nil, err
 	}
-	web.Asks(w, &p.caller)
+	if err := web.Asks(w, &p.caller); err != nil {
+		return nil, err
+	}
 	switch {
 	case p.caller.Operator && !g.ofOperators:
 		return nil, fault.New(fault.Denied, "an operator is no user: his routes are below %s", belowOperators)
@@ -286,7 +288,7 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, who *person, e entr
 	if e.cookie {
 		g.cookie.set(w, b)
 	}
-	web.Asks(w, &by)
+	_ = web.Asks(w, &by) // he has asked as somebody else
 	web.JSON(w, r, http.StatusOK, append(append(body, e.more...), '}'))
 	return nil
 }

@@ -121,10 +121,12 @@ var invitationRoutes = []route{
 func (g *Gate) inviter(w http.ResponseWriter, r *http.Request) (data.Caller, error) {
 	by, err := g.Caller(r)
 	if err != nil {
-		web.Asks(w, nil)
+		_ = web.Asks(w, nil)
 		return by, err
 	}
-	web.Asks(w, &by)
+	if err := web.Asks(w, &by); err != nil {
+		return by, err
+	}
 	switch {
 	case !by.SignedIn:
 		err = fault.New(fault.Unauthenticated, "sign in first")

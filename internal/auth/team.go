@@ -74,10 +74,12 @@ func (g *Gate) teamCaller(w http.ResponseWriter, r *http.Request) (data.Caller, 
 	}
 	by, err := g.Caller(r)
 	if err != nil {
-		web.Asks(w, nil)
+		_ = web.Asks(w, nil)
 		return by, err
 	}
-	web.Asks(w, &by)
+	if err := web.Asks(w, &by); err != nil {
+		return by, err
+	}
 	if !by.SignedIn {
 		return by, signInFirst
 	}

@@ -135,11 +135,10 @@ type door struct {
 func (d *door) who(w http.ResponseWriter, r *http.Request) (data.Caller, error) {
 	by, err := d.caller(r)
 	if err != nil {
-		web.Asks(w, nil)
+		_ = web.Asks(w, nil)
 		return by, err
 	}
-	web.Asks(w, &by)
-	return by, nil
+	return by, web.Asks(w, &by)
 }
 
 // clean answers paths that a ServeMux would redirect: nothing lives there.

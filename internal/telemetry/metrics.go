@@ -28,6 +28,7 @@ var Families = []Family{
 	{"plinth_http_requests_total", "counter", []string{"route", "method", "status"}, "Requests that were answered, by the pattern of their route, and the class of the status: 2xx. Route none: there is no such route."},
 	{"plinth_http_request_duration_seconds", "histogram", []string{"route", "method"}, "Time until the answer was written; streams are not among them."},
 	{"plinth_http_requests_in_flight", "gauge", nil, "Requests that are worked on; streams are not among them."},
+	{"plinth_http_requests_shed_total", "counter", nil, "Requests that were refused with 503 before anything was done for them, for there was more to do than the process can."},
 	{"plinth_http_request_bytes_total", "counter", []string{"route"}, "Bytes of bodies that were read."},
 	{"plinth_http_response_bytes_total", "counter", []string{"route"}, "Bytes of bodies that were answered."},
 	{"plinth_live_connections", "gauge", nil, "Clients that listen: streams and WebSockets."},
@@ -84,6 +85,7 @@ type metrics struct {
 	statements        [8]prometheus.Observer // by data.StatementKinds
 	statementErrors   [8]prometheus.Counter
 	transactions      [3]prometheus.Observer
+	shed              prometheus.Counter
 	conflicts         prometheus.Counter
 	jobs              *prometheus.CounterVec
 	jobTime           *prometheus.HistogramVec
@@ -126,6 +128,7 @@ func newMetrics(o *Options) *metrics {
 	for i, result := range []string{committed: "committed", refused: "refused", broken: "failed"} {
 		m.transactions[i] = transactions.WithLabelValues(result)
 	}
+	m.shed = counter("plinth_http_requests_shed_total").WithLabelValues()
 	m.conflicts = counter("plinth_database_conflicts_total").WithLabelValues()
 	m.jobs, m.jobTime = counter("plinth_job_attempts_total"), histogram("plinth_job_duration_seconds", jobBuckets)
 	m.mails, m.signIns = counter("plinth_mails_total"), counter("plinth_sign_ins_total")
@@ -186,6 +189,9 @@ func (m *metrics) request(e *web.Exchange) {
 		s = m.addSeries(r, method)
 	}
 	s.requests[min(max(e.Status/100, 1), len(classes))-1].Inc()
+	if e.Shed {
+		m.shed.Inc()
+	}
 	if !e.Stream {
 		s.durations.Observe(e.Took.Seconds())
 	}

@@ -13,6 +13,7 @@ import (
 func Endless(w http.ResponseWriter, r *http.Request) *http.Request {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	if rec := recorderOf(w); rec != nil {
+		rec.leave()
 		rec.endless = true
 		if rec.observer != nil {
 			rec.observer.Streams(rec.ctx)
@@ -24,6 +25,20 @@ func Endless(w http.ResponseWriter, r *http.Request) *http.Request {
 	return r
 }
 
+// Aside says that the request of ctx waits for what has a bound of its own, until back is called. It takes no place
+// then among those whose work is under way.
+func Aside(ctx context.Context) (back func()) {
+	rec, ok := ctx.Value(working{}).(*recorder)
+	if !ok {
+		return func() {}
+	}
+	rec.pause()
+	return rec.resume
+}
+
+// working is the key of the recorder that answers the request of a context.
+type working struct{}
+
 // before is the key of the context that a deadline was put upon.
 type before struct{}
 
@@ -32,6 +47,7 @@ type before struct{}
 type deadline struct {
 	context.Context
 	at time.Time
+	by *recorder
 
 	mu     sync.Mutex
 	inner  context.Context // made by the first who waits
@@ -46,8 +62,11 @@ func (d *deadline) Deadline() (time.Time, bool) {
 }
 
 func (d *deadline) Value(key any) any {
-	if key == (before{}) {
+	switch key {
+	case before{}:
 		return d.Context
+	case working{}:
+		return d.by
 	}
 	return d.Context.Value(key)
 }

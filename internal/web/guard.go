@@ -34,7 +34,8 @@ func Observed(next http.Handler, server spec.Server, log *slog.Logger, o Observe
 		log = slog.Default()
 	}
 	g := &guard{next: next, log: log, observer: o, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
-		secure: strings.HasPrefix(server.URL, "https://"), forged: http.NewCrossOriginProtection()}
+		secure: strings.HasPrefix(server.URL, "https://"), forged: http.NewCrossOriginProtection(),
+		rates: newRates(server.Limits.Requests), load: newLoad()}
 	trusted := []string{server.URL}
 	if server.CORS.Credentials { // else their pages have nothing to do with cookies
 		trusted = append(trusted, server.CORS.Origins...)
@@ -57,6 +58,8 @@ type guard struct {
 	header   int // bytes; 0: as many as the server reads
 	secure   bool
 	forged   *http.CrossOriginProtection
+	rates    *rates // nil: no limit
+	load     *load
 }
 
 // MaxAddress is how many bytes the path and the query string may have together. What is longer goes
@@ -76,7 +79,7 @@ var (
 )
 
 func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
-	w := &recorder{ResponseWriter: out, log: g.log, start: time.Now()}
+	w := &recorder{ResponseWriter: out, log: g.log, rates: g.rates, start: time.Now()}
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	h["Referrer-Policy"] = noReferrer
@@ -84,13 +87,13 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	if g.secure || r.TLS != nil {
 		h["Strict-Transport-Security"] = hsts
 	}
-	ctx, body := r.Context(), hasBody(r)
+	ctx, body := r.Context(), r.Body != nil && r.Body != http.NoBody
 	if g.observer != nil {
 		ctx = g.observer.Began(r)
 		w.observer, w.ctx = g.observer, ctx
 	}
 	if g.timeout > 0 {
-		w.deadline.Context, w.deadline.at = ctx, w.start.Add(g.timeout)
+		w.deadline.Context, w.deadline.at, w.deadline.by = ctx, w.start.Add(g.timeout), w
 		defer w.deadline.end()
 		ctx = &w.deadline
 	}
@@ -98,7 +101,7 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(ctx) // net/http looks again at the one that it made
 	}
 	if body {
-		w.body.ReadCloser, r.Body = r.Body, &w.body
+		w.body.ReadCloser, w.body.by, r.Body = r.Body, w, &w.body
 	}
 	defer func() { g.done(w, r, recover()) }()
 	if err := g.refuse(r); err != nil {
@@ -114,6 +117,15 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 			Problem(w, r, forgedError)
 			return
 		}
+	}
+	if !unbounded(r) {
+		if err := g.load.enter(r); err != nil {
+			w.shed = true
+			Problem(w, r, err)
+			return
+		}
+		w.load = g.load
+		defer w.leave()
 	}
 	g.next.ServeHTTP(w, r)
 }
@@ -155,12 +167,8 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 	took := time.Since(w.start)
 	g.tell(w, r, took)
 	if g.observer != nil {
-		in := w.body.bytes
-		if w.body.ReadCloser == nil && r.ContentLength > 0 { // of HTTP/2: what the client has said
-			in = r.ContentLength
-		}
 		g.observer.Ended(w.ctx, Exchange{Method: r.Method, Route: r.Pattern, Status: w.status, Caller: w.caller, Request: w.id, Start: w.start, Took: took,
-			In: in, Out: w.bytes, Stream: w.taken || w.endless, Err: w.err})
+			In: w.body.bytes, Out: w.bytes, Stream: w.taken || w.endless, Shed: w.shed, Err: w.err})
 	}
 	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)
@@ -173,7 +181,12 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 // tell logs a request.
 func (g *guard) tell(w *recorder, r *http.Request, took time.Duration) {
 	level := slog.LevelDebug
+	if n := g.load.tell(); n > 0 {
+		g.log.Warn("the server has more to do than it can: requests were refused", "refused", n)
+	}
 	switch {
+	case w.shed:
+		// they are counted: a line for each would be work
 	case w.err != nil:
 		level = slog.LevelError
 	case w.status >= 400 || took > slow && !w.endless:
@@ -199,12 +212,22 @@ func (g *guard) tell(w *recorder, r *http.Request, took time.Duration) {
 }
 
 // Asks notes for the log what sort of caller asks: nobody, operator, or the role; refused when the
-// credential was not good, for which by is nil.
-func Asks(w http.ResponseWriter, by *data.Caller) {
+// credential was not good, for which by is nil. It fails with fault.Quota when he asks more often than
+// server.limits.requests allows; operators may.
+func Asks(w http.ResponseWriter, by *data.Caller) error {
 	rec := recorderOf(w)
 	if rec == nil {
-		return
+		return nil
 	}
+	rec.asks(by)
+	if rec.rates == nil || by == nil || by.Operator || by.Scope == "" || rec.counted {
+		return nil
+	}
+	rec.counted = true
+	return rec.rates.take(rec.Header(), by.Scope, rec.start)
+}
+
+func (rec *recorder) asks(by *data.Caller) {
 	switch {
 	case by == nil:
 		rec.caller = "refused"
@@ -223,6 +246,7 @@ func Asks(w http.ResponseWriter, by *data.Caller) {
 func Taken(w http.ResponseWriter, status int) {
 	if rec := recorderOf(w); rec != nil {
 		rec.status, rec.taken = status, true
+		rec.leave()
 	}
 }
 
@@ -230,6 +254,8 @@ func Taken(w http.ResponseWriter, status int) {
 type recorder struct {
 	http.ResponseWriter
 	log      *slog.Logger
+	rates    *rates
+	load     *load // nil: it is not counted as work
 	start    time.Time
 	deadline deadline // here, so that it costs no allocation of its own
 	id       string
@@ -239,6 +265,8 @@ type recorder struct {
 	bytes    int64
 	taken    bool // the connection is another's
 	endless  bool // it goes on for as long as its client wants
+	shed     bool // refused for the load of the server
+	counted  bool // in rates
 	body     sent
 
 	observer Observer
@@ -256,6 +284,10 @@ func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.answers(http.StatusOK)
 	}
+	if len(b) >= longWrite {
+		w.pause()
+		defer w.resume()
+	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
@@ -269,12 +301,38 @@ func (w *recorder) answers(status int) {
 	}
 }
 
+// longWrite is how long an answer is, in bytes, that may have to wait for its client.
+const longWrite = 64 << 10
+
+// pause says that w waits for its client, until resume.
+func (w *recorder) pause() {
+	if w.load != nil {
+		w.load.pause()
+	}
+}
+
+func (w *recorder) resume() {
+	if w.load != nil {
+		w.load.resume()
+	}
+}
+
+// leave says that w does no more work, or none that ends.
+func (w *recorder) leave() {
+	if w.load != nil {
+		w.load.leave()
+		w.load = nil
+	}
+}
+
 // ReadFrom lets files go from disk to network without a copy.
 func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 	if w.status == 0 {
 		w.answers(http.StatusOK)
 	}
+	w.pause()
 	n, err := io.Copy(w.ResponseWriter, r)
+	w.resume()
 	w.bytes += n
 	return n, err
 }

@@ -17,26 +17,25 @@ const (
 // sent is the body of a request, of which it is known how far it was read.
 type sent struct {
 	io.ReadCloser
+	by           *recorder
 	begun, ended bool
 	bytes        int64
 }
 
 func (s *sent) Read(p []byte) (int, error) {
+	s.by.pause()
 	n, err := s.ReadCloser.Read(p)
+	s.by.resume()
 	s.bytes += int64(n)
 	s.begun, s.ended = true, s.ended || err != nil
 	return n, err
 }
 
-// hasBody says whether a body follows the head on the same connection; HTTP/2 has streams of their own.
-func hasBody(r *http.Request) bool {
-	return r.Body != nil && r.Body != http.NoBody && r.ProtoMajor == 1
-}
-
 // linger reads what is left of the body of a request that was refused. A client that waits to be asked for
 // its body (Expect) has sent none.
 func (w *recorder) linger(r *http.Request) {
-	if w.status < 400 || w.body.ReadCloser == nil || w.body.ended || !w.body.begun && r.Header.Get("Expect") != "" {
+	if w.status < 400 || w.body.ReadCloser == nil || r.ProtoMajor != 1 || // HTTP/2 has a stream for each
+		w.body.ended || !w.body.begun && r.Header.Get("Expect") != "" {
 		return
 	}
 	c := http.NewResponseController(w.ResponseWriter)

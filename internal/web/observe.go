@@ -31,5 +31,6 @@ type Exchange struct {
 	Took    time.Duration
 	In, Out int64 // bytes of the bodies
 	Stream  bool  // it went on for as long as its client wanted
+	Shed    bool  // it was refused for the load of the server
 	Err     error // ours
 }

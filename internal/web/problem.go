@@ -43,6 +43,7 @@ var sorts = prepare([]sort{
 	fault.LongHeader:      {status: 431, name: "header-too-large", title: "The header fields are too large"},
 	fault.Lacking:         {status: 501, name: "not-offered", title: "This server does not offer that"},
 	fault.Reused:          {status: 422, name: "idempotency-key-reused", title: "The Idempotency-Key was used for another request"},
+	fault.Quota:           {status: 429, name: "quota-exceeded", title: "A quota is exceeded"},
 	fault.Retry:           {status: 503, name: "unavailable", title: "The service is not available at the moment"},
 	fault.Unique:          {status: 409, name: "conflict", title: "The request conflicts with what is stored"},
 })
@@ -104,7 +105,7 @@ func Problem(w http.ResponseWriter, r *http.Request, err error, more ...Member) 
 		if r.Method == http.MethodPatch {
 			h.Set("Accept-Patch", "application/merge-patch+json, application/json, multipart/form-data")
 		}
-	case fault.Limited, fault.Unavailable, fault.Retry, fault.Full:
+	case fault.Limited, fault.Quota, fault.Unavailable, fault.Retry, fault.Full:
 		wait := time.Second
 		if k == fault.Full {
 			wait = time.Minute
@@ -176,6 +177,9 @@ func AppendProblem(dst []byte, w http.ResponseWriter, r *http.Request, err error
 	}
 	if (k == fault.Capability || k == fault.Lacking) && e.Op != "" {
 		dst = doc.AppendString(append(dst, `,"capability":`...), e.Op)
+	}
+	if k == fault.Quota {
+		dst = append(dst, `,"violated-policies":["requests"]`...)
 	}
 	for _, m := range more {
 		dst = doc.AppendString(append(dst, ','), m.Name)

@@ -1,0 +1,171 @@
+package web
+
+import (
+	"container/list"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bluell/plinth/fault"
+)
+
+// load bounds the work that is under way at once. More requests than that wait in a line, and more than can be answered
+// soon are refused at once: a server that takes whatever comes answers everybody late, and soon nobody in time.
+//
+// How much is soon is measured: by how many were answered in the last moments. Whoever waits for his client, to send a body
+// or to take an answer, does no work.
+type load struct {
+	inside  atomic.Int64
+	slots   atomic.Int64 // how many may be inside
+	most    atomic.Int64 // how many may wait
+	waiting atomic.Int64 // the length of line
+
+	mu   sync.Mutex
+	line list.List // of chan struct{}: first come, first served
+
+	start  time.Time
+	window atomic.Int64 // when the present one began, in nanoseconds after start
+	done   atomic.Int64 // answers in it
+	rate   float64      // answers a second, lately; whoever closes a window writes it
+
+	refused atomic.Int64 // and not told yet
+	told    atomic.Int64 // when it was told last, in nanoseconds after start
+}
+
+const (
+	fewestSlots = 64
+	mostSlots   = 512 // twice what SQLite commits together
+	shortLine   = 512
+	longLine    = 16_384
+
+	loadWindow = 100 * time.Millisecond
+	workTime   = 100 * time.Millisecond // that what is inside should take
+	lineTime   = 150 * time.Millisecond // that the line should take
+	patience   = 300 * time.Millisecond // after which one who waits is refused
+	longer     = 5 * time.Second        // patience with live connections: a browser does not come back from a refusal
+)
+
+func newLoad() *load {
+	l := &load{start: time.Now()}
+	l.slots.Store(mostSlots)
+	l.most.Store(shortLine)
+	return l
+}
+
+// overloaded are told when to come back: not all at once.
+var overloaded = [...]error{busy(1), busy(2), busy(3)}
+
+func busy(s int) error {
+	return &fault.Error{Kind: fault.Unavailable, After: time.Duration(s) * time.Second, Msg: "the server has more to do than it can at the moment: try again later"}
+}
+
+// unbounded are answered whatever the load is: whoever asks wants to know how the server is.
+func unbounded(r *http.Request) bool { return r.URL.Path == "/healthz" || r.URL.Path == "/readyz" }
+
+// enter waits until there is room, and fails when that takes too long.
+func (l *load) enter(r *http.Request) error {
+	if l.waiting.Load() == 0 {
+		if l.inside.Add(1) <= l.slots.Load() {
+			return nil
+		}
+		l.inside.Add(-1)
+	}
+	l.mu.Lock()
+	if l.waiting.Load() >= l.most.Load() {
+		l.mu.Unlock()
+		return l.refuse()
+	}
+	turn := make(chan struct{})
+	place := l.line.PushBack(turn)
+	l.waiting.Add(1)
+	l.admit() // somebody may have left before he saw that one waits
+	l.mu.Unlock()
+	wait := patience
+	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") || r.Header.Get("Upgrade") != "" {
+		wait = longer
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-turn:
+		return nil
+	case <-timer.C:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-turn: // at the last moment
+		return nil
+	default:
+	}
+	l.line.Remove(place)
+	l.waiting.Add(-1)
+	return l.refuse()
+}
+
+func (l *load) refuse() error {
+	l.refused.Add(1)
+	return overloaded[rand.IntN(len(overloaded))]
+}
+
+// admit lets those in for whom there is room. The lock is held.
+func (l *load) admit() {
+	for l.line.Len() > 0 && l.inside.Load() < l.slots.Load() {
+		l.inside.Add(1)
+		l.waiting.Add(-1)
+		close(l.line.Remove(l.line.Front()).(chan struct{}))
+	}
+}
+
+// pause is for whoever waits for his client, until resume.
+func (l *load) pause() {
+	l.inside.Add(-1)
+	if l.waiting.Load() > 0 {
+		l.mu.Lock()
+		l.admit()
+		l.mu.Unlock()
+	}
+}
+
+func (l *load) resume() { l.inside.Add(1) }
+
+// leave ends what enter began.
+func (l *load) leave() {
+	l.done.Add(1)
+	began, now := l.window.Load(), int64(time.Since(l.start))
+	if now-began >= int64(loadWindow) && l.window.CompareAndSwap(began, now) {
+		l.measure(time.Duration(now - began))
+	}
+	l.pause()
+}
+
+// measure closes a window. After a time in which nobody asked nothing is known.
+func (l *load) measure(took time.Duration) {
+	n := float64(l.done.Swap(0)) / took.Seconds()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if took > 20*loadWindow {
+		l.rate = 0
+		l.slots.Store(mostSlots)
+		l.most.Store(shortLine)
+		return
+	}
+	if l.rate == 0 {
+		l.rate = n
+	}
+	l.rate = (l.rate + n) / 2
+	l.slots.Store(int64(min(max(l.rate*workTime.Seconds(), fewestSlots), mostSlots)))
+	l.most.Store(int64(min(max(l.rate*lineTime.Seconds(), shortLine), longLine)))
+}
+
+// tell gives how many were refused since it was told last, once a second.
+func (l *load) tell() (n int64) {
+	was, now := l.told.Load(), int64(time.Since(l.start))
+	if now-was < int64(time.Second) || !l.told.CompareAndSwap(was, now) {
+		return 0
+	}
+	return l.refused.Swap(0)
+}

@@ -1,0 +1,165 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
+)
+
+// As many are let in as there are slots, others wait in turn, and those for whom it takes too long are refused.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLoad()
+		r := httptest.NewRequest("GET", "/api/x", nil)
+		for range mostSlots {
+			if err := l.enter(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var order []int
+		var refused atomic.Int64
+		for i := range 3 {
+			go func() {
+				if err := l.enter(r); err != nil {
+					refused.Add(1)
+					return
+				}
+				order = append(order, i)
+				l.leave()
+			}()
+			synctest.Wait()
+		}
+		l.leave()
+		synctest.Wait()
+		if len(order) != 3 || order[0] != 0 || order[1] != 1 || order[2] != 2 {
+			t.Errorf("they came in as %v", order)
+		}
+		if err := l.enter(r); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		err := l.enter(r)
+		if took := time.Since(began); !fault.Is(err, fault.Unavailable) || took != patience {
+			t.Errorf("who waits is answered %v after %s", err, took)
+		}
+		r.Header.Set("Accept", "text/event-stream")
+		go func() {
+			time.Sleep(2 * time.Second)
+			l.leave()
+		}()
+		if err := l.enter(r); err != nil {
+			t.Errorf("a live connection: %v", err)
+		}
+		r.Header.Del("Accept")
+		for range l.most.Load() {
+			go func() {
+				if l.enter(r) != nil {
+					refused.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		began = time.Now()
+		if err := l.enter(r); !fault.Is(err, fault.Unavailable) || time.Since(began) != 0 {
+			t.Errorf("with a full line: %v after %s", err, time.Since(began))
+		}
+		time.Sleep(2 * patience)
+		if n := refused.Load(); n != shortLine || l.waiting.Load() != 0 || l.inside.Load() != mostSlots {
+			t.Errorf("%d were refused, %d wait, %d are inside", n, l.waiting.Load(), l.inside.Load())
+		}
+	})
+}
+
+// What may be inside follows what was answered.
+func TestLoadMeasures(t *testing.T) {
+	t.Parallel()
+	l := newLoad()
+	for range 10 {
+		l.done.Store(100)
+		l.measure(time.Second)
+	}
+	if s, m := l.slots.Load(), l.most.Load(); s != fewestSlots || m != shortLine {
+		t.Errorf("at 100/s: %d slots, %d in line", s, m)
+	}
+	for range 30 {
+		l.done.Store(1000)
+		l.measure(time.Second)
+	}
+	if s := l.slots.Load(); s < 195 || s > 200 {
+		t.Errorf("at 1000/s: %d slots", s)
+	}
+	for range 30 {
+		l.done.Store(2000)
+		l.measure(loadWindow)
+	}
+	if s, m := l.slots.Load(), l.most.Load(); s != mostSlots || m < 5900 || m > 6000 {
+		t.Errorf("at 20000/s: %d slots, %d in line", s, m)
+	}
+	if l.measure(time.Minute); l.slots.Load() != mostSlots || l.rate != 0 {
+		t.Error("after a time without requests something is known")
+	}
+}
+
+// What has a bound of its own takes no room, and nobody counts it twice.
+func TestAside(t *testing.T) {
+	t.Parallel()
+	var l *load
+	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		within := l.inside.Load()
+		back := Aside(r.Context())
+		aside := l.inside.Load()
+		back()
+		if again := l.inside.Load(); within != 1 || aside != 0 || again != 1 {
+			t.Errorf("inside: %d, aside %d, back %d", within, aside, again)
+		}
+		Aside(r.WithContext(t.Context()).Context())()
+	}), spec.Server{Limits: spec.Limits{Timeout: time.Minute}}, quiet)
+	l = h.(*guard).load
+	ask(h, "GET", "/api/x", "")
+	if n := l.inside.Load(); n != 0 {
+		t.Errorf("%d are inside when nobody is there", n)
+	}
+}
+
+// Nobody is lost and nobody is counted twice, whatever happens at once; who waits for his client takes no room.
+func TestLoadAtOnce(t *testing.T) {
+	t.Parallel()
+	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		buf := Borrow()
+		defer buf.Return()
+		if err := buf.read(w, r, 0); err != nil {
+			Problem(w, r, err)
+			return
+		}
+		Write(w, r, http.StatusOK, make([]byte, len(buf.B)*longWrite/4))
+	}), spec.Server{}, quiet)
+	l := h.(*guard).load
+	l.slots.Store(2)
+	var all sync.WaitGroup
+	for range 64 {
+		all.Go(func() {
+			for range 50 {
+				if rec := ask(h, "POST", "/api/x", strings.Repeat("x", 5)); rec.Code != http.StatusOK && rec.Code != http.StatusServiceUnavailable {
+					t.Error(rec.Code)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if l.inside.Load() != 0 || l.waiting.Load() != 0 || l.line.Len() != 0 {
+		t.Errorf("%d are inside and %d wait when nobody is there", l.inside.Load(), l.waiting.Load())
+	}
+	l.inside.Store(10_000)
+	if rec := ask(h, "GET", "/readyz", ""); rec.Code != http.StatusOK {
+		t.Errorf("/readyz: %d", rec.Code)
+	}
+}

@@ -38,10 +38,10 @@ type liveSize struct {
 	cut time.Duration
 }
 
-// sizeOfLive is a size or, with PLINTH_TEST_LISTENERS, that of so many listeners and twenty kills.
+// sizeOfLive is a size or, with PLINTH_TEST_LISTENERS, that of so many listeners, 32 writers and twenty kills.
 func sizeOfLive(size liveSize) liveSize {
 	if n, err := strconv.Atoi(os.Getenv("PLINTH_TEST_LISTENERS")); err == nil && n > 0 {
-		size.listeners, size.kills = n, 20
+		size.listeners, size.kills, size.writers = n, 20, 32
 	}
 	return size
 }

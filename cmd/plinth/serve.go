@@ -87,6 +87,7 @@ func (c *cli) run(ctx context.Context, dir string, at plinth.Listening, dev bool
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
+	trustRoots()
 	p, err := plinth.Open(ctx, dir, opts...)
 	if err != nil {
 		return err

@@ -159,7 +159,7 @@ func BenchmarkRequest(b *testing.B) {
 // Metrics allocate nothing for a request.
 func TestAllocations(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the race detector allocates")
+		t.Skip("LEFT OUT with -short: the race detector allocates")
 	}
 	base := testing.Benchmark(func(b *testing.B) { exchange(b, nil) }).AllocsPerOp()
 	if with := testing.Benchmark(func(b *testing.B) { exchange(b, watched(b, nil, Options{Metrics: true})) }).AllocsPerOp(); with != base {

@@ -26,6 +26,7 @@ type report struct {
 	Lines    []*reportLine         `json:"lines"`
 	Live     map[string][]liveSlot `json:"live,omitempty"`
 	Identity *identity             `json:"identity,omitempty"`
+	Sight    *sight                `json:"sight,omitempty"`
 	Overload *overload             `json:"overload,omitempty"`
 	Starts   map[string]*start     `json:"starts,omitempty"`
 	atMost   bool                  // the goals say how many times slower at most
@@ -165,6 +166,9 @@ func (r *report) print(out io.Writer) {
 	t.print(out)
 	if r.Identity != nil {
 		r.Identity.print(out)
+	}
+	if r.Sight != nil {
+		r.Sight.print(out)
 	}
 	if r.Overload != nil {
 		r.Overload.print(out)
@@ -317,6 +321,13 @@ func (r *report) printNoise(out io.Writer) {
 	if r.Identity != nil {
 		for _, s := range append(r.Identity.Anonymous, r.Identity.SignedIn...) {
 			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
+		}
+	}
+	if r.Sight != nil {
+		for _, w := range r.Sight.Lines {
+			for _, s := range append(w.Plain, w.Watched...) {
+				worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
+			}
 		}
 	}
 	fmt.Fprintf(out, "\n~ the rounds lie more than %.0f %% apart. Processor time taken by others: %.0f %% on average, %.0f %% at worst",

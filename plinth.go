@@ -12,6 +12,7 @@ import (
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/auth"
+	"github.com/bluell/plinth/internal/certs"
 	"github.com/bluell/plinth/internal/files"
 	"github.com/bluell/plinth/internal/live"
 	"github.com/bluell/plinth/internal/mail"
@@ -37,6 +38,7 @@ type Plinth struct {
 
 	now       atomic.Pointer[served]
 	jobs      shift
+	https     https
 	requests  turnstile   // shut while a reload replaces what is served
 	unfit     atomic.Bool // the database has another schema than what is served
 	leaving   atomic.Bool // the process was told to end
@@ -151,7 +153,13 @@ func load(dir string, o *options) (*spec.App, error) {
 	if err := mail.Check(app); err != nil {
 		return nil, err
 	}
-	for _, room := range []struct{ name, yaml string }{{"data", data.Collections}, {"auth", auth.Collections(app)}} {
+	if app.Server.URL == "" && len(app.Server.Domains) > 0 && !o.dev { // with Dev it is at the listener's address
+		app.Server.URL = "https://" + app.Server.Domains[0]
+	}
+	for _, room := range []struct{ name, yaml string }{{"data", data.Collections}, {"auth", auth.Collections(app)}, {"certs", certs.Collections(app)}} {
+		if room.yaml == "" {
+			continue
+		}
 		if err := app.Extend(room.name, []byte(room.yaml)); err != nil {
 			return nil, fault.Wrap(fault.Internal, "the collections of "+room.name, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/internal/certs"
 )
 
 // Reload reads the app file again and serves it: it is compiled, the steps of its schema that lose
@@ -32,6 +33,15 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 			return nil, err
 		}
 	}
+	others, err := p.recertify(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if others != nil && others.close != nil {
+			others.close() // the old ones stay
+		}
+	}()
 	p.jobs.pause() // jobs under way end, or are given back
 	defer p.jobs.resume()
 	old := p.now.Load()
@@ -47,6 +57,13 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 		return nil, p.back(old, err)
 	}
 	p.now.Store(next)
+	if others != nil {
+		if m, is := others.source.(*certs.Managed); is {
+			m.Load(ctx)
+		}
+		p.https.put(others)
+		others = nil
+	}
 	old.live.Close()
 	if app.Server.Operator != old.app.Server.Operator {
 		p.o.tell("server.operator counts from the next start: plinth reload")

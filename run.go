@@ -19,7 +19,8 @@ import (
 
 // Listening says where an app is served and who is told.
 type Listening struct {
-	Listen string           // host:port; port 0 picks a free one
+	Listen string           // host:port; port 0 picks a free one. "": 127.0.0.1:8080, or nowhere beside server.http and server.https
+	TLS    bool             // with Dev: by https, by an authority that is made in the app's data/
 	Ready  func(url string) // called once, when requests are answered
 	Roles  []string         // what this process does: api, jobs; all when nil. Without api it answers /healthz and /readyz alone
 	Drain  time.Duration    // for how long requests are still taken after the process was told to end; /readyz is 503 from the start of it
@@ -48,6 +49,9 @@ const (
 // schema so that the app does not fit any more, all but /healthz is answered with 503 until it fits again; with
 // Dev the app file is read again then. Settings of a database server with which it can lose what was acknowledged
 // are logged at the start.
+//
+// An app with server.domains or server.tls is served by https at server.https, and at server.http led there: not with Dev, nor
+// where the process has no role api.
 func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	if l.does("jobs") {
 		if err := p.App().CheckKinds(p.o.kindNames()); err != nil {
@@ -89,19 +93,27 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 	if !l.does("api") {
 		door = onlyHealth(door)
 	}
+	listeners, err := p.listeners(ctx, l, door)
+	if err != nil {
+		cancel()
+		beside.Wait()
+		return err
+	}
+	defer p.https.ended()
 	ready := func(url string) {
+		url = p.public(url)
 		if l.does("api") {
 			p.url.Store(&url)
 		}
+		p.https.answered(ctx, &beside)
 		if l.Ready != nil {
 			l.Ready(url)
 		}
 	}
-	listeners := []serve.Listener{{Name: "app", Address: l.Listen, Handler: door}}
 	if own, ok := p.operator(door); ok {
 		listeners = append(listeners, own)
 	}
-	err := serve.Run(ctx, listeners, serve.Options{
+	err = serve.Run(ctx, listeners, serve.Options{
 		Limits: p.App().Server.Limits, Log: p.o.log, Ready: ready, Drain: l.Drain, Control: p.controlFolder(),
 		Reload: p.again, Leave: func() { p.leaving.Store(true) }, Cut: func() { p.now.Load().live.Cut() },
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,20 @@ func dial(addr string) (*client, error) {
 		return nil, err
 	}
 	return &client{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}, nil
+}
+
+// dial connects to the server: by TLS where it is a site of https.
+func (s *site) dial() (*client, error) {
+	c, err := dial(s.addr)
+	if err != nil || s.tls == nil {
+		return c, err
+	}
+	over := tls.Client(c.conn, s.tls)
+	if err := over.Handshake(); err != nil {
+		c.close()
+		return nil, err
+	}
+	return &client{conn: over, in: bufio.NewReaderSize(over, 64<<10)}, nil
 }
 
 func (c *client) close() { c.conn.Close() }

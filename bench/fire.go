@@ -26,7 +26,7 @@ type slot struct {
 func (s *site) fire(ctx context.Context, conns int, d time.Duration, next requests, status int) (slot, error) {
 	clients := make([]*client, conns)
 	for i := range clients {
-		c, err := dial(s.addr)
+		c, err := s.dial()
 		if err != nil {
 			return slot{}, err
 		}

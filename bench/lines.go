@@ -38,10 +38,10 @@ var workLines = []line{
 	{name: identityLine},
 	{name: sightLine},
 	{name: overloadLine},
+	{name: httpsLine},
 }
 
-// liveLine, identityLine, sightLine and overloadLine are measured in another way than the lines with requests (live.go, identity.go, sight.go,
-// overload.go).
+// What follows is measured in another way than the lines with requests (live.go, identity.go, sight.go, overload.go, https.go).
 const liveLine = "live"
 
 // goals of Plinth's speed over a peer's; Fastify must be beaten, hand-written Go nearly reached.

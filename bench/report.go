@@ -28,6 +28,7 @@ type report struct {
 	Identity *identity             `json:"identity,omitempty"`
 	Sight    *sight                `json:"sight,omitempty"`
 	Overload *overload             `json:"overload,omitempty"`
+	HTTPS    *encrypted            `json:"https,omitempty"`
 	Starts   map[string]*start     `json:"starts,omitempty"`
 	atMost   bool                  // the goals say how many times slower at most
 
@@ -173,6 +174,9 @@ func (r *report) print(out io.Writer) {
 	if r.Overload != nil {
 		r.Overload.print(out)
 	}
+	if r.HTTPS != nil {
+		r.HTTPS.print(out)
+	}
 	r.printNoise(out)
 }
 
@@ -315,6 +319,11 @@ func (r *report) printNoise(out io.Writer) {
 	}
 	for _, of := range r.Live {
 		for _, s := range of {
+			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
+		}
+	}
+	if r.HTTPS != nil {
+		for _, s := range append(r.HTTPS.HTTP, r.HTTPS.HTTPS...) {
 			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
 		}
 	}

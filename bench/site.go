@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ type site struct {
 	name   string // of the peer, or of the peer and its size
 	dir    string
 	addr   string
+	tls    *tls.Config // of an address of https; else nil
 	cmd    *exec.Cmd
 	ended  chan error
 	client *client // for loading and checking

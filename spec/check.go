@@ -298,6 +298,14 @@ func (s section) text(name string) string {
 	return ""
 }
 
+// where is the place of a value; zero where there is none.
+func (s section) where(name string) (p Pos) {
+	if n := s.values[name]; n != nil {
+		p = n.pos()
+	}
+	return p
+}
+
 func (s section) bool(name string) bool {
 	b, _ := boolOf(s.text(name))
 	return b

@@ -259,11 +259,12 @@ var trustShape = &shape{"a trusted issuer", "An issuer whose access tokens (RFC 
 
 var serverShape = &shape{"server", "Addresses, certificates and limits.", []key{
 	{name: "url", form: asText, doc: "The app's public address, for links: https://app.example.com."},
-	{name: "domains", idle: true, form: asTexts, doc: "The domains for which certificates are asked by ACME."},
-	{name: "tls", idle: true, form: asObject, shape: tlsShape, doc: "A certificate of one's own, instead of domains."},
-	{name: "acme", idle: true, form: asObject, shape: acmeShape, doc: "Where certificates come from."},
-	{name: "http", idle: true, form: asText, doc: "The address for http, with certificates: :80."},
-	{name: "https", idle: true, form: asText, doc: "The address for https, with certificates: :443."},
+	{name: "domains", form: asTexts, doc: "The domains that the app is served under, by https: their certificates are obtained and renewed by ACME."},
+	{name: "tls", form: asObject, shape: tlsShape, doc: "A certificate of one's own, instead of domains."},
+	{name: "acme", form: asObject, shape: acmeShape, doc: "Where certificates come from."},
+	{name: "http", form: asText, doc: "The address for http, with certificates: :80 when absent. Pages are led to https from there."},
+	{name: "https", form: asText, doc: "The address for https, with certificates: :443 when absent."},
+	{name: "http3", form: asBool, doc: "Whether HTTP/3 is answered too, with certificates: by UDP at the address for https."},
 	{name: "cors", form: asObject, shape: corsShape, doc: "Which other origins may call."},
 	{name: "limits", form: asObject, shape: limitsShape, doc: "Bounds on a request."},
 	{name: "trustedProxies", form: asTexts, doc: "The addresses whose forwarded headers are believed: [10.0.0.0/8]."},
@@ -280,6 +281,19 @@ var acmeShape = &shape{"acme", "Where certificates come from.", []key{
 	{name: "issuer", form: asText, doc: "The directory's address; Let's Encrypt when absent."},
 	{name: "roots", form: asText, doc: "A file with the certificates by which the issuer is trusted, PEM."},
 	{name: "email", form: asText, doc: "Whom the issuer may write to."},
+	{name: "account", form: asObject, shape: accountShape, doc: "An account that you have with the issuer already, where it asks for one."},
+	{name: "fallback", form: asObject, shape: fallbackShape, doc: "Another issuer, for when the first has failed."},
+}}
+
+var fallbackShape = &shape{"fallback", "Another issuer.", []key{
+	{name: "issuer", form: asText, required: true, doc: "The directory's address."},
+	{name: "roots", form: asText, doc: "A file with the certificates by which the issuer is trusted, PEM."},
+	{name: "account", form: asObject, shape: accountShape, doc: "An account that you have with the issuer already, where it asks for one."},
+}}
+
+var accountShape = &shape{"account", "An account with an issuer (RFC 8555, 7.3.4).", []key{
+	{name: "id", form: asText, required: true, doc: "What the issuer calls it."},
+	{name: "key", form: asText, required: true, doc: "Its key in base64url, from the environment: ${ACME_KEY}."},
 }}
 
 var corsShape = &shape{"cors", "Which other origins may call.", []key{
@@ -345,7 +359,7 @@ var deleteShape = &shape{"delete", "The records that are deleted.", []key{
 // shapes are all maps with fixed keys.
 var shapes = []*shape{
 	appShape, collectionShape, channelShape, accessShape, indexShape, validateShape, fieldShape, authShape, teamsShape, passwordShape, sessionsShape,
-	mfaShape, passkeysShape, pagesShape, providerShape, trustShape, serverShape, tlsShape, acmeShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
+	mfaShape, passkeysShape, pagesShape, providerShape, trustShape, serverShape, tlsShape, acmeShape, fallbackShape, accountShape, corsShape, limitsShape, operatorShape, mailShape, filesShape, changesShape, s3Shape,
 	scheduleShape, createShape, deleteShape, testShape, callerShape, expectShape,
 }
 

@@ -458,6 +458,15 @@ plinth.yaml:1:129: cert is a file in the folder, or an absolute path, not "../c.
 plinth.yaml:1:25: issuer is an https address, not "http://a.b"
 plinth.yaml:1:46: email is an e-mail address, not "x"
 plinth.yaml:1:57: https needs a certificate: add domains or tls`},
+	{`server: {http3: true}
+`, `plinth.yaml:1:17: http3 needs a certificate: add domains or tls`},
+	{`server: {domains: [a.b], acme: {account: {id: "", key: "no base64!"}, fallback: {roots: ../x, account: {key: x}}}}
+`, `plinth.yaml:1:47: id is empty
+plinth.yaml:1:56: key is in base64url, as issuers give it
+plinth.yaml:1:81: issuer is missing in fallback
+plinth.yaml:1:89: roots is a file in the folder, or an absolute path, not "../x"
+plinth.yaml:1:104: id is missing in account
+plinth.yaml:1:110: key is in base64url, as issuers give it`},
 	{`mail: {from: nobody, smtp: "http://x"}
 `, `plinth.yaml:1:14: from is a sender like Agency <hello@example.com>, not "nobody"
 plinth.yaml:1:28: smtp is an address like smtp://user:password@host:587 or smtps://host`},

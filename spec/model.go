@@ -79,6 +79,7 @@ type Server struct {
 	TLS            TLS
 	ACME           ACME
 	HTTP, HTTPS    string // addresses to listen on, where there are domains or a certificate
+	HTTP3          bool   // beside https
 	CORS           CORS
 	Limits         Limits
 	TrustedProxies []netip.Prefix
@@ -88,10 +89,28 @@ type Server struct {
 }
 
 // TLS names the files of a certificate, relative to the folder; both or neither.
-type TLS struct{ Cert, Key string }
+type TLS struct {
+	Cert, Key       string
+	CertPos, KeyPos Pos
+}
 
 // ACME is where certificates come from. Roots is a file, relative to the folder.
-type ACME struct{ Issuer, Roots, Email string }
+type ACME struct {
+	Issuer, Roots, Email string // Issuer "": Let's Encrypt
+	Account              Account
+	Fallback             *Issuer // asked where the issuer has failed; may be nil
+	RootsPos             Pos
+}
+
+// Issuer issues certificates by ACME.
+type Issuer struct {
+	URL, Roots string
+	Account    Account
+	RootsPos   Pos
+}
+
+// Account is an account that somebody has with an issuer already (RFC 8555, 7.3.4). Key, in base64url, is never printed.
+type Account struct{ ID, Key string }
 
 // Operator is the operator's own listener; Listen "" is none.
 type Operator struct{ Listen string }

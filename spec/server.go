@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"encoding/base64"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -66,16 +67,18 @@ func (l *loader) server(s section, all section) {
 	}
 	if n := s.values["tls"]; n != nil {
 		t := l.section(n, tlsShape)
-		v.TLS = TLS{Cert: l.path(t, "cert"), Key: l.path(t, "key")}
+		v.TLS = TLS{Cert: l.path(t, "cert"), Key: l.path(t, "key"), CertPos: t.where("cert"), KeyPos: t.where("key")}
 		if len(v.Domains) > 0 {
 			l.report(n, "conflict", "tls does not go with domains: a certificate of one's own, or certificates by ACME")
 		}
 	}
 	if n := s.values["acme"]; n != nil {
 		a := l.section(n, acmeShape)
-		v.ACME = ACME{Issuer: a.text("issuer"), Roots: l.path(a, "roots"), Email: a.text("email")}
-		if i := a.values["issuer"]; i != nil && !webAddress(i.text, true) {
-			l.report(i, "value", "issuer is an https address, not %s", i.show())
+		first := l.acmeIssuer(a)
+		v.ACME = ACME{Issuer: first.URL, Roots: first.Roots, Email: a.text("email"), Account: first.Account, RootsPos: first.RootsPos}
+		if f := a.values["fallback"]; f != nil {
+			second := l.acmeIssuer(l.section(f, fallbackShape))
+			v.ACME.Fallback = &second
 		}
 		if i := a.values["email"]; i != nil && !address(i.text) {
 			l.report(i, "value", "email is an e-mail address, not %s", i.show())
@@ -95,6 +98,9 @@ func (l *loader) server(s section, all section) {
 	} else if n := s.values["https"]; n != nil && s.get("domains") == nil && s.get("tls") == nil {
 		l.report(n, "required", "https needs a certificate: add domains or tls")
 	}
+	if v.HTTP3 = s.bool("http3"); v.HTTP3 && s.get("domains") == nil && s.get("tls") == nil {
+		l.report(s.values["http3"], "required", "http3 needs a certificate: add domains or tls")
+	}
 	if n := s.values["cors"]; n != nil {
 		l.cors(l.section(n, corsShape))
 	}
@@ -110,6 +116,29 @@ func (l *loader) server(s section, all section) {
 	if n := s.values["operator"]; n != nil {
 		v.Operator.Listen = l.listen(l.section(n, operatorShape), "listen")
 	}
+}
+
+// acmeIssuer reads who issues certificates: acme itself, and its fallback.
+func (l *loader) acmeIssuer(s section) (i Issuer) {
+	i = Issuer{URL: s.text("issuer"), Roots: l.path(s, "roots"), RootsPos: s.where("roots")}
+	if n := s.values["issuer"]; n != nil && !webAddress(n.text, true) {
+		l.report(n, "value", "issuer is an https address, not %s", n.show())
+	}
+	if n := s.values["account"]; n != nil {
+		a := l.section(n, accountShape)
+		i.Account = Account{ID: a.text("id"), Key: a.text("key")}
+		for _, name := range []string{"id", "key"} {
+			if v := a.values[name]; v != nil && v.text == "" {
+				l.report(v, "value", "%s is empty", name)
+			}
+		}
+		if v := a.values["key"]; v != nil && v.text != "" {
+			if _, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(v.text, "=")); err != nil {
+				l.report(v, "value", "key is in base64url, as issuers give it")
+			}
+		}
+	}
+	return i
 }
 
 func (l *loader) limits(s section) {

@@ -17,7 +17,7 @@ import (
 func (c *cli) serve() *cobra.Command {
 	var listen, level, format string
 	var roles []string
-	var dev bool
+	var dev, secure bool
 	var drain, slow time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve [DIR]",
@@ -29,7 +29,11 @@ names the command that helps.
 
 With --dev a key is made in data/key when there is none, an empty database gets the records of
 seed/, and a saved app file is served at once: steps of its schema that lose nothing are applied,
-an app file with errors is told and changes nothing.
+an app file with errors is told and changes nothing. --tls serves by https, by an authority that is
+made in data/ and that your browser may be told to trust.
+
+An app with server.domains or server.tls is served by https, at server.https and server.http, and at
+--listen only if that is given; with --dev it is served at --listen alone.
 
 SIGTERM and SIGINT end it: requests under way are answered, live connections are told to come back. SIGHUP reads the app
 file again. plinth reload replaces the program, without a refused connection.`,
@@ -49,6 +53,12 @@ file again. plinth reload replaces the program, without a refused connection.`,
 			if slow < 0 {
 				return misused("--slow is a time like 200ms; 0 is never")
 			}
+			if secure && !dev {
+				return misused("--tls is for --dev: without it, server.domains or server.tls in the app file make the app served by https")
+			}
+			if !cmd.Flags().Changed("listen") {
+				listen = "" // where nothing else is said
+			}
 			for _, r := range roles {
 				if r != "api" && r != "jobs" {
 					return misused("--roles are api and jobs, not %q", r)
@@ -61,18 +71,19 @@ file again. plinth reload replaces the program, without a refused connection.`,
 			if dev {
 				opts = append(opts, plinth.Dev())
 			}
-			return c.run(cmd.Context(), dir, plinth.Listening{Listen: listen, Roles: roles, Drain: drain}, dev, opts)
+			return c.run(cmd.Context(), dir, plinth.Listening{Listen: listen, TLS: secure, Roles: roles, Drain: drain}, dev, opts)
 		},
 	}
 	c.dbFlag(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
 	cmd.Flags().BoolVar(&dev, "dev", false, "for the machine of a developer")
+	cmd.Flags().BoolVar(&secure, "tls", false, "with --dev: serve by https, by an authority made in data/")
 	cmd.Flags().StringVar(&level, "log", "info", "what is logged: debug, info, warn or error; debug logs every request")
 	cmd.Flags().StringVar(&format, "log-format", "", "how it is logged: text or json (default: text on a terminal, else json)")
 	cmd.Flags().DurationVar(&slow, "slow", 200*time.Millisecond, "from when a question to the database is a line of the log, with the index that would help; 0 is never")
 	cmd.Flags().StringSliceVar(&roles, "roles", []string{"api", "jobs"}, "what this process does: api, jobs or both; without api it answers /healthz and /readyz alone")
 	cmd.Flags().DurationVar(&drain, "drain", 0, "for how long requests are still taken after the process was told to end, with /readyz at 503: until those who balance the load have seen it")
-	for _, name := range []string{"listen", "dev", "log", "log-format", "slow", "roles", "drain"} {
+	for _, name := range []string{"listen", "dev", "tls", "log", "log-format", "slow", "roles", "drain"} {
 		fromEnvironment(cmd.Flags(), name)
 	}
 	return cmd

@@ -1,0 +1,168 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/bluell/plinth/spec"
+)
+
+// Files is a certificate of the operator's own. When its files change they are read again; when they are broken then, the last
+// good one goes on being served.
+type Files struct {
+	cert, key string
+	log       *slog.Logger
+	now       atomic.Pointer[tls.Certificate]
+	seen      stamp
+	warned    time.Time
+}
+
+// stamp tells whether files are others than before.
+type stamp [2]struct {
+	size int64
+	at   time.Time
+}
+
+const (
+	lookAtFiles = 2 * time.Second
+	soon        = 14 * 24 * time.Hour // an end that is so near is told
+)
+
+// OpenFiles reads the certificate of server.tls, whose files are relative to the app's folder. What is wrong with them is
+// *spec.Problems at the setting; one that has ended is told, and served.
+func OpenFiles(dir string, t spec.TLS, log *slog.Logger) (*Files, error) {
+	f := &Files{cert: within(dir, t.Cert), key: within(dir, t.Key), log: log}
+	f.seen = f.stamp()
+	for _, file := range []struct {
+		name string
+		at   spec.Pos
+	}{{f.cert, t.CertPos}, {f.key, t.KeyPos}} {
+		if _, err := os.ReadFile(file.name); err != nil {
+			return nil, problem(file.at, "the file cannot be read: "+reason(err))
+		}
+	}
+	c, err := f.read()
+	if err != nil {
+		at := t.CertPos
+		if strings.Contains(err.Error(), "private key") {
+			at = t.KeyPos
+		}
+		return nil, problem(at, "this is no certificate with its key: "+reason(err))
+	}
+	f.now.Store(c)
+	f.warn(time.Now())
+	return f, nil
+}
+
+func within(dir, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, name)
+}
+
+// reason is an error of tls or os without what a reader of a setting knows.
+func reason(err error) string {
+	if e, ok := err.(*os.PathError); ok {
+		return e.Err.Error()
+	}
+	return strings.TrimPrefix(err.Error(), "tls: ")
+}
+
+func problem(at spec.Pos, text string) error {
+	return &spec.Problems{List: []spec.Problem{{File: at.File, Line: at.Line, Column: at.Column, Code: "value", Message: text}}}
+}
+
+func (f *Files) read() (*tls.Certificate, error) {
+	c, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil {
+		return nil, err
+	}
+	if c.Leaf == nil {
+		if c.Leaf, err = x509.ParseCertificate(c.Certificate[0]); err != nil {
+			return nil, err
+		}
+	}
+	return &c, nil
+}
+
+func (f *Files) stamp() (s stamp) {
+	for i, name := range []string{f.cert, f.key} {
+		if info, err := os.Stat(name); err == nil {
+			s[i].size, s[i].at = info.Size(), info.ModTime()
+		}
+	}
+	return s
+}
+
+// Keep reads the files again whenever they have changed, until ctx ends.
+func (f *Files) Keep(ctx context.Context) {
+	tick := time.NewTicker(lookAtFiles)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			f.look(now)
+		}
+	}
+}
+
+// look reads what has changed. The two files of a new certificate come one after the other: what does not fit is looked at
+// again when either changes.
+func (f *Files) look(now time.Time) {
+	if s := f.stamp(); s != f.seen {
+		f.seen = s
+		c, err := f.read()
+		if err != nil {
+			f.log.Warn("the new certificate cannot be used: the one before is served", "file", f.cert, "error", reason(err))
+			return
+		}
+		f.now.Store(c)
+		f.warned = time.Time{}
+		f.log.Info("the certificate was read again", "file", f.cert, "until", c.Leaf.NotAfter)
+	}
+	f.warn(now)
+}
+
+// warn tells once a day of a certificate that has ended, or soon will.
+func (f *Files) warn(now time.Time) {
+	leaf := f.now.Load().Leaf
+	if now.Sub(f.warned) < 24*time.Hour {
+		return
+	}
+	switch {
+	case now.After(leaf.NotAfter):
+		f.log.Warn("the certificate has ended: browsers refuse it", "file", f.cert, "until", leaf.NotAfter)
+	case now.Before(leaf.NotBefore):
+		f.log.Warn("the certificate is not valid yet: browsers refuse it", "file", f.cert, "from", leaf.NotBefore)
+	case leaf.NotAfter.Sub(now) < soon:
+		f.log.Warn("the certificate ends soon", "file", f.cert, "until", leaf.NotAfter)
+	default:
+		return
+	}
+	f.warned = now
+}
+
+// Certificate is the one there is, unless the client asks for a name that it is not for.
+func (f *Files) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if challenged(hello) || hello.ServerName != "" && !f.Has(plainName(hello.ServerName)) {
+		return nil, nil
+	}
+	return f.now.Load(), nil
+}
+
+// Has says whether the certificate is for a name.
+func (f *Files) Has(name string) bool { return f.now.Load().Leaf.VerifyHostname(name) == nil }
+
+// Challenge has nothing to answer.
+func (f *Files) Challenge(http.ResponseWriter, *http.Request) bool { return false }

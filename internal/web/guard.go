@@ -227,18 +227,18 @@ func Asks(w http.ResponseWriter, by *data.Caller) error {
 	return rec.rates.take(rec.Header(), by.Scope, rec.start)
 }
 
-func (rec *recorder) asks(by *data.Caller) {
+func (w *recorder) asks(by *data.Caller) {
 	switch {
 	case by == nil:
-		rec.caller = "refused"
+		w.caller = "refused"
 	case by.Operator:
-		rec.caller = "operator"
+		w.caller = "operator"
 	case by.Role != "":
-		rec.caller = by.Role
+		w.caller = by.Role
 	case by.SignedIn:
-		rec.caller = "signed in"
+		w.caller = "signed in"
 	default:
-		rec.caller = "nobody"
+		w.caller = "nobody"
 	}
 }
 

@@ -156,7 +156,7 @@ func (p *Plinth) RunJobs(ctx context.Context) error {
 			defer close(consumed)
 			p.consume(inside, s.db)
 		}()
-		jobs.New(s.db, append([]jobs.Kind{s.mails(), s.letters()}, p.o.kinds...), s.app.Schedules, jobs.Options{Workers: p.o.workers, Patience: p.o.patience, Log: p.o.log,
+		jobs.New(s.db, append([]jobs.Kind{s.mails(p.sight), s.letters()}, p.o.kinds...), s.app.Schedules, jobs.Options{Workers: p.o.workers, Patience: p.o.patience, Log: p.o.log, Observer: observer[jobs.Observer](p.sight),
 			Ready: func() bool { return !p.unfit.Load() }}).Run(inside)
 		select {
 		case <-consumed:

@@ -7,6 +7,7 @@ import (
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/jobs"
 	"github.com/bluell/plinth/internal/mail"
+	"github.com/bluell/plinth/internal/telemetry"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -32,9 +33,17 @@ func (p *Plinth) tellMails() {
 }
 
 // mails is the kind of job that a mail is.
-func (s *served) mails() jobs.Kind {
+func (s *served) mails(sight *telemetry.Telemetry) jobs.Kind {
 	return jobs.Kind{Name: mail.Kind, Limit: mail.AtOnce, Do: func(ctx context.Context, w *jobs.Work) error {
 		err := s.mail.Deliver(ctx, w.Job())
+		switch {
+		case err == nil:
+			sight.Mailed("sent")
+		case mail.Expired(err):
+			sight.Mailed("expired")
+		default:
+			sight.Mailed("failed")
+		}
 		if err == nil || mail.Expired(err) {
 			w.Forget()
 		}

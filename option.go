@@ -23,6 +23,8 @@ type options struct {
 	env   func(string) (string, bool)
 	tell  func(string)
 
+	slow time.Duration
+
 	hooks    []data.Hook
 	kinds    []jobs.Kind
 	workers  int
@@ -88,6 +90,10 @@ func WithLog(log *slog.Logger) Option { return func(o *options) { o.log = log } 
 
 // WithEnv replaces os.LookupEnv, for the app file and for PLINTH_KEY.
 func WithEnv(env func(string) (string, bool)) Option { return func(o *options) { o.env = env } }
+
+// SlowQuestions has a list, a page of a live list and groups that take longer than d be a line of the log: what was asked, without any
+// value, and the index that would help. Of questions of one shape it is one line a minute. 0 is never, as it is without this option.
+func SlowQuestions(d time.Duration) Option { return func(o *options) { o.slow = d } }
 
 // Telling replaces the log as the place for what a developer should read: what a reload found, hints.
 func Telling(tell func(text string)) Option { return func(o *options) { o.tell = tell } }

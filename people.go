@@ -19,7 +19,7 @@ func (p *Plinth) entrance(app *spec.App, db *data.DB, room *mail.Room) (*auth.Ga
 	if err != nil {
 		return nil, err
 	}
-	o := auth.Options{Clock: p.o.clock, Log: p.o.log, Dev: p.o.dev, Hasher: passwords{h}}
+	o := auth.Options{Observer: observer[auth.Observer](p.sight), Clock: p.o.clock, Log: p.o.log, Dev: p.o.dev, Hasher: passwords{h}}
 	if room.Sends() {
 		o.Mail = letters{room}
 	}

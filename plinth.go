@@ -19,6 +19,7 @@ import (
 	"github.com/bluell/plinth/internal/pages"
 	"github.com/bluell/plinth/internal/password"
 	"github.com/bluell/plinth/internal/rest"
+	"github.com/bluell/plinth/internal/telemetry"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
 )
@@ -48,6 +49,8 @@ type Plinth struct {
 	following sync.Mutex
 	waiting   atomic.Bool // the app file is good and its schema is not there yet
 	said      string      // what follow told last
+
+	sight *telemetry.Telemetry // nil: nobody looks
 
 	url      atomic.Pointer[string] // where requests are answered, when they are
 	mailKept sync.Once
@@ -95,7 +98,8 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 		return nil, err
 	}
 	p := &Plinth{dir: dir, at: at, o: o, secret: key, eng: eng, hasher: hasher()}
-	if made {
+	err = p.observe(app)
+	if err == nil && made {
 		err = p.keepKey(ctx, app)
 	}
 	if err == nil {
@@ -173,7 +177,8 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	if err != nil {
 		return nil, err
 	}
-	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs, Hooks: p.o.hooks})
+	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs, Hooks: p.o.hooks,
+		Observer: observer[data.Observer](p.sight), Slow: p.o.slow})
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +186,7 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	if err != nil {
 		return nil, err
 	}
+	p.sight.Trust(app.Server.TrustedProxies)
 	hub := live.New(db, live.Options{Log: p.o.log, Caller: gate.Caller, Anew: gate.Anew, Server: app.Server})
 	public := filepath.Join(p.dir, "public")
 	ready, err := pages.New(app, pages.Options{Public: public, Mail: room.Sends(), Dev: p.o.dev})
@@ -194,7 +200,7 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 		}
 	}
 	return &served{app: app, db: db, gate: gate, live: hub, mail: room,
-		http: web.Guard(room.Show(p.whileFit(door)), app.Server, p.o.log), tables: used(app, tables)}, nil
+		http: web.Observed(room.Show(p.whileFit(door)), app.Server, p.o.log, observer[web.Observer](p.sight)), tables: used(app, tables)}, nil
 }
 
 // close ends what goes on beside requests.
@@ -227,7 +233,7 @@ func (p *Plinth) Handler() http.Handler {
 func (p *Plinth) Close() error {
 	p.closing.Do(func() {
 		p.now.Load().close()
-		p.closed = p.eng.Close()
+		p.closed = errors.Join(p.eng.Close(), p.sight.Close())
 	})
 	return p.closed
 }

@@ -56,6 +56,7 @@ var house = []room{
 	{"internal/live", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"internal/pages", 6, []string{"internal/web", "spec", "fault"}, "pages speak with the API as any frontend does: they see neither data nor auth"},
 	{"internal/serve", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
+	{"internal/telemetry", 6, []string{"internal/web", "data", "spec", "expr", "doc", "fault"}, "it implements what rooms declare of observers, and no room imports it: plinth hands it in"},
 	{"", 7, []string{"*"}, "plinth is the one place that wires"},
 	{"cmd/plinth", 8, []string{"", "spec", "fault", "data", "data/driver", "data/sqlite", "data/postgres", "data/mysql", "data/mongo", "data/memory", "expr", "doc"}, "the command line knows plinth and the engines it links"},
 	{"test", 9, []string{"*"}, "whole-system tests"},
@@ -112,7 +113,7 @@ func TestEngineLibraries(t *testing.T) {
 		"go.yaml.in/yaml":             {[]string{"spec"}, "one room reads YAML"},
 		"cel.dev/cel-go":              {[]string{"expr"}, "one room reads CEL"},
 		"github.com/spf13/cobra":      {[]string{"cmd/plinth"}, "the command line is not a library"},
-		"net/http":                    {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/live", "internal/serve", "internal/files", "internal/mail", "internal/pages", "internal/outgoing", "internal/oidc", "internal/oidc/oidctest", "internal/certs", "internal/certs/acmetest", "cmd/plinth", "test", "test/conform"}, "the web is at the doors, and where others are asked"},
+		"net/http":                    {[]string{"", "internal/web", "internal/auth", "internal/rest", "internal/live", "internal/serve", "internal/files", "internal/mail", "internal/pages", "internal/outgoing", "internal/oidc", "internal/oidc/oidctest", "internal/telemetry", "cmd/plinth", "test", "test/conform", "internal/certs", "internal/certs/acmetest"}, "the web is at the doors, and where others are asked"},
 		"github.com/wneessen/go-mail": {[]string{"internal/mail"}, "one room speaks SMTP"},
 		"github.com/caddyserver":      {[]string{"internal/certs"}, "one room speaks ACME"},
 		"github.com/quic-go":          {[]string{"internal/serve"}, "one room listens"},
@@ -121,6 +122,8 @@ func TestEngineLibraries(t *testing.T) {
 		"golang.org/x/oauth2":         {[]string{"internal/oidc"}, "one room signs in with others"},
 		"github.com/coreos/go-oidc":   {[]string{"internal/oidc"}, "one room signs in with others"},
 		"github.com/go-jose":          {[]string{"internal/oidc", "internal/oidc/oidctest"}, "one room reads tokens that others have signed"},
+		"github.com/prometheus":       {[]string{"internal/telemetry"}, "rooms tell observers what they do; one room counts"},
+		"go.opentelemetry.io":         {[]string{"internal/telemetry"}, "rooms tell observers what they do; one room traces"},
 		"go.mongodb.org":              {[]string{"data/mongo", "data/mongo/mongotest"}, "nothing above data/driver knows MongoDB"},
 	}
 	for dir, files := range packages(t) {

@@ -65,6 +65,9 @@ func (p *Plinth) Reload(ctx context.Context) (steps []string, err error) {
 		others = nil
 	}
 	old.live.Close()
+	if app.Server.Operator != old.app.Server.Operator {
+		p.o.tell("server.operator counts from the next start: plinth reload")
+	}
 	p.unfit.Store(false)
 	for _, s := range m.Steps {
 		steps = append(steps, s.Text)

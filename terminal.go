@@ -10,8 +10,10 @@ import (
 
 // What a program says to whoever started it.
 
-// Logger writes text to a terminal and JSON to anything else.
-func Logger(f *os.File, level slog.Leveler) *slog.Logger { return serve.Logger(f, level) }
+// Logger writes text to a terminal and JSON to anything else; or, if format is text or json, that.
+func Logger(f *os.File, level slog.Leveler, format string) *slog.Logger {
+	return serve.Logger(f, level, format)
+}
 
 // Terminal says whether somebody sits before f.
 func Terminal(f *os.File) bool { return serve.Terminal(f) }

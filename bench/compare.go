@@ -19,7 +19,7 @@ func compare(ctx context.Context, o options) error {
 		lines = slices.DeleteFunc(lines, func(l line) bool { return l.name == name })
 		return len(lines) < asked
 	}
-	live, who, crowded, secure := apart(liveLine), apart(identityLine), apart(overloadLine), apart(httpsLine)
+	live, who, looked, crowded, secure := apart(liveLine), apart(identityLine), apart(sightLine), apart(overloadLine), apart(httpsLine)
 	if o.db != "sqlite" {
 		o.starts = 0 // another process is there already
 	}
@@ -87,6 +87,11 @@ func compare(ctx context.Context, o options) error {
 	}
 	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); who && at >= 0 && o.db == "sqlite" {
 		if r.Identity, err = measureIdentity(ctx, o, peers[at], filepath.Join(data, identityLine)); err != nil {
+			return err
+		}
+	}
+	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); looked && at >= 0 && o.db == "sqlite" {
+		if r.Sight, err = measureSight(ctx, o, peers[at], filepath.Join(data, sightLine)); err != nil {
 			return err
 		}
 	}

@@ -36,12 +36,12 @@ var workLines = []line{
 	{name: "batch", title: "batch of 100 creates", requests: batches, goals: goals(0)},
 	{name: liveLine},
 	{name: identityLine},
+	{name: sightLine},
 	{name: overloadLine},
 	{name: httpsLine},
 }
 
-// liveLine, identityLine, overloadLine and httpsLine are measured in another way than the lines with requests (live.go, identity.go, overload.go,
-// https.go).
+// What follows is measured in another way than the lines with requests (live.go, identity.go, sight.go, overload.go, https.go).
 const liveLine = "live"
 
 // goals of Plinth's speed over a peer's; Fastify must be beaten, hand-written Go nearly reached.

@@ -26,8 +26,9 @@ type report struct {
 	Lines    []*reportLine         `json:"lines"`
 	Live     map[string][]liveSlot `json:"live,omitempty"`
 	Identity *identity             `json:"identity,omitempty"`
-	HTTPS    *encrypted            `json:"https,omitempty"`
+	Sight    *sight                `json:"sight,omitempty"`
 	Overload *overload             `json:"overload,omitempty"`
+	HTTPS    *encrypted            `json:"https,omitempty"`
 	Starts   map[string]*start     `json:"starts,omitempty"`
 	atMost   bool                  // the goals say how many times slower at most
 
@@ -167,11 +168,14 @@ func (r *report) print(out io.Writer) {
 	if r.Identity != nil {
 		r.Identity.print(out)
 	}
-	if r.HTTPS != nil {
-		r.HTTPS.print(out)
+	if r.Sight != nil {
+		r.Sight.print(out)
 	}
 	if r.Overload != nil {
 		r.Overload.print(out)
+	}
+	if r.HTTPS != nil {
+		r.HTTPS.print(out)
 	}
 	r.printNoise(out)
 }
@@ -326,6 +330,13 @@ func (r *report) printNoise(out io.Writer) {
 	if r.Identity != nil {
 		for _, s := range append(r.Identity.Anonymous, r.Identity.SignedIn...) {
 			worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
+		}
+	}
+	if r.Sight != nil {
+		for _, w := range r.Sight.Lines {
+			for _, s := range append(w.Plain, w.Watched...) {
+				worst, sum, slots = max(worst, s.Noise), sum+s.Noise, slots+1
+			}
 		}
 	}
 	fmt.Fprintf(out, "\n~ the rounds lie more than %.0f %% apart. Processor time taken by others: %.0f %% on average, %.0f %% at worst",

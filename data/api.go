@@ -25,6 +25,9 @@ type Options struct {
 	Log   *slog.Logger     // default slog.Default()
 	Hooks []Hook
 	Blobs Blobs // where files are; nil: the app may have no file fields
+
+	Observer Observer      // nil: nobody is told what the database does
+	Slow     time.Duration // a question that takes longer is a line of the log; 0: none is
 }
 
 // Blobs stores the bytes of files. Package files implements it.

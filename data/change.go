@@ -168,11 +168,7 @@ func (l *changeLog) ends(w *work) (int64, error) {
 
 // note is where the last position is left for the next write in the same transaction; nil: nowhere.
 func (w *work) note() *int64 {
-	tx := w.tx
-	if w.held != nil {
-		tx = w.held.Tx
-	}
-	if n, ok := tx.(driver.Noter); ok && w.db.changes.ordered {
+	if n, ok := w.raw.(driver.Noter); ok && w.db.changes.ordered {
 		return n.Note()
 	}
 	return nil

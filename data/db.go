@@ -20,6 +20,8 @@ import (
 type DB struct {
 	app      *spec.App
 	eng      driver.Engine
+	observer Observer      // nil: nobody is told
+	slow     time.Duration // from when a question is a line of the log; 0: never
 	keys     *Keyring
 	clock    func() time.Time
 	log      *slog.Logger
@@ -83,6 +85,10 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 		db.log = slog.Default()
 	}
 	db.hints = newHints(eng, db.log)
+	if db.observer = o.Observer; db.observer != nil {
+		db.eng = observedEngine{eng, db.observer}
+	}
+	db.slow = o.Slow
 	if err := eng.Use(app); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package data
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
@@ -33,6 +34,8 @@ type draft struct {
 
 	mu       sync.RWMutex
 	variants map[string]*variant
+
+	told atomic.Int64 // when the log was told last that it is slow, ms
 }
 
 // draftCol is a field of the answer, and the rule that says who may read it (nil: everybody).

@@ -41,10 +41,16 @@ func (db *DB) Explain(ctx context.Context, by Caller, q *ListQuery) (*Explanatio
 	if x.Engine, err = p.v.stmt.Explain(ctx, p.args); err != nil {
 		return nil, err
 	}
-	if len(x.Engine.Scans) > 0 || x.Engine.Sorts {
-		x.Advice = advise(k, p.v.query)
-	}
+	x.Advice = p.advice(&x.Engine)
 	return x, nil
+}
+
+// advice is what would have the engine do less than it says it does.
+func (p *page) advice(x *driver.Explanation) []string {
+	if len(x.Scans) == 0 && !x.Sorts {
+		return nil
+	}
+	return advise(p.draft.k, p.v.query)
 }
 
 // indexed says whether an index begins with these fields, as one does with each reference.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
@@ -79,10 +80,15 @@ func (db *DB) Groups(ctx context.Context, by Caller, q *GroupQuery, dst []byte) 
 		return dst, err
 	}
 	defer done()
+	p := &page{draft: d, v: v, args: args}
+	if db.slow > 0 {
+		defer db.slowly(ctx, &by, asking{q.Filter, "", "", q.Group}, p, time.Now())
+	}
 	err = db.eng.Rows(ctx, v.stmt, args, func(cols driver.Columns) error {
 		if n++; n > maxGroups {
 			return errEnough
 		}
+		p.rows = n
 		if n > 1 {
 			dst = append(dst, ',')
 		}

@@ -2,9 +2,11 @@ package data
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
@@ -47,6 +49,32 @@ func (db *DB) Jobs(ctx context.Context, f JobFilter) ([]Job, string, error) {
 		}
 	}
 	return jobs, next, nil
+}
+
+// Queued counts the jobs of each state that is not done or cancelled, and tells for how long the one that waits longest has been due.
+func (db *DB) Queued(ctx context.Context) (states map[string]int64, oldest time.Duration, err error) {
+	answer, err := db.Groups(ctx, System, &GroupQuery{Collection: "_jobs", Group: "state", Aggregate: "count,min(due)",
+		Filter: `state in ["held", "later", "waiting", "running", "dead"]`}, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	var all struct {
+		Groups []struct {
+			State string
+			Count int64
+			Due   time.Time `json:"min(due)"`
+		}
+	}
+	if err := json.Unmarshal(answer, &all); err != nil {
+		return nil, 0, fault.Wrap(fault.Internal, "count jobs", err)
+	}
+	states = map[string]int64{Held: 0, Later: 0, Waiting: 0, Running: 0, Dead: 0}
+	for _, g := range all.Groups {
+		if states[g.State] = g.Count; g.State == Waiting {
+			oldest = max(db.clock().Sub(g.Due), 0)
+		}
+	}
+	return states, oldest, nil
 }
 
 // Job finds a job.

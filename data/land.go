@@ -312,7 +312,7 @@ func (l *changeLog) raise(ctx context.Context, to int64) error {
 
 // carry leaves the rows of a write with the record that it changes.
 func (l *changeLog) carry(w *work) error {
-	tx, ok := w.tx.(driver.CarryTx)
+	tx, ok := w.raw.(driver.CarryTx)
 	if !ok {
 		return fault.New(fault.Internal, "a transaction that carries nothing")
 	}

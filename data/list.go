@@ -33,6 +33,9 @@ func (db *DB) List(ctx context.Context, by Caller, q *ListQuery, dst []byte) ([]
 		return dst, err
 	}
 	defer done()
+	if db.slow > 0 {
+		defer db.slowly(ctx, &by, asking{q.Filter, q.Sort, q.Expand, ""}, p, time.Now())
+	}
 	answer := func(rd driver.Reader) error {
 		dst = append(dst, `{"items":[`...)
 		if dst, err = db.appendItems(ctx, rd, p, dst); err != nil {
@@ -70,6 +73,7 @@ type page struct {
 	args  []Value
 	limit int
 
+	rows int     // that were read
 	full bool    // it ends here: the limit or the size of an answer is reached
 	more bool    // there are rows behind it
 	last []Value // the sort keys of its last row, when it is full
@@ -324,6 +328,7 @@ func (db *DB) appendItems(ctx context.Context, rd driver.Reader, p *page, dst []
 			return dst, err
 		}
 		defer s.release()
+		p.rows = len(s.rows)
 		for i := range s.rows {
 			if i > 0 {
 				dst = append(dst, ',')
@@ -352,6 +357,7 @@ func (db *DB) appendItems(ctx context.Context, rd driver.Reader, p *page, dst []
 		p.took(n, len(dst)-from, cols)
 		return nil
 	})
+	p.rows = n
 	if err == errEnough {
 		err = nil
 	}
@@ -399,6 +405,9 @@ func (db *DB) Records(ctx context.Context, by Caller, q *ListQuery) ([]Record, s
 		return nil, "", err
 	}
 	defer done()
+	if db.slow > 0 {
+		defer db.slowly(ctx, &by, asking{q.Filter, q.Sort, "", ""}, p, time.Now())
+	}
 	var records []Record
 	err = db.eng.Rows(ctx, p.v.stmt, p.args, func(cols driver.Columns) error {
 		if p.full {
@@ -415,7 +424,7 @@ func (db *DB) Records(ctx context.Context, by Caller, q *ListQuery) ([]Record, s
 		if err := db.keys.open(p.draft.k.Collection, r); err != nil {
 			return err
 		}
-		records = append(records, r)
+		records, p.rows = append(records, r), len(records)+1
 		p.took(len(records), 0, cols)
 		return nil
 	})

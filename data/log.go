@@ -82,7 +82,7 @@ func newChangeLog(db *DB) (*changeLog, error) {
 	l := &changeLog{db: db, k: k, row: changeRowOf(k), state: state, ordered: db.eng.Caps().Ordered}
 	if !db.eng.Caps().Transactions {
 		var ok bool
-		if l.carrier, ok = db.eng.(driver.Carrier); !ok {
+		if l.carrier, ok = engineOf(db.eng).(driver.Carrier); !ok {
 			return nil, nil
 		}
 	}
@@ -435,6 +435,15 @@ func ParsePosition(text string) (Position, error) {
 		return Position{}, fault.New(fault.BadRequest, "%q is no position in the log", text)
 	}
 	return Position{epoch, n}, nil
+}
+
+// Logged is the newest position that was given in the log. Unlike Head it gives none itself.
+func (db *DB) Logged(ctx context.Context) (int64, error) {
+	l, err := db.logged()
+	if err != nil {
+		return 0, err
+	}
+	return l.last(ctx, db.eng)
 }
 
 // Head is the newest position. What is committed before Head is called lies at or before it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
@@ -565,6 +566,9 @@ func (db *DB) Present(ctx context.Context, by Caller, q *WatchQuery, cursor stri
 		return nil, "", at, err
 	}
 	defer done()
+	if db.slow > 0 {
+		defer db.slowly(ctx, &by, asking{q.Filter, "", "", ""}, p, time.Now())
+	}
 	err = db.eng.Read(ctx, func(rd driver.Reader) error {
 		if l.ordered {
 			if at.Number, err = l.last(ctx, rd); err != nil {
@@ -579,6 +583,7 @@ func (db *DB) Present(ctx context.Context, by Caller, q *WatchQuery, cursor stri
 			return err
 		}
 		defer set.release()
+		p.rows = len(set.rows)
 		for i := range set.rows {
 			one, err := set.append(nil, i)
 			if err != nil {

@@ -19,8 +19,9 @@ type work struct {
 	ctx   context.Context
 	by    *Caller
 	tx    driver.Tx
-	held  *held // the engine stores many records at once; nil: it does not
-	op    int   // of the batch that this is; -1: it is none
+	raw   driver.Tx // the engine's own
+	held  *held     // the engine stores many records at once; nil: it does not
+	op    int       // of the batch that this is; -1: it is none
 	now   time.Time
 	after []func(context.Context)
 	again bool // it has met another in its way, and is run once more
@@ -39,11 +40,29 @@ type work struct {
 // commit runs do in a transaction, again after conflicts until ctx ends, and then what do has left to
 // be done after it. What it returns is on disk.
 func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) error {
+	if db.observer == nil {
+		_, err := db.tries(ctx, by, do)
+		return err
+	}
+	ctx = db.observer.Writes(ctx)
+	t := Transaction{Start: time.Now()}
+	t.Retried, t.Err = db.tries(ctx, by, do)
+	t.Took = time.Since(t.Start)
+	db.observer.Wrote(ctx, t)
+	return t.Err
+}
+
+// tries is commit; it tells how often it was run again.
+func (db *DB) tries(ctx context.Context, by *Caller, do func(*work) error) (try int, err error) {
 	inside := context.WithoutCancel(ctx) // the transaction may carry other requests' work too
 	looks := false
-	for try := 0; ; try++ {
+	for ; ; try++ {
 		w := &work{db: db, ctx: inside, by: by, op: -1, again: try > 0, looks: looks}
 		err := db.eng.Write(ctx, func(tx driver.Tx) error {
+			w.raw = tx
+			if db.observer != nil {
+				tx = observed(inside, db.observer, tx)
+			}
 			w.tx, w.held = holding(w, tx)
 			w.now, w.after, w.finds, w.guessed, w.changes = db.now(), nil, fetcher{db, inside, w.tx}, false, nil
 			w.queued, w.hooked, w.depth, w.by = false, false, 0, by
@@ -64,10 +83,10 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 			for _, f := range w.after {
 				f(inside)
 			}
-			return nil
+			return try, nil
 		}
 		if !fault.Is(err, fault.Retry) {
-			return err
+			return try, err
 		}
 		if errors.Is(err, errTaken) {
 			looks = true
@@ -79,10 +98,10 @@ func (db *DB) commit(ctx context.Context, by *Caller, do func(*work) error) erro
 		pause := time.Duration(1+rand.IntN(1<<min(try, 7))) * time.Millisecond
 		select {
 		case <-ctx.Done():
-			return &fault.Error{Kind: fault.Unavailable, Msg: "the database is busy: try again", Err: err}
+			return try, &fault.Error{Kind: fault.Unavailable, Msg: "the database is busy: try again", Err: err}
 		case <-time.After(pause):
 			if try >= 1000 {
-				return &fault.Error{Kind: fault.Unavailable, Msg: "the database is busy: try again", Err: err}
+				return try, &fault.Error{Kind: fault.Unavailable, Msg: "the database is busy: try again", Err: err}
 			}
 		}
 	}
@@ -124,7 +143,14 @@ func (w *work) holds(rule *expr.Expr, rows ...[]Value) (bool, error) {
 	if leaves(rule) {
 		fetch = w.fetch()
 	}
-	return w.db.holds(rule, w.by, fetch, rows...)
+	if w.db.observer == nil || rule == nil || w.by.Operator {
+		return w.db.holds(rule, w.by, fetch, rows...)
+	}
+	j := Judgement{Rule: rule.Source, Start: time.Now()}
+	j.Holds, j.Err = w.db.holds(rule, w.by, fetch, rows...)
+	j.Took = time.Since(j.Start)
+	w.db.observer.Judged(w.ctx, j)
+	return j.Holds, j.Err
 }
 
 // insert stores a finished record, if what it refers to is there; or holds it, to be stored with others.

@@ -268,7 +268,7 @@ var serverShape = &shape{"server", "Addresses, certificates and limits.", []key{
 	{name: "cors", form: asObject, shape: corsShape, doc: "Which other origins may call."},
 	{name: "limits", form: asObject, shape: limitsShape, doc: "Bounds on a request."},
 	{name: "trustedProxies", form: asTexts, doc: "The addresses whose forwarded headers are believed: [10.0.0.0/8]."},
-	{name: "operator", idle: true, form: asObject, shape: operatorShape, doc: "The operator's own listener: metrics, pprof and console."},
+	{name: "operator", form: asObject, shape: operatorShape, doc: "The operator's own listener: metrics, profiles and health. Who reaches it is not asked who he is."},
 	{name: "spa", form: asBool, doc: "A page that is not there is public/index.html."},
 }}
 

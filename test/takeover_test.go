@@ -156,7 +156,15 @@ func startReplaceable(t *testing.T, w *liveWorld) *replaceable {
 	_ = socket.Close()
 	_ = ln.Close()
 	p.pid = cmd.Process.Pid
-	t.Cleanup(func() { _ = syscall.Kill(p.pid, syscall.SIGKILL) })
+	t.Cleanup(func() { // whichever of them is left
+		left, _ := filepath.Glob(filepath.Join(w.dir, "data", "serve-*.sock"))
+		for _, name := range append(left, fmt.Sprintf("serve-%d.sock", p.pid)) {
+			var pid int
+			if n, _ := fmt.Sscanf(filepath.Base(name), "serve-%d.sock", &pid); n == 1 {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 	go func() { _ = cmd.Wait() }()
 	pointer := &atomic.Pointer[server]{}
 	pointer.Store(p.server)

@@ -13,7 +13,7 @@ import (
 )
 
 func (c *cli) check() *cobra.Command {
-	var matrix bool
+	var matrix, production bool
 	var format string
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
@@ -24,7 +24,10 @@ its settings it can lose what was acknowledged.
 
 --matrix prints instead who may do what: for people who are not signed in, every role, operators, and keys
 where they differ, what they may do with each collection, with fields that have rules of their own, and with
-channels; and under the tables what looks as if it was not meant. No database is needed.`,
+channels; and under the tables what looks as if it was not meant. No database is needed.
+
+--production reviews instead how the app would be served to other people, point by point: good, consider, or wrong,
+with which it fails.`,
 		Example: "  plinth check examples/agency\n  plinth check --json . | jq .problems\n  plinth check --matrix --format markdown > access.md",
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,6 +37,8 @@ channels; and under the tables what looks as if it was not meant. No database is
 			switch {
 			case cmd.Flags().Changed("format") && !matrix:
 				return misused("--format is for --matrix; --json is for programs")
+			case matrix && production:
+				return misused("--matrix and --production are two questions")
 			case c.json && cmd.Flags().Changed("format") && format != "json":
 				return misused("--json does not go with --format %s", format)
 			case c.json:
@@ -43,18 +48,19 @@ channels; and under the tables what looks as if it was not meant. No database is
 			if !matrix {
 				format = ""
 			}
-			return c.checked(cmd, folder(args, 0), format)
+			return c.checked(cmd, folder(args, 0), format, production)
 		},
 	}
 	c.dbFlag(cmd)
 	c.jsonFlag(cmd)
 	cmd.Flags().BoolVar(&matrix, "matrix", false, "print who may do what")
+	cmd.Flags().BoolVar(&production, "production", false, "review how it would be served to other people")
 	cmd.Flags().StringVar(&format, "format", "text", "of the matrix: "+strings.Join(matrixFormats, ", "))
 	return cmd
 }
 
 // checked checks an app; matrix is the format in which it is told who may do what, "" where that is not asked.
-func (c *cli) checked(cmd *cobra.Command, dir, matrix string) error {
+func (c *cli) checked(cmd *cobra.Command, dir, matrix string, production bool) error {
 	app, err := spec.Load(dir, os.LookupEnv)
 	var wrong *spec.Problems
 	if errors.As(err, &wrong) {
@@ -80,6 +86,9 @@ func (c *cli) checked(cmd *cobra.Command, dir, matrix string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if production {
+		return c.production(cmd.Context(), app, dir)
 	}
 	if matrix != "" {
 		return c.matrix(cmd.Context(), dir, matrix)

@@ -15,10 +15,10 @@ import (
 )
 
 func (c *cli) serve() *cobra.Command {
-	var listen, level string
+	var listen, level, format string
 	var roles []string
 	var dev, secure bool
-	var drain time.Duration
+	var drain, slow time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve [DIR]",
 		Short: "Serve an app",
@@ -47,6 +47,12 @@ file again. plinth reload replaces the program, without a refused connection.`,
 			if drain < 0 || drain > time.Hour {
 				return misused("--drain is from 0s to 1h")
 			}
+			if format != "" && format != "text" && format != "json" {
+				return misused("--log-format is text or json")
+			}
+			if slow < 0 {
+				return misused("--slow is a time like 200ms; 0 is never")
+			}
 			if secure && !dev {
 				return misused("--tls is for --dev: without it, server.domains or server.tls in the app file make the app served by https")
 			}
@@ -58,10 +64,10 @@ file again. plinth reload replaces the program, without a refused connection.`,
 					return misused("--roles are api and jobs, not %q", r)
 				}
 			}
-			log := plinth.Logger(c.err, l)
+			log := plinth.Logger(c.err, l, format)
 			slog.SetDefault(log)
 			dir := folder(args, 0)
-			opts := []plinth.Option{c.on(), plinth.WithLog(log), plinth.Telling(func(text string) { c.note("%s", text) })}
+			opts := []plinth.Option{c.on(), plinth.WithLog(log), plinth.SlowQuestions(slow), plinth.Telling(func(text string) { c.note("%s", text) })}
 			if dev {
 				opts = append(opts, plinth.Dev())
 			}
@@ -73,9 +79,11 @@ file again. plinth reload replaces the program, without a refused connection.`,
 	cmd.Flags().BoolVar(&dev, "dev", false, "for the machine of a developer")
 	cmd.Flags().BoolVar(&secure, "tls", false, "with --dev: serve by https, by an authority made in data/")
 	cmd.Flags().StringVar(&level, "log", "info", "what is logged: debug, info, warn or error; debug logs every request")
+	cmd.Flags().StringVar(&format, "log-format", "", "how it is logged: text or json (default: text on a terminal, else json)")
+	cmd.Flags().DurationVar(&slow, "slow", 200*time.Millisecond, "from when a question to the database is a line of the log, with the index that would help; 0 is never")
 	cmd.Flags().StringSliceVar(&roles, "roles", []string{"api", "jobs"}, "what this process does: api, jobs or both; without api it answers /healthz and /readyz alone")
 	cmd.Flags().DurationVar(&drain, "drain", 0, "for how long requests are still taken after the process was told to end, with /readyz at 503: until those who balance the load have seen it")
-	for _, name := range []string{"listen", "dev", "tls", "log", "roles", "drain"} {
+	for _, name := range []string{"listen", "dev", "tls", "log", "log-format", "slow", "roles", "drain"} {
 		fromEnvironment(cmd.Flags(), name)
 	}
 	return cmd

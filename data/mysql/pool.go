@@ -4,6 +4,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bluell/plinth/fault"
@@ -28,6 +29,7 @@ type pool struct {
 	gone      chan struct{} // closed by close
 	ending    sync.Once
 
+	waits  atomic.Int32   // who waits for a slot
 	beside sync.WaitGroup // connections of extra
 
 	mu   sync.Mutex
@@ -68,6 +70,8 @@ func (p *pool) enter(ctx context.Context) error {
 		return nil
 	default:
 	}
+	p.waits.Add(1)
+	defer p.waits.Add(-1)
 	timer := time.NewTimer(soon)
 	defer timer.Stop()
 	select {

@@ -41,8 +41,9 @@ type Engine struct {
 	pool    *pgxpool.Pool
 	app     atomic.Pointer[sqldb.Served]
 	closing sync.Once
-	gone    atomic.Bool // Close was called
-	name    string      // of this engine among others of the database
+	gone    atomic.Bool  // Close was called
+	waits   atomic.Int32 // who asks for a connection
+	name    string       // of this engine among others of the database
 }
 
 var _ driver.Engine = (*Engine)(nil)
@@ -175,7 +176,9 @@ func (e *Engine) take(ctx context.Context) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, "connect", err)
 	}
+	e.waits.Add(1)
 	pc, err := e.pool.Acquire(ctx)
+	e.waits.Add(-1)
 	if err != nil {
 		if e.gone.Load() {
 			return nil, errClosed()

@@ -29,6 +29,8 @@ type readers struct {
 	// the process ends; Check says so.
 	wounded atomic.Bool
 
+	waits atomic.Int32 // who waits for a connection
+
 	mu   sync.Mutex
 	idle []*conn             // the one used last is the last
 	busy map[*conn]time.Time // since when
@@ -69,7 +71,9 @@ func (p *readers) take(ctx context.Context) (*conn, error) {
 	}
 	waited := timers.Get().(*time.Timer)
 	waited.Reset(long)
+	p.waits.Add(1)
 	defer func() {
+		p.waits.Add(-1)
 		waited.Stop()
 		timers.Put(waited)
 	}()

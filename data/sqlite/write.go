@@ -62,6 +62,7 @@ type writer struct {
 	logs   *checkpoints
 	id     atomic.Int64 // of the goroutine
 	group  []*request
+	groups groups
 	closed error
 }
 
@@ -287,6 +288,7 @@ func (w *writer) commit() {
 		w.abandon(w.undone(err))
 		return
 	}
+	w.groups.add(len(w.group))
 	w.answer(nil)
 	w.logs.commit()
 }

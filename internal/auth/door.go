@@ -271,6 +271,9 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, who *person, e entr
 	}
 	if e.by != "" {
 		g.note(r.Context(), "signed-in", who.id, slog.String("by", e.by), slog.Bool("mfa", e.mfa))
+		if g.observer != nil {
+			g.observer.SignedIn(e.by)
+		}
 	}
 	by, err := g.callerOf(r.Context(), who.rec)
 	if err != nil {

@@ -25,13 +25,15 @@ type attempt struct {
 	from string // the address
 	user string // whom it is about; "" as long as nobody is known
 	of   string // what he is: user or operator
+
+	observer Observer
 }
 
 type attemptKey struct{}
 
 // watched is a request whose events are logged.
 func (g *Gate) watched(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), attemptKey{}, &attempt{log: g.log, from: clip(g.address(r), 64), of: g.whose()}))
+	return r.WithContext(context.WithValue(r.Context(), attemptKey{}, &attempt{log: g.log, from: clip(g.address(r), 64), of: g.whose(), observer: g.observer}))
 }
 
 // concerns notes whom a request is about, should it be refused.
@@ -63,6 +65,9 @@ func noteRefusal(r *http.Request, err error) {
 	a, ok := r.Context().Value(attemptKey{}).(*attempt)
 	if !ok || !refusal(err) {
 		return
+	}
+	if a.observer != nil {
+		a.observer.Refused(r.Pattern, fault.Of(err).String())
 	}
 	a.log.LogAttrs(r.Context(), slog.LevelInfo, "security", slog.String("event", "refused"), slog.String(a.of, a.user), slog.String("from", a.from),
 		slog.String("route", r.Pattern), slog.String("why", fault.Of(err).String()))

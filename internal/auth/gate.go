@@ -121,6 +121,18 @@ type Options struct {
 	Providers []Provider    // with whom people sign in
 	Tokens    Tokens        // of issuers that the app trusts; may be nil
 	Address   func() string // where the app is, if server.url does not say so; may be nil, and may return ""
+
+	Observer Observer // nil: nobody is told
+}
+
+// Observer is told how people come in, so that it can be counted. It is not told who they are.
+type Observer interface {
+	// SignedIn is told of each session that somebody begins, by what he has shown.
+	SignedIn(by string)
+	// Refused is told of each credential that was not good, or not good enough: at which route, and the kind of the fault.
+	Refused(route, why string)
+	// Limited is told when something was tried too often, and what.
+	Limited(what string)
 }
 
 // Gate says who makes a request, and lets people in: users and, by a gate of their own behind it, operators. It is safe for
@@ -140,6 +152,7 @@ type Gate struct {
 	people                           *people // nil: nobody signs in
 	operators                        *Gate   // nil: it is theirs
 	ofOperators                      bool
+	observer                         Observer // nil: nobody
 
 	providers []Provider
 	tokens    Tokens
@@ -190,7 +203,7 @@ func (g *Gate) init(db *data.DB, secret []byte, o Options) error {
 	if !ok {
 		return fault.New(fault.Internal, "auth.Collections is missing among the app's collections")
 	}
-	g.db, g.clock, g.log, g.mail, g.hasher, g.dev, g.keys, g.at, g.known = db, o.Clock, o.Log, o.Mail, o.Hasher, o.Dev, columnsOf(c), o.Address, map[[32]byte]*pass{}
+	g.db, g.clock, g.log, g.mail, g.hasher, g.dev, g.keys, g.at, g.observer, g.known = db, o.Clock, o.Log, o.Mail, o.Hasher, o.Dev, columnsOf(c), o.Address, o.Observer, map[[32]byte]*pass{}
 	whose, sessions := "", sessionPrefix
 	if g.ofOperators {
 		whose, sessions = " of operators", operatorSessionPrefix

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,6 +60,9 @@ func (g *Gate) tally(ctx context.Context, what, whom string, most int, span time
 	if err == nil && t.n > int64(most) {
 		g.full.add(id, from.Add(span), now)
 		err = &fault.Error{Kind: fault.Limited, Msg: "too many attempts: try again later", After: t.left}
+		if g.observer != nil {
+			g.observer.Limited(strings.TrimSuffix(strings.TrimSuffix(what, " from"), " here"))
+		}
 	}
 	return t, err
 }

@@ -32,7 +32,19 @@ type Options struct {
 	Patience time.Duration // how long jobs under way may go on when the pool is to end; 10s
 	Log      *slog.Logger  // slog.Default()
 	Ready    func() bool   // whether jobs may be begun at the moment; always
+	Observer Observer      // nil: nobody is told
 }
+
+// Observer is told of attempts at jobs, so that they can be counted, timed and traced.
+type Observer interface {
+	// Begun is told of each. It goes on with the context that is returned.
+	Begun(ctx context.Context, kind string) context.Context
+	// Tried is told, with that context, what became of it: done, failed (it is tried again), dead, cancelled, returned.
+	Tried(ctx context.Context, kind, result string, took time.Duration)
+}
+
+// results are what an observer is told of the state in which an attempt leaves its job.
+var results = map[string]string{data.Done: "done", data.Later: "failed", data.Dead: "dead", data.Cancelled: "cancelled", data.Waiting: "returned"}
 
 // Pool works off the jobs of one database. It runs once.
 type Pool struct {
@@ -300,8 +312,19 @@ func (p *Pool) begin(stop context.Context, j data.Job) {
 		if k.System {
 			w.by = data.System
 		}
+		start := time.Now()
+		if p.o.Observer != nil {
+			ctx = p.o.Observer.Begun(ctx, j.Kind)
+		}
 		err := p.attempt(ctx, k.Do, w)
 		o, settled := p.outcome(ctx, w, err)
+		if p.o.Observer != nil {
+			result := "done"
+			if !settled {
+				result = results[o.State]
+			}
+			p.o.Observer.Tried(ctx, j.Kind, result, time.Since(start))
+		}
 		expire()
 		cancel(nil)
 		if !settled {

@@ -245,6 +245,7 @@ func (ch *channel) tell(kind, name string, value []byte, but *ear) {
 			printed[w] = b
 		}
 		e.c.send(b)
+		deliveries.Add(1)
 	}
 }
 

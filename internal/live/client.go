@@ -22,6 +22,11 @@ const (
 
 var inAll atomic.Int64 // bytes that wait
 
+var deliveries atomic.Int64
+
+// Deliveries is how often something that has happened was sent to a client of this process: a change of what it shows, a message, who has come.
+func Deliveries() int64 { return deliveries.Load() }
+
 // client is who listens to a stream.
 type client struct {
 	view  *view

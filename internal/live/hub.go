@@ -119,6 +119,16 @@ func (h *Hub) Count() int {
 	return h.count
 }
 
+// At is the position up to which the clients were told of changes; zero: there are none.
+func (h *Hub) At() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.follow == nil {
+		return 0
+	}
+	return h.at.Number
+}
+
 // start follows the log, if nobody does.
 func (h *Hub) start(ctx context.Context) error {
 	for at := (data.Position{}); ; {
@@ -378,6 +388,7 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 			}
 		case len(frames[i]) > 0:
 			g.send(frames[i])
+			deliveries.Add(int64(len(g.clients)))
 		}
 	}
 	h.channels.changed(all, changed)

@@ -116,6 +116,7 @@ func (cs *channels) appear(e *ear, text []byte) {
 	dst := append([]byte(`{"you":`), doc.AppendString(nil, e.member)...)
 	dst = append(append(append(dst, `,"members":`...), e.of.print()...), '}')
 	e.c.send(event(e.c.form, head{kind: "presence", sub: e.sub, name: "presence"}, dst))
+	deliveries.Add(1)
 }
 
 // vanish is the reverse of appear.

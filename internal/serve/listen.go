@@ -23,6 +23,7 @@ type Listener struct {
 	Address string      // host:port; port 0 picks a free one
 	TLS     *tls.Config // nil: plain HTTP
 	Handler http.Handler
+	Opened  func(url string) // called when it listens; may be nil
 }
 
 const keepAlive = 15 * time.Second

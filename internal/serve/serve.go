@@ -54,7 +54,11 @@ func Run(ctx context.Context, listeners []Listener, o Options) error {
 	}
 	defer s.close()
 	for i := range s.doors {
-		go s.serve(&s.doors[i])
+		d := &s.doors[i]
+		go s.serve(d)
+		if d.Opened != nil {
+			d.Opened(d.url(d.ln.Addr()))
+		}
 	}
 	control, err := s.control()
 	if err != nil {

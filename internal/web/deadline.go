@@ -14,6 +14,10 @@ func Endless(w http.ResponseWriter, r *http.Request) *http.Request {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	if rec := recorderOf(w); rec != nil {
 		rec.leave()
+		rec.endless = true
+		if rec.observer != nil {
+			rec.observer.Streams(rec.ctx)
+		}
 	}
 	if whole, ok := r.Context().Value(before{}).(context.Context); ok {
 		return r.WithContext(whole)

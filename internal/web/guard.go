@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,10 +25,15 @@ import (
 // info, the rest as debug. It has the method, the route, the status, the time, who asked and the id,
 // never a query, a body or a credential.
 func Guard(next http.Handler, server spec.Server, log *slog.Logger) http.Handler {
+	return Observed(next, server, log, nil)
+}
+
+// Observed is Guard with somebody who is told of each request; nil is nobody.
+func Observed(next http.Handler, server spec.Server, log *slog.Logger, o Observer) http.Handler {
 	if log == nil {
 		log = slog.Default()
 	}
-	g := &guard{next: next, log: log, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
+	g := &guard{next: next, log: log, observer: o, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
 		secure: strings.HasPrefix(server.URL, "https://"), forged: http.NewCrossOriginProtection(),
 		rates: newRates(server.Limits.Requests), load: newLoad()}
 	trusted := []string{server.URL}
@@ -44,15 +50,16 @@ func Guard(next http.Handler, server spec.Server, log *slog.Logger) http.Handler
 }
 
 type guard struct {
-	next    http.Handler
-	log     *slog.Logger
-	cors    cors
-	timeout time.Duration
-	header  int // bytes; 0: as many as the server reads
-	secure  bool
-	forged  *http.CrossOriginProtection
-	rates   *rates // nil: no limit
-	load    *load
+	next     http.Handler
+	log      *slog.Logger
+	observer Observer
+	cors     cors
+	timeout  time.Duration
+	header   int // bytes; 0: as many as the server reads
+	secure   bool
+	forged   *http.CrossOriginProtection
+	rates    *rates // nil: no limit
+	load     *load
 }
 
 // MaxAddress is how many bytes the path and the query string may have together. What is longer goes
@@ -81,12 +88,16 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		h["Strict-Transport-Security"] = hsts
 	}
 	ctx, body := r.Context(), r.Body != nil && r.Body != http.NoBody
+	if g.observer != nil {
+		ctx = g.observer.Began(r)
+		w.observer, w.ctx = g.observer, ctx
+	}
 	if g.timeout > 0 {
 		w.deadline.Context, w.deadline.at, w.deadline.by = ctx, w.start.Add(g.timeout), w
 		defer w.deadline.end()
 		ctx = &w.deadline
 	}
-	if g.timeout > 0 || body {
+	if g.timeout > 0 || body || ctx != r.Context() {
 		r = r.WithContext(ctx) // net/http looks again at the one that it made
 	}
 	if body {
@@ -153,7 +164,12 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 	if panicked == nil && !begun {
 		w.status = http.StatusOK // what net/http says for a handler that says nothing
 	}
-	g.tell(w, r)
+	took := time.Since(w.start)
+	g.tell(w, r, took)
+	if g.observer != nil {
+		g.observer.Ended(w.ctx, Exchange{Method: r.Method, Route: r.Pattern, Status: w.status, Caller: w.caller, Request: w.id, Start: w.start, Took: took,
+			In: w.body.bytes, Out: w.bytes, Stream: w.taken || w.endless, Shed: w.shed, Err: w.err})
+	}
 	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)
 	}
@@ -163,8 +179,7 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 }
 
 // tell logs a request.
-func (g *guard) tell(w *recorder, r *http.Request) {
-	took := time.Since(w.start)
+func (g *guard) tell(w *recorder, r *http.Request, took time.Duration) {
 	level := slog.LevelDebug
 	if n := g.load.tell(); n > 0 {
 		g.log.Warn("the server has more to do than it can: requests were refused", "refused", n)
@@ -174,16 +189,21 @@ func (g *guard) tell(w *recorder, r *http.Request) {
 		// they are counted: a line for each would be work
 	case w.err != nil:
 		level = slog.LevelError
-	case w.status >= 400 || took > slow:
+	case w.status >= 400 || took > slow && !w.endless:
 		level = slog.LevelInfo
 	}
 	if !g.log.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := append(make([]slog.Attr, 0, 8), slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
+	attrs := append(make([]slog.Attr, 0, 9), slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
 		slog.Int("status", w.status), slog.Float64("ms", math.Round(took.Seconds()*1e6)/1e3), slog.Int64("bytes", w.bytes))
 	if w.caller != "" {
 		attrs = append(attrs, slog.String("caller", w.caller))
+	}
+	if g.observer != nil {
+		if id := g.observer.Trace(w.ctx); id != "" {
+			attrs = append(attrs, slog.String("trace", id))
+		}
 	}
 	if w.err != nil {
 		attrs = append(attrs, slog.Any("error", w.err))
@@ -207,18 +227,18 @@ func Asks(w http.ResponseWriter, by *data.Caller) error {
 	return rec.rates.take(rec.Header(), by.Scope, rec.start)
 }
 
-func (rec *recorder) asks(by *data.Caller) {
+func (w *recorder) asks(by *data.Caller) {
 	switch {
 	case by == nil:
-		rec.caller = "refused"
+		w.caller = "refused"
 	case by.Operator:
-		rec.caller = "operator"
+		w.caller = "operator"
 	case by.Role != "":
-		rec.caller = by.Role
+		w.caller = by.Role
 	case by.SignedIn:
-		rec.caller = "signed in"
+		w.caller = "signed in"
 	default:
-		rec.caller = "nobody"
+		w.caller = "nobody"
 	}
 }
 
@@ -244,21 +264,25 @@ type recorder struct {
 	status   int    // 0: nothing is written yet
 	bytes    int64
 	taken    bool // the connection is another's
+	endless  bool // it goes on for as long as its client wants
 	shed     bool // refused for the load of the server
 	counted  bool // in rates
 	body     sent
+
+	observer Observer
+	ctx      context.Context // the observer's
 }
 
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
-		w.status = status
+		w.answers(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.answers(http.StatusOK)
 	}
 	if len(b) >= longWrite {
 		w.pause()
@@ -267,6 +291,14 @@ func (w *recorder) Write(b []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// answers notes the status, before the header is sent.
+func (w *recorder) answers(status int) {
+	w.status = status
+	if w.observer != nil {
+		w.observer.Answers(w.ctx, w.Header())
+	}
 }
 
 // longWrite is how long an answer is, in bytes, that may have to wait for its client.
@@ -296,7 +328,7 @@ func (w *recorder) leave() {
 // ReadFrom lets files go from disk to network without a copy.
 func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.answers(http.StatusOK)
 	}
 	w.pause()
 	n, err := io.Copy(w.ResponseWriter, r)

@@ -19,12 +19,14 @@ type sent struct {
 	io.ReadCloser
 	by           *recorder
 	begun, ended bool
+	bytes        int64
 }
 
 func (s *sent) Read(p []byte) (int, error) {
 	s.by.pause()
 	n, err := s.ReadCloser.Read(p)
 	s.by.resume()
+	s.bytes += int64(n)
 	s.begun, s.ended = true, s.ended || err != nil
 	return n, err
 }

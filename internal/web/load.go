@@ -42,7 +42,7 @@ const (
 	longLine    = 16_384
 
 	loadWindow = 100 * time.Millisecond
-	workTime   = 100 * time.Millisecond // that what is inside should take
+	workTime   = 50 * time.Millisecond  // that what is inside should take
 	lineTime   = 150 * time.Millisecond // that the line should take
 	patience   = 300 * time.Millisecond // after which one who waits is refused
 	longer     = 5 * time.Second        // patience with live connections: a browser does not come back from a refusal

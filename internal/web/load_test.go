@@ -91,17 +91,17 @@ func TestLoadMeasures(t *testing.T) {
 		t.Errorf("at 100/s: %d slots, %d in line", s, m)
 	}
 	for range 30 {
-		l.done.Store(1000)
+		l.done.Store(5000)
 		l.measure(time.Second)
 	}
-	if s := l.slots.Load(); s < 195 || s > 200 {
-		t.Errorf("at 1000/s: %d slots", s)
+	if s, m := l.slots.Load(), l.most.Load(); s < 245 || s > 250 || m < 740 || m > 750 {
+		t.Errorf("at 5000/s: %d slots, %d in line", s, m)
 	}
 	for range 30 {
 		l.done.Store(2000)
 		l.measure(loadWindow)
 	}
-	if s, m := l.slots.Load(), l.most.Load(); s != mostSlots || m < 5900 || m > 6000 {
+	if s, m := l.slots.Load(), l.most.Load(); s != mostSlots || m < 2990 || m > 3000 {
 		t.Errorf("at 20000/s: %d slots, %d in line", s, m)
 	}
 	if l.measure(time.Minute); l.slots.Load() != mostSlots || l.rate != 0 {

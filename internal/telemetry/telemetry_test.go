@@ -1,0 +1,168 @@
+package telemetry
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/spec"
+)
+
+// docs/metrics.md has a row for each metric, with its type and labels, and no other.
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(plinth_[a-z_]+)` (.*)$").FindAllStringSubmatch(string(text), -1) {
+		rows[m[1]] = m[2]
+	}
+	for _, f := range Families {
+		labels := ""
+		if len(f.Labels) > 0 {
+			labels = "`" + strings.Join(f.Labels, "`, `") + "`"
+		}
+		want := "| " + f.Type + " | " + labels + " | " + f.Help + " |"
+		if got := rows[f.Name]; got != want {
+			t.Errorf("docs/metrics.md says of %s\n%s\nnot\n%s", f.Name, got, want)
+		}
+		delete(rows, f.Name)
+		if f.Type == "counter" != strings.HasSuffix(f.Name, "_total") {
+			t.Errorf("%s, a %s, is named against Prometheus' conventions", f.Name, f.Type)
+		}
+	}
+	for name := range rows {
+		t.Errorf("docs/metrics.md names %s, which is not there", name)
+	}
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func watched(tb testing.TB, env map[string]string, o Options) *Telemetry {
+	tb.Helper()
+	o.Log = quiet()
+	o.Env = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
+	t, err := New(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = t.Close() })
+	return t
+}
+
+// No more series come about than there are routes, methods and classes, whatever clients send.
+func TestBounded(t *testing.T) {
+	t.Parallel()
+	w := watched(t, nil, Options{Metrics: true})
+	for i := range 5000 {
+		w.Ended(context.Background(), web.Exchange{Method: strings.Repeat("X", i%300), Route: "/api/{collection}", Status: 100 + i%900})
+	}
+	for i := range 3 * mostRoutes {
+		w.Ended(context.Background(), web.Exchange{Method: "GET", Route: "/" + strings.Repeat("a", i), Status: 200})
+	}
+	rec := httptest.NewRecorder()
+	w.Operator(http.NotFoundHandler()).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	text := rec.Body.String()
+	if n := strings.Count(text, "plinth_http_requests_total{"); n > (mostRoutes+2)*len(classes) {
+		t.Errorf("%d series of requests", n)
+	}
+	if strings.Contains(text, "XX") {
+		t.Error("a method that a client made up is a label")
+	}
+}
+
+func TestNothingAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, env := range []map[string]string{nil, {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}} {
+		if w := watched(t, env, Options{}); w != nil {
+			t.Errorf("with %v there is an observer", env)
+		}
+	}
+}
+
+// A receiver that is away costs spans, a line of the log a minute, and nothing else.
+func TestReceiverAway(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		asked <- r.Header.Get("Api-Key") + " " + r.Header.Get("Content-Type") + " " + r.URL.Path
+		if len(b) == 0 {
+			t.Error("an empty request")
+		}
+		rw.WriteHeader(http.StatusForbidden)
+	}))
+	defer receiver.Close()
+	w := watched(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.URL + "/base/", "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20key"}, Options{})
+	r := httptest.NewRequest("GET", "/", nil)
+	w.Ended(w.Began(r), web.Exchange{Method: "GET", Status: 200, Start: time.Now()})
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case got := <-asked:
+		if got != "a key application/x-protobuf /base/v1/traces" {
+			t.Errorf("it was asked %q", got)
+		}
+	default:
+		t.Error("the receiver was not asked")
+	}
+}
+
+// exchange is what the guard and the database tell of a request that reads one record.
+func exchange(b *testing.B, w *Telemetry) {
+	var o web.Observer
+	if w != nil {
+		o = w
+	}
+	h := web.Observed(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.Pattern = "/api/{collection}/{id}"
+		if w != nil {
+			w.Asked(r.Context(), data.Statement{Kind: "select", Collection: "posts", Start: time.Now(), Took: time.Microsecond})
+		}
+		rw.WriteHeader(http.StatusOK)
+	}), spec.Server{Limits: spec.Limits{Timeout: time.Minute}}, quiet(), o)
+	r := httptest.NewRequest("GET", "/api/posts/x", nil)
+	rw := &nobody{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(rw, r)
+	}
+}
+
+type nobody struct{ header http.Header }
+
+func (n *nobody) Header() http.Header         { return n.header }
+func (n *nobody) Write(b []byte) (int, error) { return len(b), nil }
+func (n *nobody) WriteHeader(int)             {}
+
+func BenchmarkRequest(b *testing.B) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer receiver.Close()
+	endpoint := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.URL, "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+	b.Run("off", func(b *testing.B) { exchange(b, nil) })
+	b.Run("metrics", func(b *testing.B) { exchange(b, watched(b, nil, Options{Metrics: true})) })
+	b.Run("metrics and traces", func(b *testing.B) { exchange(b, watched(b, endpoint, Options{Metrics: true})) })
+}
+
+// Metrics allocate nothing for a request.
+func TestAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("LEFT OUT with -short: the race detector allocates")
+	}
+	base := testing.Benchmark(func(b *testing.B) { exchange(b, nil) }).AllocsPerOp()
+	if with := testing.Benchmark(func(b *testing.B) { exchange(b, watched(b, nil, Options{Metrics: true})) }).AllocsPerOp(); with != base {
+		t.Errorf("%d allocations for a request with metrics, %d without", with, base)
+	}
+}

@@ -1,0 +1,160 @@
+package telemetry
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/bluell/plinth/fault"
+)
+
+// traces sends spans to a receiver. What is kept, and where it goes, is said by OpenTelemetry's own variables
+// (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+type traces struct {
+	provider *sdktrace.TracerProvider
+	tracer   trace.Tracer
+}
+
+// newTraces is nil where no endpoint is named.
+func newTraces(o *Options) (*traces, error) {
+	e := environment{env: o.Env}
+	if e.bool("OTEL_SDK_DISABLED") || e.text("OTEL_TRACES_EXPORTER") == "none" {
+		return nil, e.err
+	}
+	endpoint, whole := e.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), true
+	if endpoint == "" {
+		endpoint, whole = e.text("OTEL_EXPORTER_OTLP_ENDPOINT"), false
+	}
+	if endpoint == "" {
+		return nil, e.err
+	}
+	if x := e.text("OTEL_TRACES_EXPORTER"); x != "" && x != "otlp" {
+		e.wrong("OTEL_TRACES_EXPORTER", "traces go out by otlp, or none does")
+	}
+	x := &exporter{log: o.Log, client: &http.Client{}, headers: http.Header{}}
+	x.url = e.endpoint(endpoint, whole)
+	if p := e.signal("PROTOCOL"); p != "" && p != "http/protobuf" {
+		e.wrong("OTEL_EXPORTER_OTLP_PROTOCOL", "traces are sent by http/protobuf only, to port 4318 as a rule")
+	}
+	switch c := e.signal("COMPRESSION"); c {
+	case "", "none":
+	case "gzip":
+		x.gzip = true
+	default:
+		e.wrong("OTEL_EXPORTER_OTLP_COMPRESSION", "it is gzip or none")
+	}
+	x.client.Timeout = 10 * time.Second
+	if text := e.signal("TIMEOUT"); text != "" {
+		ms, err := strconv.Atoi(text)
+		if err != nil || ms <= 0 {
+			e.wrong("OTEL_EXPORTER_OTLP_TIMEOUT", "it is a number of milliseconds")
+		}
+		x.client.Timeout = time.Duration(ms) * time.Millisecond
+	}
+	e.pairs("OTEL_EXPORTER_OTLP_HEADERS", e.signal("HEADERS"), func(k, v string) { x.headers.Set(k, v) })
+	sampler := e.sampler()
+	attrs := []attribute.KeyValue{attribute.String("service.name", o.Name), attribute.String("service.version", o.Version)}
+	e.pairs("OTEL_RESOURCE_ATTRIBUTES", e.text("OTEL_RESOURCE_ATTRIBUTES"), func(k, v string) { attrs = append(attrs, attribute.String(k, v)) })
+	if name := e.text("OTEL_SERVICE_NAME"); name != "" {
+		attrs = append(attrs, attribute.String("service.name", name))
+	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(x), sdktrace.WithSampler(sampler), sdktrace.WithResource(resource.NewSchemaless(attrs...)))
+	return &traces{provider: provider, tracer: provider.Tracer("github.com/bluell/plinth", trace.WithInstrumentationVersion(o.Version))}, nil
+}
+
+// environment reads variables. The first that is wrong is told.
+type environment struct {
+	env func(string) (string, bool)
+	err error
+}
+
+func (e *environment) text(name string) string {
+	if e.env == nil {
+		return ""
+	}
+	text, _ := e.env(name)
+	return strings.TrimSpace(text)
+}
+
+// signal is what holds for traces, or else for all signals.
+func (e *environment) signal(name string) string {
+	if text := e.text("OTEL_EXPORTER_OTLP_TRACES_" + name); text != "" {
+		return text
+	}
+	return e.text("OTEL_EXPORTER_OTLP_" + name)
+}
+
+func (e *environment) bool(name string) bool { return strings.EqualFold(e.text(name), "true") }
+
+// wrong does not repeat what stands in a variable: there may be a key in it.
+func (e *environment) wrong(name, why string) {
+	if e.err == nil {
+		e.err = fault.New(fault.BadRequest, "%s: %s", name, why)
+	}
+}
+
+func (e *environment) endpoint(text string, whole bool) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		e.wrong("OTEL_EXPORTER_OTLP_ENDPOINT", "it is an address like http://127.0.0.1:4318")
+		return ""
+	}
+	if !whole {
+		u.Path = strings.TrimSuffix(u.Path, "/") + "/v1/traces"
+	}
+	return u.String()
+}
+
+// pairs reads a=1,b=2, in which values are written as in addresses.
+func (e *environment) pairs(name, text string, yield func(key, value string)) {
+	for pair := range strings.SplitSeq(text, ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
+		k, v, ok := strings.Cut(pair, "=")
+		v, err := url.PathUnescape(strings.TrimSpace(v))
+		if k = strings.TrimSpace(k); !ok || k == "" || err != nil {
+			e.wrong(name, "it is a list like name=value,other=value")
+			continue
+		}
+		yield(k, v)
+	}
+}
+
+func (e *environment) sampler() sdktrace.Sampler {
+	name, arg := e.text("OTEL_TRACES_SAMPLER"), e.text("OTEL_TRACES_SAMPLER_ARG")
+	ratio := 1.0
+	if arg != "" && strings.HasSuffix(name, "traceidratio") {
+		var err error
+		if ratio, err = strconv.ParseFloat(arg, 64); err != nil || !(ratio >= 0 && ratio <= 1) {
+			e.wrong("OTEL_TRACES_SAMPLER_ARG", "it is a part of all from 0 to 1, like 0.01")
+		}
+	}
+	switch name {
+	case "", "parentbased_always_on":
+		return sdktrace.ParentBased(sdktrace.AlwaysSample())
+	case "always_on":
+		return sdktrace.AlwaysSample()
+	case "always_off":
+		return sdktrace.NeverSample()
+	case "traceidratio":
+		return sdktrace.TraceIDRatioBased(ratio)
+	case "parentbased_always_off":
+		return sdktrace.ParentBased(sdktrace.NeverSample())
+	case "parentbased_traceidratio":
+		return sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))
+	}
+	e.wrong("OTEL_TRACES_SAMPLER", fmt.Sprintf("there is no sampler %q: always_on, always_off, traceidratio, or one of them behind parentbased_", name))
+	return nil
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,11 +82,25 @@ func agencySite(p peer, dir string) (*site, error) {
 	if _, err := os.Stat(filepath.Join(source, "plinth.yaml")); err != nil {
 		return nil, err
 	}
-	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
+	entries, err := os.ReadDir(source)
+	if err != nil {
 		return nil, err
 	}
-	if err := os.RemoveAll(filepath.Join(dir, "data")); err != nil {
-		return nil, err
+	for _, e := range entries { // but data: somebody may serve it at the moment
+		switch from := filepath.Join(source, e.Name()); {
+		case e.Name() == "data":
+			continue
+		case e.IsDir():
+			err = os.CopyFS(filepath.Join(dir, e.Name()), os.DirFS(from))
+		default:
+			var b []byte
+			if b, err = os.ReadFile(from); err == nil {
+				err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, e.Name()), b, 0o644))
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	return &site{peer: p, name: "plinth agency", dir: dir}, nil
 }

@@ -236,6 +236,10 @@ func appliedAgain(t *testing.T, db, dir string, n, rows int) {
 func copied(t *testing.T, from, app string) string {
 	t.Helper()
 	dir := folder(t, app)
+	sockets, _ := filepath.Glob(filepath.Join(from, "data", "serve-*.sock")) // of processes that were killed
+	for _, name := range sockets {
+		_ = os.Remove(name)
+	}
 	if err := os.CopyFS(filepath.Join(dir, "data"), os.DirFS(filepath.Join(from, "data"))); err != nil {
 		t.Fatal(err)
 	}

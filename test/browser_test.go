@@ -17,9 +17,7 @@ func TestAgencyInBrowser(t *testing.T) {
 	for _, e := range engines[1:] {
 		t.Run(e.name, func(t *testing.T) {
 			db, dir := e.db(t), t.TempDir()
-			if err := os.CopyFS(dir, os.DirFS("../examples/agency")); err != nil {
-				t.Fatal(err)
-			}
+			copyExample(t, dir, "agency")
 			s := servingOn(t, db, "--dev", dir)
 			inBrowser(t, "agency.mjs", "PLINTH_URL="+s.url)
 			for _, script := range []string{"live.mjs", "resume.mjs"} { // they kill their servers

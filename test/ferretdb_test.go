@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
@@ -16,9 +15,7 @@ import (
 func TestAgencyOnFerretDB(t *testing.T) {
 	t.Parallel()
 	db, dir := mongotest.Database(t), t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("../examples/agency")); err != nil {
-		t.Fatal(err)
-	}
+	copyExample(t, dir, "agency")
 	runOn(t, db, "apply", dir)
 	refusedOn(t, db, "this database has no transactions, and this needs one", "seed", dir)
 	s := servingOn(t, db, dir)

@@ -123,9 +123,7 @@ func (d *iso) some() *iso {
 func isoFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("../examples/iso")); err != nil {
-		t.Fatal(err)
-	}
+	copyExample(t, dir, "iso")
 	return dir
 }
 

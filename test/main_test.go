@@ -229,3 +229,29 @@ func (l *lines) text() string {
 	defer l.mu.Unlock()
 	return l.buf.String()
 }
+
+// copyExample copies an example without its data: somebody may serve it at the moment.
+func copyExample(t testing.TB, dir, name string) {
+	t.Helper()
+	from := filepath.Join("..", "examples", name)
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		switch {
+		case e.Name() == "data":
+			continue
+		case e.IsDir():
+			err = os.CopyFS(filepath.Join(dir, e.Name()), os.DirFS(filepath.Join(from, e.Name())))
+		default:
+			var b []byte
+			if b, err = os.ReadFile(filepath.Join(from, e.Name())); err == nil {
+				err = os.WriteFile(filepath.Join(dir, e.Name()), b, 0o644)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -53,14 +53,6 @@ func (s *sockets) handed(text string) error {
 	return nil
 }
 
-// TakesOver says whether this process was started to take over from another.
-func TakesOver() bool {
-	given, err := givenSockets()
-	predecessor.Lock()
-	defer predecessor.Unlock()
-	return err == nil && given != nil && predecessor.pipe != nil
-}
-
 func taken() { answer("taken") }
 
 // Refuse tells the process from which this one should have taken over why it does not; nothing where there is none,

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
 	"github.com/bluell/plinth/expr"
@@ -95,10 +97,13 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 	for _, c := range app.Collections {
 		db.kinds[c.Name] = &kind{Collection: c, wholeAll: allColumns(c), walks: walks(c)}
 	}
+	var kinds errgroup.Group
+	kinds.SetLimit(runtime.GOMAXPROCS(0)) // this is a tenth of a start
 	for _, k := range db.kinds {
-		if err := db.prepareKind(k); err != nil {
-			return nil, err
-		}
+		kinds.Go(func() error { return db.prepareKind(k) })
+	}
+	if err := kinds.Wait(); err != nil {
+		return nil, err
 	}
 	if err := db.openTeams(); err != nil {
 		return nil, err

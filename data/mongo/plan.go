@@ -50,11 +50,7 @@ type abilities struct {
 
 // compile makes the plan of a query, purely. It is whole, or fault.Capability says what cannot be asked.
 func compile(can abilities, collections []*spec.Collection, q *driver.Query) (*plan, error) {
-	c := &compiler{carries: can.carries(), tables: map[string]*spec.Collection{}, vars: map[int]variable{}, touched: map[string]bool{q.From.Name: true}}
-	for _, t := range collections {
-		c.tables[t.Name] = t
-	}
-	c.tables[q.From.Name] = q.From
+	c := &compiler{carries: can.carries(), from: q.From, tables: collections, vars: map[int]variable{}, touched: map[string]bool{q.From.Name: true}}
 	c.cur = &scope{of: q.From, name: c.next("v"), joined: map[string]string{}}
 	c.vars[expr.VarRecord] = variable{scope: c.cur}
 	p := &plan{q: q, from: q.From.Name}

@@ -34,7 +34,8 @@ func (v variable) record() bool { return v.scope != nil && v.field == "" }
 
 // compiler translates the expressions of one query. The first thing that it cannot translate ends up in err.
 type compiler struct {
-	tables map[string]*spec.Collection
+	from   *spec.Collection   // the query's
+	tables []*spec.Collection // of the app
 	vars   map[int]variable
 	cur    *scope
 	made   int // names
@@ -64,13 +65,17 @@ func (c *compiler) next(prefix string) string {
 }
 
 func (c *compiler) table(name string) *spec.Collection {
-	t := c.tables[name]
-	if t == nil {
-		c.refuse("the collection " + name)
-		t = &spec.Collection{Name: name}
-	}
 	c.touched[name] = true
-	return t
+	if name == c.from.Name {
+		return c.from
+	}
+	for _, t := range c.tables {
+		if t.Name == name {
+			return t
+		}
+	}
+	c.refuse("the collection " + name)
+	return &spec.Collection{Name: name}
 }
 
 // bind makes a variable known while inside runs.

@@ -53,12 +53,8 @@ type variant struct{ endless, near, halves bool }
 
 func translate(d Dialect, collections []*spec.Collection, q *driver.Query, v variant) (*Statement, error) {
 	t := &translation{d: d, q: q, w: &SQL{d: d}, near: v.near, halves: v.halves}
-	t.c = &compiler{tables: map[string]*spec.Collection{}, vars: map[int]variable{}, named: map[string]string{row: q.From.Name, "k": q.From.Name},
+	t.c = &compiler{from: q.From, tables: collections, vars: map[int]variable{}, named: map[string]string{row: q.From.Name, "k": q.From.Name},
 		endless: v.endless}
-	for _, c := range collections {
-		t.c.tables[c.Name] = c
-	}
-	t.c.tables[q.From.Name] = q.From
 	for i, j := range q.Joins {
 		t.c.named[joined(i)] = j.To.Name
 	}

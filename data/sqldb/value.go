@@ -15,7 +15,8 @@ type variable struct {
 
 // compiler translates the expressions of one query. The first thing it cannot translate ends up in err.
 type compiler struct {
-	tables  map[string]*spec.Collection
+	from    *spec.Collection   // the query's
+	tables  []*spec.Collection // of the app
 	vars    map[int]variable
 	aliases int
 	named   map[string]string // tables by alias
@@ -50,12 +51,16 @@ func (c *compiler) bind(index int, v variable, inside func()) {
 }
 
 func (c *compiler) table(name string) *spec.Collection {
-	t := c.tables[name]
-	if t == nil {
-		c.refuse("the collection " + name)
-		return &spec.Collection{Name: name}
+	if name == c.from.Name {
+		return c.from
 	}
-	return t
+	for _, t := range c.tables {
+		if t.Name == name {
+			return t
+		}
+	}
+	c.refuse("the collection " + name)
+	return &spec.Collection{Name: name}
 }
 
 // collection is what a row node's records belong to.

@@ -17,7 +17,7 @@ func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx)
 				return err
 			}
 		}
-		have, l, err := inspect(c)
+		have, l, err := planning(c)
 		if err != nil {
 			return unchanged(err)
 		}

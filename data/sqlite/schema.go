@@ -34,7 +34,7 @@ func makeOwn(c *conn) error {
 func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
 	var tables []driver.Table
 	err := e.inspecting(ctx, func(c *conn) error {
-		s, _, err := inspect(c)
+		s, err := inspect(c)
 		if err == nil {
 			tables = s.Sorted()
 		}
@@ -43,11 +43,9 @@ func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
 	return tables, err
 }
 
-// inspect also gives what a plan is made with. The columns of all tables are found with one statement: there is a
-// start behind it.
-func inspect(c *conn) (*sqldb.Schema, *layout, error) {
+// inspect reads the schema. The columns of all tables are found with one statement: there is a start behind it.
+func inspect(c *conn) (*sqldb.Schema, error) {
 	s := sqldb.NewSchema()
-	l := &layout{names: s.Names, over: map[[2]string][]string{}}
 	for _, part := range []struct {
 		sql  string
 		take func(text func(i int) string) error
@@ -63,18 +61,28 @@ func inspect(c *conn) (*sqldb.Schema, *layout, error) {
 			}},
 		{`SELECT "tbl", "name", "sqlname", "columns", "unique" FROM "_indexes" ORDER BY rowid`,
 			func(text func(int) string) error { return s.Indexed(text, func(_, _ string) bool { return false }) }},
-		{`SELECT m."tbl_name", i."name", m."name" FROM sqlite_schema m CROSS JOIN pragma_index_info(m."name") i WHERE m."type" = 'index' AND m."sql" IS NOT NULL`,
-			func(text func(int) string) error {
-				column := [2]string{sqldb.Named(text(0)), sqldb.Named(text(1))}
-				l.over[column] = append(l.over[column], sqldb.Named(text(2)))
-				return nil
-			}},
 	} {
 		if err := c.each(part.sql, func(st *sqlite.Stmt) error { return part.take(st.ColumnText) }); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return s, l, nil
+	return s, nil
+}
+
+// planning is the schema, with what a plan is made with.
+func planning(c *conn) (*sqldb.Schema, *layout, error) {
+	s, err := inspect(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	l := &layout{names: s.Names, over: map[[2]string][]string{}}
+	err = c.each(`SELECT m."tbl_name", i."name", m."name" FROM sqlite_schema m CROSS JOIN pragma_index_info(m."name") i
+		WHERE m."type" = 'index' AND m."sql" IS NOT NULL`, func(st *sqlite.Stmt) error {
+		column := [2]string{sqldb.Named(st.ColumnText(0)), sqldb.Named(st.ColumnText(1))}
+		l.over[column] = append(l.over[column], sqldb.Named(st.ColumnText(2)))
+		return nil
+	})
+	return s, l, err
 }
 
 // declared is how a column of a kind is declared. Strict tables refuse values of another type.

@@ -11,7 +11,7 @@ import (
 func (e *Engine) Statements(steps ...driver.Step) [][]string {
 	out := make([][]string, len(steps))
 	_ = e.inspecting(context.Background(), func(c *conn) error {
-		have, l, err := inspect(c)
+		have, l, err := planning(c)
 		for i := 0; err == nil && i < len(steps); i++ {
 			out[i], err = have.Plan(l, steps[i])
 		}

@@ -32,7 +32,7 @@ func (r *Room) compose(m *Message, base, id string, at time.Time) (*letter, erro
 	if err != nil {
 		return nil, final("%s", err)
 	}
-	text, err := r.texts.write(m.Template, m.Lang, r.values(m, base), m.Valid)
+	text, err := r.texts().write(m.Template, m.Lang, r.values(m, base), m.Valid)
 	if err != nil {
 		return nil, err
 	}

@@ -162,7 +162,7 @@ func FuzzCompose(f *testing.F) {
 			}
 		}
 		k, err := readKept(l.message)
-		if w, err := one.texts.write(m.Template, m.Lang, one.values(&m, one.base()), m.Valid); err != nil || k.Subject != w.subject {
+		if w, err := one.texts().write(m.Template, m.Lang, one.values(&m, one.base()), m.Valid); err != nil || k.Subject != w.subject {
 			t.Errorf("the subject is %q, not %q: %v", k.Subject, w.subject, err)
 		}
 		if err != nil || !strings.Contains(k.Text, "https://app.example.com/auth/invite?token=") {

@@ -35,7 +35,7 @@ type Room struct {
 	app    *spec.App
 	o      Options
 	seal   *sealer
-	texts  texts
+	texts  func() texts
 	from   *nm.Address
 	server *server // nil: mails are kept, or there is no mail
 }

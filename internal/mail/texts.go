@@ -8,6 +8,7 @@ import (
 	htmltemplate "html/template"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,32 +45,41 @@ type text struct {
 // layout is the page that is made of a text.
 var layout = sync.OnceValue(func() *htmltemplate.Template { return htmltemplate.Must(htmltemplate.ParseFS(builtin, "layout.html")) })
 
-// readTexts reads the templates that are built in, and over them those of the app in a folder; "": it has none. An app's
-// NAME.LANG.txt takes the place of the one that is built in, and of its page; NAME.LANG.html that of the page alone.
-func readTexts(dir string) (texts, error) {
+// ownTexts are the templates that are built in. They are read for the first mail: a start has no time for them.
+var ownTexts = sync.OnceValue(func() texts {
 	all := texts{}
-	own, err := fs.Sub(builtin, "templates")
+	folder, err := fs.Sub(builtin, "templates")
 	if err != nil {
-		return nil, fault.Wrap(fault.Internal, "read the templates of mails", err)
+		panic(err)
 	}
-	if bad := all.read(own); bad != nil {
-		return nil, fault.Wrap(fault.Internal, "read the templates of mails", &spec.Problems{List: bad})
+	if bad := all.read(folder); bad != nil {
+		panic(&spec.Problems{List: bad})
 	}
+	return all
+})
+
+// readTexts reads the templates of the app in a folder, over those that are built in; "": it has none. An app's
+// NAME.LANG.txt takes the place of the one that is built in, and of its page; NAME.LANG.html that of the page alone.
+func readTexts(dir string) (func() texts, error) {
 	if dir == "" {
-		return all, nil
+		return ownTexts, nil
 	}
 	root, err := os.OpenRoot(filepath.Join(dir, Folder))
 	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
+		return ownTexts, nil
 	}
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Internal, Msg: "the folder " + Folder + " cannot be read", Err: err}
 	}
 	defer root.Close()
+	all := texts{}
+	for t, of := range ownTexts() {
+		all[t] = maps.Clone(of)
+	}
 	if bad := all.read(root.FS()); bad != nil {
 		return nil, &spec.Problems{List: bad}
 	}
-	return all, nil
+	return func() texts { return all }, nil
 }
 
 // Check reads the templates of an app. All that is wrong with them is *spec.Problems.

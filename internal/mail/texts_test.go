@@ -54,7 +54,7 @@ func TestLanguages(t *testing.T) {
 		"emails/verify.fr.txt":      "Subject: Confirmez\r\n\r\n{{.Link}}\r\n",
 	}, Options{})
 	for lang, want := range map[string]string{"": "en", "de": "de", "de-AT": "de", "DE-at": "de", "nl": "en", "zh-Hant-TW": "zh-Hant", "zh": "en", "fr-CA": "fr"} {
-		if got := r.texts.find(Verify, lang).lang; got != want {
+		if got := r.texts().find(Verify, lang).lang; got != want {
 			t.Errorf("%q finds %s, not %s", lang, got, want)
 		}
 	}

@@ -509,10 +509,10 @@ func (*endless) Read(b []byte) (int, error) { return len(b), nil }
 // of it takes longer than a piece may.
 func TestPaced(t *testing.T) {
 	t.Parallel()
-	const pause, pieces = 40 * time.Millisecond, 12
+	const pause, pieces, longest = 50 * time.Millisecond, 50, 2 * time.Second // for one piece: a busy machine takes some of it
 	failed := make(chan error, 1)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := &paced{ResponseWriter: w, piece: 4 << 10, time: 5 * pause}
+		p := &paced{ResponseWriter: w, piece: 4 << 10, time: longest}
 		var err error
 		switch r.URL.Path {
 		case "/slow":
@@ -526,7 +526,7 @@ func TestPaced(t *testing.T) {
 		}
 		failed <- err
 	}))
-	s.Config.WriteTimeout = 5 * pause
+	s.Config.WriteTimeout = longest
 	s.Start()
 	t.Cleanup(s.Close)
 	resp, err := http.Get(s.URL + "/slow")

@@ -3,16 +3,17 @@ package mail
 import (
 	"errors"
 	"fmt"
-	htmltemplate "html/template"
 	"io"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	texttemplate "text/template"
 	"text/template/parse"
 	"unicode/utf8"
+
+	htmltemplate "github.com/DataDog/datadog-agent/pkg/template/html"
+	texttemplate "github.com/DataDog/datadog-agent/pkg/template/text"
 
 	"github.com/bluell/plinth/spec"
 )

@@ -4,7 +4,6 @@ import (
 	_ "embed" // page.html
 	"encoding/json"
 	"errors"
-	"html/template"
 	"io/fs"
 	"net"
 	"net/http"
@@ -12,6 +11,9 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/DataDog/datadog-agent/pkg/template/html"
 
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/web"
@@ -25,7 +27,7 @@ var pageSource string
 
 // shown makes the pages of kept mails: the list, and one of them.
 var shown = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("").Funcs(template.FuncMap{"linked": linked}).Parse(pageSource))
+	return template.Must(template.New("").Funcs(template.FuncMap{"linked": linked, "date": time.Time.Format}).Parse(pageSource))
 })
 
 const (

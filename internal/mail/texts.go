@@ -5,7 +5,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	htmltemplate "html/template"
 	"io"
 	"io/fs"
 	"maps"
@@ -14,8 +13,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	texttemplate "text/template"
 	"time"
+
+	htmltemplate "github.com/DataDog/datadog-agent/pkg/template/html"
+	texttemplate "github.com/DataDog/datadog-agent/pkg/template/text"
 
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"

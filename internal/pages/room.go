@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"html/template"
 	"io/fs"
 	"net/http"
 	"os"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/DataDog/datadog-agent/pkg/template/html"
 
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/web"
@@ -149,8 +150,9 @@ var names = []string{"sign-in", "register", "verify", "reset", "email", "invite"
 // layout are the templates of pages, by name. They are read when the first page is asked for.
 var layout = sync.OnceValue(func() map[string]*template.Template {
 	all := map[string]*template.Template{}
+	calls := template.FuncMap{"say": text.say, "secret": (*view).secret}
 	for _, name := range names {
-		all[name] = template.Must(template.New("").Option("missingkey=error").ParseFS(site, "site/layout.html", "site/"+name+".html"))
+		all[name] = template.Must(template.New("").Funcs(calls).Option("missingkey=error").ParseFS(site, "site/layout.html", "site/"+name+".html"))
 	}
 	return all
 })

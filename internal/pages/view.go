@@ -74,16 +74,17 @@ func (r *Room) view(name, lang string, words *words, req *http.Request) *view {
 }
 
 // secret is a field for a password.
-type secret struct{ ID, Name, Autocomplete, Label, Hint, Show string }
-
-// Password is a field for a password, as the template of that name shows it.
-func (v *view) Password(name, autocomplete, label, hint string) secret {
-	hint = strings.ReplaceAll(hint, "{shortest}", strconv.Itoa(v.Script.Shortest))
-	return secret{ID: name, Name: name, Autocomplete: autocomplete, Label: label, Hint: hint, Show: v.W["show"]}
+type secret struct {
+	ID, Name, Autocomplete, Label, Hint, Show string
+	Required                                  bool
 }
 
-// Required: who signs in by other ways has no old password.
-func (s secret) Required() bool { return s.Name != "old" }
+// secret is a field for a password, as the template password shows it.
+func (v *view) secret(name, autocomplete, label, hint string) secret {
+	hint = strings.ReplaceAll(hint, "{shortest}", strconv.Itoa(v.Script.Shortest))
+	return secret{ID: name, Name: name, Autocomplete: autocomplete, Label: label, Hint: hint, Show: v.W["show"],
+		Required: name != "old"} // who signs in by other ways has none
+}
 
 // longestReturn is the longest place that a browser is sent to, in bytes.
 const longestReturn = 2000

@@ -15,8 +15,8 @@ type words struct{ Page, Script text }
 // text is words by their names.
 type text map[string]string
 
-// T is a text. One that is not there is a mistake of a template's.
-func (t text) T(name string) (string, error) {
+// say gives a text. One that is not there is a mistake of a template's.
+func (t text) say(name string) (string, error) {
 	s, ok := t[name]
 	if !ok {
 		return "", fault.New(fault.Internal, "a page says %q, and there are no such words", name)

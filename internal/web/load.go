@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,10 @@ import (
 //
 // How much is soon is measured: by how many were answered in the last moments. Whoever waits for his client, to send a body
 // or to take an answer, does no work.
+//
+// Requests wait before they come here, too: for a processor. Where each is answered without a pause none sees that others wait,
+// and the line stays empty while thousands stand before the door. So it is measured how long one who is ready waits for a
+// processor; when that is long, those who are let in step back once, and all who wait come to stand in the line, or are refused.
 type load struct {
 	inside  atomic.Int64
 	slots   atomic.Int64 // how many may be inside
@@ -25,6 +31,8 @@ type load struct {
 
 	mu   sync.Mutex
 	line list.List // of chan struct{}: first come, first served
+
+	crowded atomic.Bool // who is ready waits long for a processor
 
 	start  time.Time
 	window atomic.Int64 // when the present one began, in nanoseconds after start
@@ -40,12 +48,17 @@ const (
 	mostSlots   = 512 // twice what SQLite commits together
 	shortLine   = 512
 	longLine    = 16_384
+	crowdedLine = 256
+	crowdSize   = 32 // fewer who are ready are no crowd
 
-	loadWindow = 100 * time.Millisecond
-	workTime   = 50 * time.Millisecond  // that what is inside should take
-	lineTime   = 150 * time.Millisecond // that the line should take
-	patience   = 300 * time.Millisecond // after which one who waits is refused
-	longer     = 5 * time.Second        // patience with live connections: a browser does not come back from a refusal
+	loadWindow  = 100 * time.Millisecond
+	workTime    = 50 * time.Millisecond  // that what is inside should take: it may wait for a disk, and is better written together
+	lineTime    = 150 * time.Millisecond // that the line should take
+	crowdedWork = 20 * time.Millisecond  // the same where they wait for a processor
+	crowdedTime = 100 * time.Millisecond
+	patience    = 300 * time.Millisecond // after which one who waits is refused
+	crowdTime   = 50 * time.Millisecond  // that one who is ready waits for a processor
+	longer      = 5 * time.Second        // patience with live connections: a browser does not come back from a refusal
 )
 
 func newLoad() *load {
@@ -69,6 +82,7 @@ func unbounded(r *http.Request) bool { return r.URL.Path == "/healthz" || r.URL.
 func (l *load) enter(r *http.Request) error {
 	if l.waiting.Load() == 0 {
 		if l.inside.Add(1) <= l.slots.Load() {
+			l.stepBack()
 			return nil
 		}
 		l.inside.Add(-1)
@@ -91,6 +105,7 @@ func (l *load) enter(r *http.Request) error {
 	defer timer.Stop()
 	select {
 	case <-turn:
+		l.stepBack()
 		return nil
 	case <-timer.C:
 	}
@@ -104,6 +119,14 @@ func (l *load) enter(r *http.Request) error {
 	l.line.Remove(place)
 	l.waiting.Add(-1)
 	return l.refuse()
+}
+
+// stepBack lets those who wait for a processor come in before, if they have waited long. Without it whoever is let in from the
+// line goes first, before all who were never looked at.
+func (l *load) stepBack() {
+	if l.crowded.Load() {
+		runtime.Gosched()
+	}
 }
 
 func (l *load) refuse() error {
@@ -136,10 +159,34 @@ func (l *load) resume() { l.inside.Add(1) }
 func (l *load) leave() {
 	l.done.Add(1)
 	began, now := l.window.Load(), int64(time.Since(l.start))
-	if now-began >= int64(loadWindow) && l.window.CompareAndSwap(began, now) {
+	closes := now-began >= int64(loadWindow) && l.window.CompareAndSwap(began, now)
+	if closes {
 		l.measure(time.Duration(now - began))
 	}
 	l.pause()
+	if closes {
+		l.look()
+	}
+}
+
+// look says whether those who are ready wait long for a processor: whether they are more than are answered in crowdTime.
+func (l *load) look() {
+	sample := [1]metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}}
+	metrics.Read(sample[:])
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.crowded.Store(float64(sample[0].Value.Uint64()) > max(crowdSize, l.rate*crowdTime.Seconds()))
+}
+
+// room sets how many are let in, and how many may wait: as many as are soon answered. While there is no crowd the rate says what is
+// asked for, not what could be answered, and few may be let in only because few came. The lock is held.
+func (l *load) room() {
+	work, line, shortest := workTime, lineTime, float64(shortLine)
+	if l.crowded.Load() {
+		work, line, shortest = crowdedWork, crowdedTime, crowdedLine
+	}
+	l.slots.Store(int64(min(max(l.rate*work.Seconds(), fewestSlots), mostSlots)))
+	l.most.Store(int64(min(max(l.rate*line.Seconds(), shortest), longLine)))
 }
 
 // measure closes a window. After a time in which nobody asked nothing is known.
@@ -157,8 +204,7 @@ func (l *load) measure(took time.Duration) {
 		l.rate = n
 	}
 	l.rate = (l.rate + n) / 2
-	l.slots.Store(int64(min(max(l.rate*workTime.Seconds(), fewestSlots), mostSlots)))
-	l.most.Store(int64(min(max(l.rate*lineTime.Seconds(), shortLine), longLine)))
+	l.room()
 }
 
 // tell gives how many were refused since it was told last, once a second.

@@ -109,6 +109,40 @@ func TestLoadMeasures(t *testing.T) {
 	}
 }
 
+// Who waits for a processor waits in the line too, although nobody inside ever pauses: thousands that come at once are not all
+// answered, each later than the one before.
+func TestLoadOfProcessors(t *testing.T) {
+	l := newLoad()
+	r := httptest.NewRequest("GET", "/api/x", nil)
+	var answered, refused atomic.Int64
+	ask := func() {
+		if err := l.enter(r); err != nil {
+			refused.Add(1)
+			return
+		}
+		for began := time.Now(); time.Since(began) < time.Millisecond; {
+		}
+		answered.Add(1)
+		l.leave()
+	}
+	const crowd = 3000
+	var all sync.WaitGroup
+	for range crowd {
+		all.Go(ask)
+	}
+	all.Wait()
+	if a, n := answered.Load(), refused.Load(); a+n != crowd || n < crowd/4 || a < crowd/50 {
+		t.Errorf("of %d that come at once %d are answered, %d refused", crowd, a, n)
+	}
+	for range 3 { // one after the other
+		l.window.Store(-int64(time.Second))
+		ask()
+	}
+	if l.crowded.Load() {
+		t.Error("one who comes alone is a crowd")
+	}
+}
+
 // What has a bound of its own takes no room, and nobody counts it twice.
 func TestAside(t *testing.T) {
 	t.Parallel()

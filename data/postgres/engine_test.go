@@ -242,6 +242,16 @@ func TestCancelled(t *testing.T) {
 	has(t, e, 1)
 }
 
+// TestNobodyThere: what a process asked that is gone is not worked on for long, where the server can tell.
+func TestNobodyThere(t *testing.T) {
+	t.Parallel()
+	e, _ := empty(t)
+	const name = "client_connection_check_interval" // since PostgreSQL 14; an older one says nothing
+	if is, err := postgres.Setting(t.Context(), e, name); err != nil || is != "5s" && is != "" {
+		t.Errorf("%s is %q, %v", name, is, err)
+	}
+}
+
 // TestDeadlock: of two writes that wait for each other one is told to run again.
 func TestDeadlock(t *testing.T) {
 	t.Parallel()

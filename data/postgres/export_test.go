@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"time"
 
 	"github.com/bluell/plinth/data/driver"
@@ -18,3 +19,17 @@ func (e *Engine) Idle() {
 
 // TextFor is the statement that these arguments are asked with.
 func TextFor(s driver.Stmt, args ...expr.Value) string { return s.(*stmt).statement(args).SQL }
+
+// Setting is what a setting is on a connection of the engine's.
+func Setting(ctx context.Context, e *Engine, name string) (is string, err error) {
+	c, err := e.take(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer e.give(c, "ROLLBACK")
+	err = c.each(ctx, "SELECT current_setting('"+name+"', true)", nil, func(cols *columns) error {
+		is = string(cols.raw[0])
+		return nil
+	})
+	return is, err
+}

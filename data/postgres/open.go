@@ -50,10 +50,12 @@ var _ driver.Engine = (*Engine)(nil)
 
 // settings hold for every connection. A transaction that is not begun in so many words is as one that is. A commit is answered after it is on disk; who waits for a lock for
 // long is told to try again; and what a client that is gone has locked is free again. Plans are compiled
-// to machine code for long analyses, which nobody asks here.
+// to machine code for long analyses, which nobody asks here. From version 14 on the server looks, while it works on a statement,
+// whether there is somebody to answer: what a process asked that was killed ends.
 const settings = `SELECT set_config('default_transaction_isolation', 'read committed', false), set_config('default_transaction_read_only', 'off', false),
 	set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
-	set_config('lock_timeout', '5s', false), set_config('idle_in_transaction_session_timeout', '10s', false), set_config('jit', 'off', false)`
+	set_config('lock_timeout', '5s', false), set_config('idle_in_transaction_session_timeout', '10s', false), set_config('jit', 'off', false),
+	(SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval')`
 
 // Open opens the database at an address, "postgres://user:password@host:port/database?sslmode=…" or
 // "host=… dbname=…" (PostgreSQL's manual, "Connection Strings").

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bluell/plinth/internal/certs"
 	"github.com/bluell/plinth/internal/serve"
+	"github.com/bluell/plinth/internal/telemetry"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -22,6 +23,7 @@ const defaultListen = "127.0.0.1:8080"
 // certified is where the certificates of an app come from.
 type certified struct {
 	source certs.Source
+	ends   func() []certs.Expiry // of what is served
 	keep   func(context.Context) // obtains, renews, reads again, until its context ends
 	close  func()                // for what was never kept; may be nil
 	of     string                // the settings that it is made of
@@ -57,14 +59,14 @@ func (p *Plinth) certify(ctx context.Context, app *spec.App) (*certified, error)
 		if err != nil {
 			return nil, err
 		}
-		c.source, c.keep = f, f.Keep
+		c.source, c.ends, c.keep = f, f.Expiries, f.Keep
 		return c, nil
 	}
 	m, err := certs.Manage(certs.Options{Dir: p.dir, Server: app.Server, DB: p.DB, Log: p.o.log})
 	if err != nil {
 		return nil, err
 	}
-	c.source, c.keep, c.close = m, m.Keep, m.Close
+	c.source, c.ends, c.keep, c.close = m, m.Expiries, m.Keep, m.Close
 	return c, nil
 }
 
@@ -107,6 +109,20 @@ func (h *https) answered(ctx context.Context, beside *sync.WaitGroup) {
 	if h.third != nil {
 		beside.Go(func() { h.third(ctx) })
 	}
+}
+
+// expiries tells when the certificates end that are served.
+func (h *https) expiries() (all []telemetry.Certificate) {
+	h.mu.Lock()
+	now := h.now
+	h.mu.Unlock()
+	if now == nil {
+		return nil
+	}
+	for _, e := range now.ends() {
+		all = append(all, telemetry.Certificate{Domain: e.Name, Expires: e.At})
+	}
+	return all
 }
 
 // ended is when the app is no longer served.

@@ -28,6 +28,7 @@ var house = []room{
 	{"doc", 1, []string{"fault"}, "a JSON document is not about Plinth"},
 	{"expr", 1, []string{"fault"}, "the language asks for names through expr.Env and never for a model"},
 	{"internal/password", 1, []string{"fault"}, "how passwords are kept is not about Plinth: no database, no web"},
+	{"internal/machine", 0, nil, "what the machine has is not about Plinth"},
 	{"internal/outgoing", 1, []string{"fault"}, "requests that we make of others are not about Plinth"},
 	{"spec", 2, []string{"expr", "doc", "fault"}, "the app file is pure: nothing of databases or the web"},
 	{"internal/oidc", 3, []string{"internal/outgoing", "spec", "fault"}, "the client's side of a protocol: no database, no routes"},

@@ -65,6 +65,7 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 		return err
 	}
 	p.warn(ctx)
+	p.warnOfCertificate()
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { every(ctx, sweepEvery, p.sweep) })
@@ -199,6 +200,9 @@ func (p *Plinth) follow(ctx context.Context, saved bool) {
 		text = "the last good app file is served: " + err.Error()
 	case len(steps) > 0:
 		text += ":\n  " + strings.Join(steps, "\n  ")
+	}
+	if err == nil {
+		p.warnOfCertificate()
 	}
 	p.waiting.Store(err != nil && wrong == nil)
 	if saved || err == nil || text != p.said {

@@ -24,3 +24,13 @@ func (p *Plinth) warn(ctx context.Context) {
 		p.o.log.Warn(text)
 	}
 }
+
+// warnOfCertificate tells a developer, whose app is served without it, what is wrong with the certificate of server.tls.
+func (p *Plinth) warnOfCertificate() {
+	if !p.o.dev {
+		return
+	}
+	if _, err := CheckCertificate(p.App(), p.o.clock()); err != nil {
+		p.o.tell(err.Error() + " (serve does without it with --dev alone)")
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
 )
 
 // Consumer reads the log of changes in order, from where it left off, in one process at a time, whichever that is: what it
@@ -308,6 +309,40 @@ func (db *DB) Consumers(ctx context.Context) ([]ConsumerInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	return db.consumers(ctx, head, oldest.Number, now)
+}
+
+// SeeConsumers is Consumers for who changes nothing: what nobody has given a position yet is not counted as behind, and leases are
+// compared with this machine's clock.
+func (db *DB) SeeConsumers(ctx context.Context) ([]ConsumerInfo, error) {
+	l, err := db.logged()
+	if err != nil {
+		return nil, err
+	}
+	rec, err := l.state.record(ctx, db.eng, l.state.whole, logRow)
+	if err != nil || rec == nil { // nobody can have followed a log that is not there
+		return nil, err
+	}
+	epoch, _ := l.state.Field("epoch")
+	floor, _ := l.state.Field("floor")
+	head, oldest := Position{Epoch: rec[epoch.Ord].Text()}, rec[floor.Ord].Int()
+	if head.Number, err = l.last(ctx, db.eng); err != nil {
+		return nil, err
+	}
+	first, err := l.first(ctx, db.eng)
+	if err != nil {
+		return nil, err
+	}
+	if first != nil {
+		oldest = max(min(positionOf(first[spec.OrdID].Text())-1, head.Number), oldest) // the first may have no position yet
+	} else {
+		oldest = head.Number
+	}
+	return db.consumers(ctx, head, oldest, db.clock().UnixMilli())
+}
+
+// consumers tells how far each is in a log that has the positions from oldest to head.
+func (db *DB) consumers(ctx context.Context, head Position, oldest, now int64) ([]ConsumerInfo, error) {
 	k := db.kinds["_leases"]
 	var all []ConsumerInfo
 	q := &ListQuery{Collection: k.Name, Filter: `name.startsWith("` + leasePrefix + `")`, Sort: "name", Limit: 500}
@@ -322,7 +357,7 @@ func (db *DB) Consumers(ctx context.Context) ([]ConsumerInfo, error) {
 			if l.Until.UnixMilli() > now {
 				info.Holder, info.Until = l.Holder, l.Until
 			}
-			if info.At, err = ParsePosition(l.Note); err == nil && info.At.Epoch == head.Epoch && info.At.Number >= oldest.Number {
+			if info.At, err = ParsePosition(l.Note); err == nil && info.At.Epoch == head.Epoch && info.At.Number >= oldest {
 				info.Behind = max(0, head.Number-info.At.Number) // it may have gone on since
 			}
 			all = append(all, info)

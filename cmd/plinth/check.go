@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,8 @@ func (c *cli) check() *cobra.Command {
 		Use:   "check [DIR]",
 		Short: "Check an app file",
 		Long: `Check an app file, and the templates of its mails, and list all that is wrong, each with its place. Then list what is open
-to people who are not signed in. With --db, also say what that database cannot do, and with which of
+to people who are not signed in. What keeps the certificate of server.tls from being served, or browsers from
+taking it, is told beside it. With --db, also say what that database cannot do, and with which of
 its settings it can lose what was acknowledged.
 
 --matrix prints instead who may do what: for people who are not signed in, every role, operators, and keys
@@ -99,6 +101,9 @@ func (c *cli) checked(cmd *cobra.Command, dir, matrix string, production bool) e
 			p.Message += " (serve does without it with --dev alone)"
 			notes = append(notes, p)
 		}
+	}
+	if _, err := plinth.CheckCertificate(app, time.Now()); errors.As(err, &wrong) {
+		notes = append(notes, wrong.List...)
 	}
 	warnings := []string{}
 	if c.db != "" {

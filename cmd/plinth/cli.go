@@ -45,7 +45,7 @@ DIR is the app's folder, the current one if it is left out.`,
 	}
 	root.SetFlagErrorFunc(wrongFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(c.new(), c.serve(), c.reload(), c.check(), c.test(), c.plan(), c.apply(), c.explain(), c.schema(), c.openapi(),
+	root.AddCommand(c.new(), c.serve(), c.reload(), c.check(), c.doctor(), c.test(), c.plan(), c.apply(), c.explain(), c.schema(), c.openapi(),
 		c.seed(), c.operator(), c.user(), c.key(), c.changes(), c.jobs(), c.mail(), c.backup(), c.restore(), c.version())
 	return root
 }

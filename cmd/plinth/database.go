@@ -70,6 +70,24 @@ func (c *cli) on() plinth.Option {
 	}
 }
 
+// examining is the same for one that is only looked at: nothing is made and nothing changed in it. (MongoDB is tried out by
+// making what Plinth keeps for itself, where that is not there.)
+func (c *cli) examining() plinth.Option {
+	switch at := c.at.address; c.at.engine {
+	case "postgres":
+		return plinth.On(func(ctx context.Context) (*postgres.Engine, error) {
+			return postgres.Open(ctx, at, postgres.Options{Conns: 2, Look: true})
+		})
+	case "mysql":
+		return plinth.On(func(ctx context.Context) (*mysql.Engine, error) {
+			return mysql.Open(ctx, at, mysql.Options{Conns: 2, Look: true})
+		})
+	case "sqlite":
+		return plinth.OnFile(at, func(file string) (*sqlite.Engine, error) { return sqlite.Open(file, sqlite.Options{Look: true}) })
+	}
+	return c.on()
+}
+
 // looking is the same for a command that makes nothing: an empty database stands for a file that is not there.
 func (c *cli) looking(dir string) plinth.Option {
 	file := c.at.address

@@ -16,10 +16,8 @@ var certificates = []string{
 // trustRoots lets outgoing connections trust the authorities that Mozilla trusts, as this program was built with them, on
 // a system that has no list of its own: an empty container. Where there is one nothing is done, and nothing costs time.
 func trustRoots() {
-	for _, name := range append([]string{os.Getenv("SSL_CERT_FILE"), os.Getenv("SSL_CERT_DIR")}, certificates...) {
-		if _, err := os.Stat(name); name != "" && err == nil {
-			return
-		}
+	if systemRoots() != "" {
+		return
 	}
 	pool := x509.NewCertPool()
 	for c := range bundle.Roots() {
@@ -33,4 +31,14 @@ func trustRoots() {
 		}
 	}
 	x509.SetFallbackRoots(pool)
+}
+
+// systemRoots is where the system has a list of authorities that it trusts; "": nowhere.
+func systemRoots() string {
+	for _, name := range append([]string{os.Getenv("SSL_CERT_FILE"), os.Getenv("SSL_CERT_DIR")}, certificates...) {
+		if _, err := os.Stat(name); name != "" && err == nil {
+			return name
+		}
+	}
+	return ""
 }

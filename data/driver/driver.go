@@ -91,6 +91,11 @@ type Warner interface {
 	Warnings(ctx context.Context) ([]string, error)
 }
 
+// Versioned is an Engine that says what it runs on, like "PostgreSQL 17.2". An Engine need not be one.
+type Versioned interface {
+	Version(ctx context.Context) (string, error)
+}
+
 // Waker is an Engine that can carry hints between the processes that have the same database open. An Engine need not be one.
 type Waker interface {
 	// Wake gives a hint to all others that Listen, on other Engines. It may be lost.

@@ -19,7 +19,8 @@ import (
 
 // Options of Open. Zero values are the defaults.
 type Options struct {
-	Conns int // connections in use at most, as many again may lie idle; default 4 for each processor
+	Conns int  // connections in use at most, as many again may lie idle; default 4 for each processor
+	Look  bool // nothing is changed: the catalogue must be there (NotFound)
 }
 
 // connectTime is how long one try to connect may take.
@@ -53,7 +54,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 		return nil, errAddress()
 	}
 	e := &Engine{pool: newPool(connector, o.Conns)}
-	if err := e.prepareDatabase(ctx, config); err != nil {
+	if err := e.prepareDatabase(ctx, config, o.Look); err != nil {
 		_ = e.pool.close()
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 }
 
 // prepareDatabase makes sure that the server is one that can be used, and that the database has the catalogue.
-func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config) error {
+func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config, look bool) error {
 	soon, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	c, err := e.pool.connect(soon)
@@ -97,7 +98,23 @@ func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config) erro
 	if err != nil {
 		return during(ctx, "open the database", err)
 	}
+	if look {
+		return catalogued(ctx, c)
+	}
 	return during(ctx, "open the database", e.makeCatalogue(ctx, c))
+}
+
+// catalogued is an error where there is no catalogue.
+func catalogued(ctx context.Context, c *conn) error {
+	tables := ""
+	err := c.each(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '_columns'", func(text func(int) string) error {
+		tables = text(0)
+		return nil
+	})
+	if err == nil && tables == "0" {
+		return fault.New(fault.NotFound, "there is nothing of Plinth's in the database yet")
+	}
+	return during(ctx, "open the database", err)
 }
 
 // collationFor is the collation in which a server compares texts by code point and counts spaces, if it is one

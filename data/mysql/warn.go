@@ -25,6 +25,25 @@ func (e *Engine) Warnings(ctx context.Context) (found []string, err error) {
 	return found, during(ctx, "look at the settings", err)
 }
 
+// Version is what the server says that it is.
+func (e *Engine) Version(ctx context.Context) (version string, err error) {
+	c, err := e.pool.take(ctx, reading)
+	if err != nil {
+		return "", err
+	}
+	s := session{e: e, c: c, reads: true}
+	defer s.end()
+	err = s.first(ctx, func() error {
+		return s.c.each(ctx, "SELECT VERSION()", func(text func(int) string) error {
+			if version = text(0); !strings.Contains(version, "MariaDB") {
+				version = "MySQL " + version
+			}
+			return nil
+		})
+	})
+	return version, during(ctx, "ask for the version", err)
+}
+
 func warnings(flush, doublewrite, binlog, sync string) (found []string) {
 	if flush != "1" && flush != "3" { // 3 is MariaDB's, and syncs more
 		found = append(found, "the server answers a commit before it is on its disk: a write that was answered can be lost when the machine stops; set innodb_flush_log_at_trx_commit = 1")

@@ -24,7 +24,8 @@ import (
 
 // Options of Open. Zero values are the defaults.
 type Options struct {
-	Conns int // connections at most; default what the address says (pool_max_conns), else 4 for each processor
+	Conns int  // connections at most; default what the address says (pool_max_conns), else 4 for each processor
+	Look  bool // nothing is changed: the catalogue must be there (NotFound)
 }
 
 // oldest is the first PostgreSQL that has what is needed here: 13 has xid8 and gen_random_uuid.
@@ -82,7 +83,7 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	config.ConnConfig.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: pg, DeadlineDelay: connectTime}
 	}
-	if err := prepareDatabase(ctx, config.ConnConfig); err != nil {
+	if err := prepareDatabase(ctx, config.ConnConfig, o.Look); err != nil {
 		return nil, err
 	}
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return begun(ctx, c.PgConn()) }
@@ -106,7 +107,7 @@ func namesDatabase(address string) bool {
 }
 
 // prepareDatabase makes sure that the database is one that can be used, and has the catalogue.
-func prepareDatabase(ctx context.Context, config *pgx.ConnConfig) error {
+func prepareDatabase(ctx context.Context, config *pgx.ConnConfig, look bool) error {
 	pg, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
 		return unreached(config, err)
@@ -127,10 +128,43 @@ func prepareDatabase(ctx context.Context, config *pgx.ConnConfig) error {
 	if encoding != "UTF8" {
 		return fault.New(fault.Capability, "the database must be in UTF8, and is in %s", encoding)
 	}
+	if look {
+		return catalogued(ctx, c)
+	}
 	if _, err := pg.Exec(ctx, catalogue).ReadAll(); err != nil {
 		return classify("open the database", err)
 	}
 	return nil
+}
+
+// catalogued is an error where there is no catalogue.
+func catalogued(ctx context.Context, c *conn) error {
+	there := false
+	err := c.each(ctx, "SELECT CASE WHEN to_regclass('_columns') IS NULL THEN 'no' ELSE 'yes' END", nil, func(cols *columns) error {
+		there = string(cols.raw[0]) == "yes"
+		return nil
+	})
+	if err != nil {
+		return classify("open the database", err)
+	}
+	if !there {
+		return fault.New(fault.NotFound, "there is nothing of Plinth's in the database yet")
+	}
+	return nil
+}
+
+// Version is what the server says that it is.
+func (e *Engine) Version(ctx context.Context) (version string, err error) {
+	c, err := e.take(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer e.give(c, rollback)
+	err = c.each(ctx, "SELECT current_setting('server_version')", nil, func(row *columns) error {
+		version = "PostgreSQL " + string(row.raw[0])
+		return nil
+	})
+	return version, during(ctx, "ask for the version", err)
 }
 
 // unreached says who does not let us in, and why, to whoever opens the database.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"sync"
 	"time"
 
@@ -69,7 +70,20 @@ func (e *Engine) Check(ctx context.Context) error {
 }
 
 // Verify reads the whole file and looks at its structure.
-func (e *Engine) Verify(ctx context.Context) error { return e.look(ctx, math.MaxInt64) }
+func (e *Engine) Verify(ctx context.Context) error {
+	if !e.still {
+		return e.look(ctx, math.MaxInt64)
+	}
+	info, err := os.Stat(e.path)
+	if err != nil {
+		return classify("check", err)
+	}
+	found := e.look(ctx, math.MaxInt64)
+	if changed, err := e.overtaken(ctx, info.ModTime()); changed {
+		return err
+	}
+	return found
+}
 
 // look looks at the structure of a file that has at most this many bytes.
 func (e *Engine) look(ctx context.Context, most int64) error {

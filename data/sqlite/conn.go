@@ -73,7 +73,7 @@ const backstop = 4000
 
 func connect(path string, flags sqlite.OpenFlags, busy time.Duration) (*conn, error) {
 	ownPages()
-	sc, err := sqlite.OpenConn(path, flags)
+	sc, err := sqlite.OpenConn(path, flags|sqlite.OpenURI) // of look; other names begin with no file:
 	if err != nil {
 		return nil, classify("open the database", err)
 	}

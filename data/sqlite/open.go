@@ -20,7 +20,8 @@ import (
 
 // Options of Open. Zero values are the defaults.
 type Options struct {
-	Readers int // connections that read; default 2 for each processor, at least 4
+	Readers int  // connections that read; default 2 for each processor, at least 4
+	Look    bool // nothing is changed: the file must be there, and writes are refused
 }
 
 // Version is the SQLite that is built in.
@@ -37,6 +38,7 @@ type Engine struct {
 	logs    *checkpoints
 	app     atomic.Pointer[sqldb.Served]
 	health  looked
+	still   bool // the file was opened as one that nobody changes (look)
 	closing sync.Once
 	closed  error
 }
@@ -48,6 +50,9 @@ func Open(path string, o Options) (*Engine, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "open the database", err)
+	}
+	if o.Look {
+		return look(path, o)
 	}
 	// Made here first, so that nobody else on the machine may read it; its log has the same mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

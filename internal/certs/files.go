@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -41,6 +43,17 @@ const (
 func OpenFiles(dir string, t spec.TLS, log *slog.Logger) (*Files, error) {
 	f := &Files{cert: within(dir, t.Cert), key: within(dir, t.Key), log: log}
 	f.seen = f.stamp()
+	c, err := f.first(t)
+	if err != nil {
+		return nil, err
+	}
+	f.now.Store(c)
+	f.warn(time.Now())
+	return f, nil
+}
+
+// first reads the files, and says at which setting something is wrong.
+func (f *Files) first(t spec.TLS) (*tls.Certificate, error) {
 	for _, file := range []struct {
 		name string
 		at   spec.Pos
@@ -57,9 +70,44 @@ func OpenFiles(dir string, t spec.TLS, log *slog.Logger) (*Files, error) {
 		}
 		return nil, problem(at, "this is no certificate with its key: "+reason(err))
 	}
-	f.now.Store(c)
-	f.warn(time.Now())
-	return f, nil
+	return c, nil
+}
+
+// LookAtFiles says what is wrong with the certificate of server.tls, as *spec.Problems at the setting: that which keeps it from being
+// served, and that for which clients refuse it. until is when it ends, where it can be read.
+func LookAtFiles(dir string, s spec.Server, now time.Time) (until time.Time, err error) {
+	f := &Files{cert: within(dir, s.TLS.Cert), key: within(dir, s.TLS.Key)}
+	c, err := f.first(s.TLS)
+	if err != nil {
+		return until, err
+	}
+	wrong := ""
+	switch until = c.Leaf.NotAfter; {
+	case now.After(until):
+		wrong = "the certificate has ended, on " + until.UTC().Format(time.DateTime) + ": browsers refuse it; put a new one in its place, a running server takes it by itself"
+	case now.Before(c.Leaf.NotBefore):
+		wrong = "the certificate is not valid before " + c.Leaf.NotBefore.UTC().Format(time.DateTime) + ": browsers refuse it; is the clock of this machine right?"
+	}
+	for _, name := range names(s) {
+		if wrong == "" && c.Leaf.VerifyHostname(name) != nil {
+			wrong = "the certificate is not for " + name + ": browsers refuse it there; put one in its place that is"
+		}
+	}
+	if wrong == "" {
+		return until, nil
+	}
+	return until, problem(s.TLS.CertPos, wrong)
+}
+
+// names are those under which people come.
+func names(s spec.Server) (all []string) {
+	for _, d := range s.Domains {
+		all = append(all, plainName(d))
+	}
+	if u, err := url.Parse(s.URL); err == nil && u.Scheme == "https" && !slices.Contains(all, plainName(u.Hostname())) {
+		all = append(all, plainName(u.Hostname()))
+	}
+	return all
 }
 
 func within(dir, name string) string {
@@ -166,3 +214,17 @@ func (f *Files) Has(name string) bool { return f.now.Load().Leaf.VerifyHostname(
 
 // Challenge has nothing to answer.
 func (f *Files) Challenge(http.ResponseWriter, *http.Request) bool { return false }
+
+// Expiries tells when what is served ends, for each name that it is for.
+func (f *Files) Expiries() []Expiry {
+	leaf := f.now.Load().Leaf
+	names := leaf.DNSNames
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	var all []Expiry
+	for _, name := range names {
+		all = append(all, Expiry{name, leaf.NotAfter})
+	}
+	return all
+}

@@ -128,6 +128,11 @@ func hostPort(address string) (host string, port int) {
 	return host, port
 }
 
+// Roots are those whose certificates the issuer of an app may have; nil: those that the system trusts.
+func Roots(dir string, a spec.ACME) (*x509.CertPool, error) {
+	return rootsOf(dir, spec.Issuer{Roots: a.Roots, RootsPos: a.RootsPos})
+}
+
 func rootsOf(dir string, i spec.Issuer) (*x509.CertPool, error) {
 	if i.Roots == "" {
 		return nil, nil
@@ -287,6 +292,16 @@ func (m *Managed) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 		return nil, err
 	}
 	return c, nil
+}
+
+// Expiries leaves out the domains that have no certificate yet.
+func (m *Managed) Expiries() (all []Expiry) {
+	for _, name := range m.domains {
+		if leaf := m.served(name); leaf != nil {
+			all = append(all, Expiry{name, leaf.NotAfter})
+		}
+	}
+	return all
 }
 
 // Has says whether a name is one of the app's domains.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Source has the certificates that an app is served with. It is safe for concurrent use.
@@ -14,6 +15,12 @@ type Source interface {
 	Has(name string) bool
 	// Challenge answers a request by which an issuer looks whether a name is ours (RFC 8555, 8.3), and says whether it was one.
 	Challenge(http.ResponseWriter, *http.Request) bool
+}
+
+// Expiry is when the certificate of a name ends.
+type Expiry struct {
+	Name string
+	At   time.Time
 }
 
 // challengeProtocol is what an issuer speaks that looks by TLS whether a name is ours (RFC 8737).

@@ -21,6 +21,7 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/spec"
 )
 
 // server is where mails are handed over: mail.smtp, read. Its password is in no error and no step that is told.
@@ -97,6 +98,29 @@ func (s *server) send(ctx context.Context, l *letter, tell func(format string, a
 	}
 	t.wait(t.patience.connect)
 	_ = t.c.Quit() // it has the mail
+	return nil
+}
+
+// Reach goes as far with the server that takes an app's mails as is gone before a mail: it connects, secures and signs in. tell is
+// told each step.
+func Reach(ctx context.Context, m spec.Mail, tell func(format string, args ...any)) error {
+	_, s, err := sender(m)
+	if err != nil || s == nil {
+		return err
+	}
+	t := &talk{server: s, ctx: ctx, tell: tell}
+	if err := t.connect(); err != nil {
+		return err
+	}
+	defer t.conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = t.conn.Close() })()
+	for _, step := range []func() error{t.greet, t.secure, t.signIn} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	t.wait(t.patience.connect)
+	_ = t.c.Quit()
 	return nil
 }
 

@@ -135,6 +135,18 @@ func (p *Provider) about(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
+// Reach asks the provider what it says of itself, and says where. "": it is one of those that say nothing, and nobody was asked.
+func (p *Provider) Reach(ctx context.Context) (string, error) {
+	if p.meta == nil {
+		return "", nil
+	}
+	m, err := p.about(ctx)
+	if err != nil {
+		return "", err
+	}
+	return m.issuer, nil
+}
+
 func (p *Provider) config(m *metadata, redirect string) (*oauth2.Config, error) {
 	c := &oauth2.Config{ClientID: p.conf.ClientID, ClientSecret: p.conf.ClientSecret, Endpoint: m.endpoint, RedirectURL: redirect, Scopes: p.kind.scopes}
 	if p.conf.Scopes != nil {

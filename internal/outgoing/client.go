@@ -3,6 +3,7 @@ package outgoing
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +21,9 @@ type Options struct {
 	// Private are addresses, as https://host:port, that the operator has named himself: they may be private or of this
 	// machine. Those at which cloud providers keep the keys of a machine are refused even then, link-local ones among them.
 	Private []string
-	Timeout time.Duration // of a request with its answer; default 10 s
-	Body    int64         // the most bytes of an answer; default 1 MB
+	Timeout time.Duration  // of a request with its answer; default 10 s
+	Body    int64          // the most bytes of an answer; default 1 MB
+	Roots   *x509.CertPool // whose certificates are believed; nil: the system's
 }
 
 // New makes a client.
@@ -42,7 +44,7 @@ func New(o Options) *http.Client {
 		Timeout: o.Timeout,
 		Transport: bounded{body: o.Body, next: &http.Transport{
 			DialContext:            d.dial,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
 			TLSHandshakeTimeout:    o.Timeout,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConns:           20,

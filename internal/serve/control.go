@@ -26,6 +26,7 @@ const (
 	controlSuffix = ".sock"
 
 	takeOver = "take over" // start the program as it is now, and hand over to it
+	where    = "where"     // tell the addresses of the listeners: NAME=URL, with spaces between
 )
 
 // openTime is how long another process may take to open the app: it may wait for a change of the schema.
@@ -103,6 +104,12 @@ func (s *server) command(ctx context.Context, conn net.Conn, ln net.Listener) {
 		s.o.Log.Info("another process has taken over", "process", pid)
 		fmt.Fprintf(conn, "ok %q\n", fmt.Sprintf("process %d has taken over from process %d", pid, os.Getpid()))
 		s.over <- pid // taking stays locked: it is over
+	case where:
+		var all []string
+		for i := range s.doors {
+			all = append(all, s.doors[i].Name+"="+s.doors[i].url(s.doors[i].ln.Addr()))
+		}
+		fmt.Fprintf(conn, "ok %q\n", strings.Join(all, " "))
 	default:
 		fmt.Fprintf(conn, "error %q\n", "this server does not know that command")
 	}
@@ -134,6 +141,45 @@ func TakeOver(ctx context.Context, dir string, told func(string)) error {
 		return fault.New(fault.NotFound, "no server of this app runs here")
 	}
 	return errors.Join(failed...)
+}
+
+// Process is a server that runs.
+type Process struct {
+	PID       int
+	Listeners map[string]string // their addresses, http://host:port, by name; empty: it does not tell
+	Err       error             // it could not be asked
+}
+
+// Running finds the servers whose sockets are in a folder. Those of processes that were killed are left where they are.
+func Running(ctx context.Context, dir string) (all []Process) {
+	names, _ := filepath.Glob(filepath.Join(escape(dir), controlPrefix+"*"+controlSuffix))
+	for _, name := range names {
+		p := Process{Listeners: map[string]string{}}
+		p.PID, _ = strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(filepath.Base(name), controlPrefix), controlSuffix))
+		text, err := ask(ctx, name, where)
+		switch {
+		case errors.Is(err, errGone):
+			continue
+		case fault.Is(err, fault.Denied):
+			p.Err = err
+		}
+		for one := range strings.FieldsSeq(text) {
+			if listener, url, ok := strings.Cut(one, "="); ok {
+				p.Listeners[listener] = url
+			}
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// Free says why a process of this user could not listen at an address; nil: it could.
+func Free(address string) error {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return cannotListen(address, err)
+	}
+	return ln.Close()
 }
 
 // errGone is a socket whose process was killed.

@@ -304,13 +304,16 @@ func TestDoctorServer(t *testing.T) {
 	}
 }
 
-// ownCertificateFor writes a certificate for some names, which is good for a time from now, and a key that may be another's.
+// ownCertificateFor writes a certificate for some names, which is good for a time from now, and a key that may be another's; nil: its own.
 func ownCertificateFor(t testing.TB, dir string, key, written *ecdsa.PrivateKey, from, to time.Duration, names ...string) {
 	t.Helper()
 	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(to), DNSNames: names}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if written == nil {
+		written = key
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(written)
 	if err != nil {

@@ -430,8 +430,8 @@ type prometheus struct {
 	log *lines
 }
 
-// scraping starts Prometheus with rules, asking an operator's listener twice a second.
-func scraping(t *testing.T, operator, rules string) *prometheus {
+// scraping starts Prometheus with rules, asking operators' listeners twice a second.
+func scraping(t *testing.T, rules string, operators ...string) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "rules.yaml"), rules)
@@ -439,7 +439,7 @@ func scraping(t *testing.T, operator, rules string) *prometheus {
 rule_files: [rules.yaml]
 scrape_configs:
   - job_name: plinth
-    static_configs: [{targets: ["`+strings.TrimPrefix(operator, "http://")+`"]}]
+    static_configs: [{targets: ["`+strings.ReplaceAll(strings.Join(operators, `", "`), "http://", "")+`"]}]
 `)
 	address := freeAddress(t)
 	p := &prometheus{t: t, url: "http://" + address, log: newLines()}
@@ -493,8 +493,12 @@ func TestPrometheus(t *testing.T) {
 		t.Errorf("promtool check rules: %v %s", err, out)
 	}
 	s, operator := sighted(t, nil, "--dev")
-	quick := strings.NewReplacer("[5m]", "[5s]", "for: 5m", "for: 1s").Replace(string(rules))
-	p := scraping(t, operator, quick)
+	quick := strings.NewReplacer("[5m]", "[5s]", "for: 5m", "for: 1s", "for: 1h", "for: 1s").Replace(string(rules))
+	secure, dir := freeAddress(t), t.TempDir()
+	ownCertificateFor(t, dir, newECDSA(t), nil, -time.Hour, 10*24*time.Hour, "app.example.com", "www.example.com")
+	write(t, filepath.Join(dir, "plinth.yaml"), `server: {tls: {cert: cert.pem, key: key.pem}, https: "127.0.0.1:0", http: "127.0.0.1:0", operator: {listen: "`+secure+`"}}`+"\n")
+	serving(t, dir)
+	p := scraping(t, quick, operator, "http://"+secure)
 
 	var stream *http.Response
 	ctx, cancel := context.WithCancel(t.Context())
@@ -521,7 +525,7 @@ func TestPrometheus(t *testing.T) {
 			}
 		}
 	}
-	firing := func() bool {
+	firing := func(name string) bool {
 		work()
 		_, b, err := ask(client, "GET", p.url+"/api/v1/alerts", "", "")
 		var answer struct {
@@ -536,13 +540,21 @@ func TestPrometheus(t *testing.T) {
 			return false
 		}
 		for _, a := range answer.Data.Alerts {
-			if a.State == "firing" && a.Labels["alertname"] == "PlinthErrors" {
+			if a.State == "firing" && a.Labels["alertname"] == name {
 				return true
 			}
 		}
 		return false
 	}
-	soon(t, time.Minute, "the alert PlinthErrors does not fire", firing)
+	for _, name := range []string{"PlinthErrors", "PlinthCertificateEnds"} {
+		soon(t, time.Minute, "the alert "+name+" does not fire", func() bool { return firing(name) })
+	}
+	ownCertificateFor(t, dir, newECDSA(t), nil, -time.Hour, 90*24*time.Hour, "app.example.com")
+	soon(t, time.Minute, "the new certificate is not told", func() bool {
+		n, err := p.ask(`plinth_tls_certificate_expiry_timestamp_seconds - time() > 89 * 86400`)
+		return err == nil && n == 1
+	})
+	soon(t, time.Minute, "the alert PlinthCertificateEnds goes on", func() bool { return !firing("PlinthCertificateEnds") })
 
 	cmd := exec.Command(promtool, "check", "metrics")
 	cmd.Stdin = strings.NewReader(bodyOf(t, operator+"/metrics"))
@@ -576,9 +588,6 @@ func TestPrometheus(t *testing.T) {
 	}
 	for _, f := range telemetry.Families {
 		name := f.Name
-		if name == "plinth_tls_certificate_expiry_timestamp_seconds" {
-			continue // this app has none
-		}
 		if f.Type == "histogram" {
 			name += "_count"
 		}
@@ -597,6 +606,21 @@ func TestPrometheus(t *testing.T) {
 		})
 	}
 	t.Logf("%d queries have answers", len(queries))
+}
+
+// What server.limits.requests refuses is counted.
+func TestLimitedCounted(t *testing.T) {
+	t.Parallel()
+	operator := freeAddress(t)
+	s := serving(t, folder(t, strings.NewReplacer("OPERATOR", operator, "streams: 100", "requests: 3/1h").Replace(sightApp)))
+	for i, want := range []int{200, 200, 200, 429, 429} {
+		if code, b, err := ask(client, "GET", s.url+"/api/posts", "", ""); err != nil || code != want {
+			t.Errorf("%d: %d %s %v", i, code, b, err)
+		}
+	}
+	if text := bodyOf(t, "http://"+operator+"/metrics"); !strings.Contains(text, "\nplinth_rate_limited_total{limit=\"requests\"} 2\n") {
+		t.Errorf("%s", text)
+	}
 }
 
 // On each engine what is done is counted, whatever ways it has of doing many things at once.

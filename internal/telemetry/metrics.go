@@ -3,6 +3,7 @@ package telemetry
 import (
 	"log/slog"
 	"maps"
+	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,7 @@ type Family struct {
 // Families are all metrics of Plinth's own. Those of the Go runtime and of the process come with the library that collects them.
 var Families = []Family{
 	{"plinth_build_info", "gauge", []string{"version", "goversion"}, "Which Plinth this is: always 1."},
-	{"plinth_http_requests_total", "counter", []string{"route", "method", "status"}, "Requests that were answered, by the pattern of their route, and the class of the status: 2xx. Route none: there is no such route."},
+	{"plinth_http_requests_total", "counter", []string{"route", "method", "status"}, "Requests that were answered, by the pattern of their route, and the class of the status: 2xx; 501 (the database cannot do that) and 503 (refused for the load) are none of 5xx. Route none: there is no such route."},
 	{"plinth_http_request_duration_seconds", "histogram", []string{"route", "method"}, "Time until the answer was written; streams are not among them."},
 	{"plinth_http_requests_in_flight", "gauge", nil, "Requests that are worked on; streams are not among them."},
 	{"plinth_http_requests_shed_total", "counter", nil, "Requests that were refused with 503 before anything was done for them, for there was more to do than the process can."},
@@ -85,7 +86,7 @@ type metrics struct {
 	statements        [8]prometheus.Observer // by data.StatementKinds
 	statementErrors   [8]prometheus.Counter
 	transactions      [3]prometheus.Observer
-	shed              prometheus.Counter
+	shed, asked       prometheus.Counter // asked: too often, by server.limits.requests
 	conflicts         prometheus.Counter
 	jobs              *prometheus.CounterVec
 	jobTime           *prometheus.HistogramVec
@@ -133,6 +134,7 @@ func newMetrics(o *Options) *metrics {
 	m.jobs, m.jobTime = counter("plinth_job_attempts_total"), histogram("plinth_job_duration_seconds", jobBuckets)
 	m.mails, m.signIns = counter("plinth_mails_total"), counter("plinth_sign_ins_total")
 	m.refusals, m.limited = counter("plinth_sign_in_refusals_total"), counter("plinth_rate_limited_total")
+	m.asked = m.limited.WithLabelValues("requests")
 	for _, result := range []string{"sent", "failed", "expired"} {
 		m.mails.WithLabelValues(result)
 	}
@@ -154,8 +156,18 @@ func methodOf(s string) int {
 	return len(methods) - 1
 }
 
-// classes of statuses.
-var classes = [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}
+// classes of statuses. What is no fault of the server's is not among its faults: what the database cannot do, and what is refused for the load.
+var classes = [...]string{"1xx", "2xx", "3xx", "4xx", "5xx", "501", "503"}
+
+func classOf(e *web.Exchange) int {
+	switch {
+	case e.Shed:
+		return 6
+	case e.Status == http.StatusNotImplemented:
+		return 5
+	}
+	return min(max(e.Status/100, 1), 5) - 1
+}
 
 // route has the counters of a pattern, found once.
 type route struct {
@@ -188,9 +200,12 @@ func (m *metrics) request(e *web.Exchange) {
 	if s == nil {
 		s = m.addSeries(r, method)
 	}
-	s.requests[min(max(e.Status/100, 1), len(classes))-1].Inc()
+	s.requests[classOf(e)].Inc()
 	if e.Shed {
 		m.shed.Inc()
+	}
+	if e.Limited {
+		m.asked.Inc()
 	}
 	if !e.Stream {
 		s.durations.Observe(e.Took.Seconds())

@@ -61,6 +61,28 @@ func watched(tb testing.TB, env map[string]string, o Options) *Telemetry {
 	return t
 }
 
+// What is no fault of the server's is not counted among its faults.
+func TestClasses(t *testing.T) {
+	t.Parallel()
+	o, err := New(Options{Metrics: true, Env: func(string) (string, bool) { return "", false }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []web.Exchange{{Status: 200}, {Status: 404}, {Status: 500}, {Status: 501}, {Status: 503}, {Status: 503, Shed: true}, {Status: 507}, {Status: 429, Limited: true}} {
+		e.Method, e.Route = "GET", "/x"
+		o.Ended(t.Context(), e)
+	}
+	w := httptest.NewRecorder()
+	o.Operator(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1/metrics", nil))
+	for _, line := range []string{`plinth_http_requests_total{method="GET",route="/x",status="2xx"} 1`, `plinth_http_requests_total{method="GET",route="/x",status="4xx"} 2`,
+		`plinth_http_requests_total{method="GET",route="/x",status="5xx"} 3`, `plinth_http_requests_total{method="GET",route="/x",status="501"} 1`,
+		`plinth_http_requests_total{method="GET",route="/x",status="503"} 1`, `plinth_rate_limited_total{limit="requests"} 1`, `plinth_http_requests_shed_total 1`} {
+		if !strings.Contains(w.Body.String(), "\n"+line+"\n") {
+			t.Errorf("there is no %s in %s", line, w.Body)
+		}
+	}
+}
+
 // No more series come about than there are routes, methods and classes, whatever clients send.
 func TestBounded(t *testing.T) {
 	t.Parallel()

@@ -168,7 +168,7 @@ func (g *guard) done(w *recorder, r *http.Request, panicked any) {
 	g.tell(w, r, took)
 	if g.observer != nil {
 		g.observer.Ended(w.ctx, Exchange{Method: r.Method, Route: r.Pattern, Status: w.status, Caller: w.caller, Request: w.id, Start: w.start, Took: took,
-			In: w.body.bytes, Out: w.bytes, Stream: w.taken || w.endless, Shed: w.shed, Err: w.err})
+			In: w.body.bytes, Out: w.bytes, Stream: w.taken || w.endless, Shed: w.shed, Limited: w.limited, Err: w.err})
 	}
 	if panicked == http.ErrAbortHandler || panicked != nil && begun {
 		panic(http.ErrAbortHandler)
@@ -224,7 +224,9 @@ func Asks(w http.ResponseWriter, by *data.Caller) error {
 		return nil
 	}
 	rec.counted = true
-	return rec.rates.take(rec.Header(), by.Scope, rec.start)
+	err := rec.rates.take(rec.Header(), by.Scope, rec.start)
+	rec.limited = err != nil
+	return err
 }
 
 func (w *recorder) asks(by *data.Caller) {
@@ -267,6 +269,7 @@ type recorder struct {
 	endless  bool // it goes on for as long as its client wants
 	shed     bool // refused for the load of the server
 	counted  bool // in rates
+	limited  bool // by rates
 	body     sent
 
 	observer Observer

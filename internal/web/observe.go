@@ -32,5 +32,6 @@ type Exchange struct {
 	In, Out int64 // bytes of the bodies
 	Stream  bool  // it went on for as long as its client wanted
 	Shed    bool  // it was refused for the load of the server
+	Limited bool  // it was refused for its caller asks too often
 	Err     error // ours
 }

@@ -111,6 +111,9 @@ type consuming struct {
 	Consumer
 	db     *DB
 	holder string
+
+	other Lease     // of another process, as it was seen
+	since time.Time // when it was first seen like that
 }
 
 // failed logs an error and says how long to wait after it.
@@ -123,6 +126,9 @@ func (r *consuming) failed(pause time.Duration, err error) time.Duration {
 func (r *consuming) term(ctx context.Context) (held bool, err error) {
 	asked := time.Now()
 	l, held, err := r.db.Lease(ctx, leasePrefix+r.Name, r.holder, r.Lease)
+	if err == nil && !held {
+		err = r.waits(ctx, l)
+	}
 	if err != nil || !held {
 		return false, err
 	}
@@ -139,6 +145,18 @@ func (r *consuming) term(ctx context.Context) (held bool, err error) {
 		_ = r.db.Release(end, l) // or it ends by itself
 	}()
 	return true, r.consume(inside, l)
+}
+
+// waits sees to it that a lease ends whose holder is gone and that would go on for long: the clock of the database has been put back since it was taken.
+// Were its holder still there, he would have renewed it; and whoever has lost a lease is fenced out.
+func (r *consuming) waits(ctx context.Context, l Lease) error {
+	if l.Term != r.other.Term || !l.Until.Equal(r.other.Until) {
+		r.other, r.since = l, time.Now()
+	}
+	if time.Since(r.since) < 2*r.Lease {
+		return nil
+	}
+	return r.db.Release(ctx, l)
 }
 
 // renew keeps the lease until ctx ends, and puts lapse off, which ends ctx when it is not sure any more that nobody else has it.

@@ -63,6 +63,35 @@ func TestConsumerIsToldWhenTheDatabaseIsSilent(t *testing.T) {
 	}
 }
 
+// A lease that was taken by a clock that was a day ahead, and that nobody renews, keeps a consumer waiting for twice its own time.
+func TestConsumerAfterTheClockWasPutBack(t *testing.T) {
+	t.Parallel()
+	h := openOn(t, "name: x\ncollections: {notes: {fields: {name: {type: text}}}}\n", memory.Open())
+	gone, held, err := h.Lease(h.ctx, "consumer:it", "gone", 24*time.Hour)
+	if err != nil || !held {
+		t.Fatal(held, err)
+	}
+	body := doc.NewObject()
+	body.Set("name", doc.NewString("a"))
+	if _, err := h.Create(h.ctx, data.System, "notes", body, data.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(h.ctx, 30*time.Second)
+	defer stop()
+	told := false
+	err = h.Consume(ctx, data.Consumer{Name: "it", Oldest: true, Lease: 50 * time.Millisecond, Do: func(context.Context, []*data.Change) error {
+		told = true
+		stop()
+		return nil
+	}})
+	if err != nil || !told {
+		t.Fatal(told, err)
+	}
+	if l, held, err := h.Lease(h.ctx, "consumer:it", "gone", time.Second); err != nil || held && l.Term == gone.Term {
+		t.Errorf("who had it has it still: %+v %t %v", l, held, err)
+	}
+}
+
 // interrupted is an engine before whose next write something else happens.
 type interrupted struct {
 	driver.Engine

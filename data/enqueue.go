@@ -181,6 +181,25 @@ func (db *DB) Tick(ctx context.Context, name string, tick time.Time, job *NewJob
 	return done && err == nil, err
 }
 
+// Rewind has a schedule go on from a moment, where its last tick is still what it is said to be: the clock was put back.
+func (db *DB) Rewind(ctx context.Context, name string, last, to time.Time) error {
+	k := db.kinds["_schedules"]
+	return db.commit(ctx, &System, func(w *work) error {
+		var old Record
+		err := w.tx.Rows(w.ctx, db.queue.schedule, []Value{expr.TextOf(name)}, func(cols driver.Columns) error {
+			old = k.copy(cols)
+			return nil
+		})
+		f, _ := k.Field("last")
+		if err != nil || old == nil || old[f.Ord].Int() != last.UnixMilli() {
+			return err // another has done so, or a tick
+		}
+		rec := append(Record(nil), old...)
+		rec[f.Ord] = expr.TimeOf(to.UnixMilli())
+		return w.replace(k, old, rec)
+	})
+}
+
 // tickJob stores the job of a tick under its id, unless it is there.
 func (db *DB) tickJob(ctx context.Context, id string, job *NewJob) (done bool, err error) {
 	q := &db.queue

@@ -26,7 +26,7 @@ func (db *DB) slowly(ctx context.Context, by *Caller, a asking, p *page, start t
 		return
 	}
 	last, now := p.draft.told.Load(), db.clock().UnixMilli()
-	if last != 0 && now-last < slowAgain.Milliseconds() || !p.draft.told.CompareAndSwap(last, now) {
+	if last != 0 && max(now-last, last-now) < slowAgain.Milliseconds() || !p.draft.told.CompareAndSwap(last, now) {
 		return
 	}
 	attrs := append(make([]slog.Attr, 0, 10), slog.String("collection", p.draft.k.Name))

@@ -26,6 +26,9 @@ type Schedule struct {
 	At     Pos // of what it does
 }
 
+// Passes says whether ticks follow the time that passes, not the times of day.
+func (s *Schedule) Passes() bool { return s.Cron == nil || s.Cron.passes }
+
 // Next is the first tick after a moment. Ticks of every are multiples of it since 1970-01-01T00:00:00Z, so that all
 // processes mean the same.
 func (s *Schedule) Next(after time.Time) time.Time {

@@ -395,6 +395,20 @@ func jobs(s *suite) {
 		if last, _, err := db.LastTick(ctx, "nightly"); err != nil || !last.Equal(tick) {
 			return fmt.Errorf("the last one is %s: %w", last, err)
 		}
+		for _, from := range []time.Time{tick.Add(-time.Minute), tick} { // the first is not the last tick: nothing is done
+			if err := db.Rewind(ctx, "nightly", from, tick.Add(-2*time.Hour)); err != nil {
+				return err
+			}
+		}
+		if last, _, err := db.LastTick(ctx, "nightly"); err != nil || !last.Equal(tick.Add(-2*time.Hour)) {
+			return fmt.Errorf("the clock was put back, and the last one is %s: %w", last, err)
+		}
+		if err := db.Rewind(ctx, "nightly", tick, tick.Add(-3*time.Hour)); err != nil {
+			return err
+		}
+		if did, err := db.Tick(ctx, "nightly", tick.Add(-time.Hour), nil); err != nil || !did {
+			return fmt.Errorf("behind it: %t %w", did, err)
+		}
 		got, err := claim("w", "ticked", 5)
 		if err != nil || len(got) != 1 {
 			return fmt.Errorf("%d jobs: %w", len(got), err)

@@ -49,7 +49,7 @@ func (g *Gate) sure(r *http.Request, p *pass, password, field string, always boo
 	if has.any() && !p.caller.MFA {
 		return nil, has, g.askSecond(r, who, g.ticketOf(r, p), has, nil)
 	}
-	switch fresh := g.clock().Sub(p.since) < sureFor; {
+	switch fresh := g.clock().Sub(p.since).Abs() < sureFor; { // neither by a clock that was put back
 	case who.anonymous: // he has nothing but the session
 	case password != "":
 		who, err = g.again(r, p, password, field)

@@ -13,7 +13,6 @@ const missedAfter = time.Minute
 
 // tick enqueues the jobs of schedules. Each process does so for all of them: package data sees to it that a tick is done once.
 func (p *Pool) tick(ctx context.Context) {
-	last := map[string]time.Time{} // the tick of a schedule that is known to be passed
 	wait := time.Duration(0)
 	for len(p.schedules) > 0 && pause(ctx, wait) {
 		wait = longest
@@ -22,7 +21,7 @@ func (p *Pool) tick(ctx context.Context) {
 		}
 		wait = time.Minute // a server's clock may be put forward
 		for _, s := range p.schedules {
-			left, err := p.due(ctx, s, last)
+			left, err := p.due(ctx, s)
 			if err != nil {
 				if ctx.Err() == nil {
 					p.o.Log.Warn("a schedule could not be looked after", "schedule", s.Name, "error", err)
@@ -34,24 +33,35 @@ func (p *Pool) tick(ctx context.Context) {
 	}
 }
 
+// putBack is how far the clock of a database is put back before a schedule by times of day does what it has done already: less than that, and each
+// time is done once.
+const putBack = 3 * time.Hour
+
 // due does the ticks of a schedule that are due, and says how long it is to the next.
-func (p *Pool) due(ctx context.Context, s *spec.Schedule, last map[string]time.Time) (left time.Duration, err error) {
-	stored, now, err := p.db.LastTick(ctx, s.Name)
+func (p *Pool) due(ctx context.Context, s *spec.Schedule) (left time.Duration, err error) {
+	last, now, err := p.db.LastTick(ctx, s.Name)
 	if err != nil {
 		return 0, err
 	}
-	if stored.IsZero() { // it begins now
-		_, err := p.db.Tick(ctx, s.Name, now, nil)
-		stored = now
-		if err != nil {
+	if last.IsZero() { // it begins now
+		last = now
+		if _, err := p.db.Tick(ctx, s.Name, now, nil); err != nil {
 			return 0, err
 		}
 	}
-	if last[s.Name].Before(stored) {
-		last[s.Name] = stored
+	most := putBack
+	if s.Passes() { // a clock that is put right by less than the time between two ticks is waited for
+		most = max(s.Next(last).Sub(last), missedAfter)
+	}
+	if ahead := last.Sub(now); ahead > most { // the clock was wrong, and was put back: it would not tick until it is as late again
+		if err := p.db.Rewind(ctx, s.Name, last, now); err != nil {
+			return 0, err
+		}
+		p.o.Log.Warn("the clock was put back: a schedule goes on from now", "schedule", s.Name, "ahead", ahead.Round(time.Second).String())
+		last = now
 	}
 	for ctx.Err() == nil {
-		tick, missed := following(s, last[s.Name], now)
+		tick, missed := following(s, last, now)
 		if tick.IsZero() || tick.After(now) {
 			break
 		}
@@ -63,17 +73,17 @@ func (p *Pool) due(ctx context.Context, s *spec.Schedule, last map[string]time.T
 		if _, err := p.db.Tick(ctx, s.Name, tick, job); err != nil {
 			return 0, err
 		}
-		last[s.Name] = tick
+		last = tick
 	}
-	next := s.Next(last[s.Name])
+	next := s.Next(last)
 	if next.IsZero() {
 		return time.Minute, nil
 	}
 	return max(next.Sub(now), time.Millisecond), nil
 }
 
-// following is the tick that comes after the last one. Where ticks were missed it is the latest of them, for they are
-// made up for once; missed says that it is one of those.
+// following is the tick that comes after the last one. Where ticks were missed it is the latest that is due, for they are
+// made up for once; missed says that it was missed itself.
 func following(s *spec.Schedule, last, now time.Time) (tick time.Time, missed bool) {
 	tick = s.Next(last)
 	if tick.IsZero() || now.Sub(tick) <= missedAfter {
@@ -81,11 +91,8 @@ func following(s *spec.Schedule, last, now time.Time) (tick time.Time, missed bo
 	}
 	for next := s.Next(tick); !next.IsZero() && !next.After(now); next = s.Next(tick) {
 		tick = next
-		if now.Sub(tick) <= missedAfter {
-			return tick, false
-		}
 	}
-	return tick, true
+	return tick, now.Sub(tick) > missedAfter
 }
 
 // jobOf is what a tick of a schedule enqueues. Its key is for people.

@@ -37,7 +37,8 @@ type client struct {
 	root  *client // of a subscription by message: the connection that it is one of (socket.go)
 	freed func()  // is called when it is over
 
-	sent atomic.Int64 // when something was sent last, ms
+	begun time.Time    // by which sent is counted: not the clock, which may be put back
+	sent  atomic.Int64 // when something was sent last, ns after begun
 
 	mu      sync.Mutex
 	pending []byte        // what waits while busy
@@ -59,14 +60,15 @@ type sink interface {
 }
 
 func newClient(v *view, by data.Caller, out sink) *client {
-	c := &client{view: v, form: v.form, by: by, out: out, ended: make(chan struct{})}
-	c.sent.Store(time.Now().UnixMilli())
-	return c
+	return &client{view: v, form: v.form, by: by, out: out, ended: make(chan struct{}), begun: time.Now()}
 }
+
+// silent is for how long nothing was sent.
+func (c *client) silent() time.Duration { return time.Since(c.begun) - time.Duration(c.sent.Load()) }
 
 // send sends, now or when what was sent before is taken. It does not wait, and does not keep b.
 func (c *client) send(b []byte) {
-	c.sent.Store(time.Now().UnixMilli())
+	c.sent.Store(int64(time.Since(c.begun)))
 	c.mu.Lock()
 	switch {
 	case c.over || c.last:

@@ -526,7 +526,7 @@ func (h *Hub) attend(ctx context.Context) {
 			if taken(c) {
 				quiet = append(quiet, c)
 			}
-			if now.UnixMilli()-c.sent.Load() >= beat.Milliseconds() {
+			if c.silent() >= beat {
 				silent = append(silent, c)
 			}
 			if ask && c.again != nil {
@@ -629,7 +629,7 @@ func (h *Hub) watch(c *client) {
 		if c.again != nil && !h.same(c) {
 			return
 		}
-		if time.Now().UnixMilli()-c.sent.Load() >= beat.Milliseconds() {
+		if c.silent() >= beat {
 			c.beat()
 		}
 	}

@@ -84,12 +84,20 @@ func (d *examiner) listens(running []serve.Process, name, address string) bool {
 
 // ready asks a server whether it can do its work.
 func (d *examiner) ready(ctx context.Context, p *serve.Process) {
-	for _, name := range []string{"https", "app", "operator"} {
+	for _, name := range []string{"https", "http", "app", "operator"} {
 		at := p.Listeners[name]
 		if at == "" {
 			continue
 		}
 		where := fmt.Sprintf("process %d, %s,", p.PID, at)
+		if name == "http" { // it leads to https, and answers issuers: whatever it says
+			if _, _, err := d.asksReady(ctx, at); err != nil {
+				d.Say("server", Wrong, "%s does not answer: %v", where, err)
+			} else {
+				d.Say("server", Good, "%s leads to https", where)
+			}
+			continue
+		}
 		code, write, err := d.asksReady(ctx, at)
 		switch {
 		case err != nil:
@@ -129,7 +137,8 @@ func (d *examiner) asksReady(ctx context.Context, at string) (code int, write bo
 	if u.Scheme == "https" && host != "" {
 		r.Host = host
 	}
-	res, err := (&http.Client{Transport: t, Timeout: askTime}).Do(r)
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := (&http.Client{Transport: t, Timeout: askTime, CheckRedirect: stay}).Do(r)
 	if err != nil {
 		return 0, false, err
 	}

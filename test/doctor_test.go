@@ -445,7 +445,7 @@ func TestDoctorDomains(t *testing.T) {
 	diagnose(t, env, dir).says(fmt.Sprintf("good address 127.0.0.1:%d is free for https", s.https), fmt.Sprintf("good address 127.0.0.1:%d is free for http$", s.http)).wrong()
 	s.start(t, "", dir)
 	_ = s.await(t, s.client(t, issuer.Root(), false), "https://app.example.com/api/notes").Body.Close()
-	diagnose(t, env, dir).says("good certificate app.example.com is good until", fmt.Sprintf("good server .*https://127.0.0.1:%d, reads and writes", s.https)).wrong()
+	diagnose(t, env, dir).says("good certificate app.example.com is good until", fmt.Sprintf("good server .*https://127.0.0.1:%d, reads and writes", s.https), fmt.Sprintf("good server .*http://127.0.0.1:%d, leads to https", s.http)).wrong()
 	diagnose(t, env, "--net", dir).says("good issuer .* answers")
 	if err := s.stop(); err != nil {
 		t.Fatal(err)

@@ -20,11 +20,12 @@ func (p *Plinth) observe(app *spec.App) (err error) {
 	p.sight, err = telemetry.New(telemetry.Options{Metrics: app.Server.Operator.Listen != "", Timing: p.o.dev, Env: os.LookupEnv, Name: app.Name,
 		Version: Version(), Engine: p.eng.Name(), Log: p.o.log})
 	p.sight.Watch(telemetry.Sources{
-		Database:   p.load,
-		Jobs:       p.queued,
-		Changes:    p.logged,
-		Live:       func() int { return p.now.Load().live.Count() },
-		Deliveries: live.Deliveries,
+		Database:    p.load,
+		Jobs:        p.queued,
+		Connections: p.crowd.Count,
+		Changes:     p.logged,
+		Live:        func() int { return p.now.Load().live.Count() },
+		Deliveries:  live.Deliveries,
 	})
 	return err
 }

@@ -21,6 +21,7 @@ import (
 // Options of Run. What is called may be nil.
 type Options struct {
 	Limits spec.Limits
+	Crowd  *Crowd // of all listeners but the operator's; nil: connections are not counted
 	Log    *slog.Logger
 
 	Ready  func(url string)                               // called once, when requests are answered: the first listener's address
@@ -150,10 +151,14 @@ func (s *server) newServer(l Listener) *http.Server {
 
 func (s *server) serve(d *door) {
 	var err error
+	ln := d.ln
+	if s.o.Crowd != nil && d.Name != "operator" { // how the server is can be asked when it is full
+		ln = bounded{ln, s.o.Crowd}
+	}
 	if d.TLS != nil {
-		err = d.srv.ServeTLS(d.ln, "", "")
+		err = d.srv.ServeTLS(ln, "", "")
 	} else {
-		err = d.srv.Serve(d.ln)
+		err = d.srv.Serve(ln)
 	}
 	if !s.leaving.Load() && !errors.Is(err, http.ErrServerClosed) {
 		s.failed <- err

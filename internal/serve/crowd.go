@@ -143,10 +143,11 @@ func (c *Crowd) refuse(limit int) {
 	}
 }
 
-// bounded is a listener whose connections are counted.
+// bounded is a listener whose connections are counted and, where what they say can be read, looked at (heads).
 type bounded struct {
 	net.Listener
-	crowd *Crowd
+	crowd *Crowd // nil: they are not counted
+	plain bool   // they are not encrypted
 }
 
 func (b bounded) Accept() (net.Conn, error) {
@@ -159,8 +160,11 @@ func (b bounded) Accept() (net.Conn, error) {
 		if !ok { // a socket of the system: whoever may open it is counted there
 			return conn, nil
 		}
+		if b.crowd == nil {
+			return &counted{TCPConn: tcp, plain: b.plain, free: func() {}}, nil
+		}
 		if free := b.crowd.enter(tcp.RemoteAddr()); free != nil {
-			return &counted{tcp, free}, nil
+			return &counted{TCPConn: tcp, plain: b.plain, free: free}, nil
 		}
 		_ = tcp.SetLinger(0) // no farewell that would have to wait for an answer
 		_ = tcp.Close()
@@ -170,7 +174,17 @@ func (b bounded) Accept() (net.Conn, error) {
 // counted is a connection that is counted until it is closed. What can be done with the system's connection can be done with it.
 type counted struct {
 	*net.TCPConn
-	free func()
+	free  func()
+	plain bool
+	heads heads
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	if c.plain && n > 0 {
+		c.heads.read(b[:n])
+	}
+	return n, err
 }
 
 func (c *counted) Close() error {

@@ -71,7 +71,7 @@ func TestSlowClients(t *testing.T) {
 		"header": {"-H", "-i", "1", "-u", s.url + "/"},
 		"body":   {"-B", "-i", "1", "-s", "8192", "-f", "application/json", "-u", s.url + "/api/notes"},
 		"answer": {"-X", "-n", "5", "-z", "32", "-w", "10", "-y", "20", "-k", "10", "-u", s.url + "/api/notes?limit=500"},
-		"ranges": {"-R", "-t", "GET", "-a", "1", "-b", "3000", "-u", s.url + "/long.txt"},
+		"ranges": {"-R", "-t", "GET", "-a", "1", "-b", "1500", "-u", s.url + "/long.txt"},
 	}
 	ended := map[string]chan error{}
 	for name, args := range all {

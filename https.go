@@ -163,7 +163,7 @@ func (p *Plinth) listeners(ctx context.Context, l Listening, door http.Handler) 
 	_, port, _ := net.SplitHostPort(server.HTTPS)
 	secure := serve.Listener{Name: "https", Address: server.HTTPS, TLS: certs.Config(p.https.source), Handler: door}
 	if server.HTTP3 {
-		third := &serve.HTTP3{Address: server.HTTPS, Port: portOf(server.URL), TLS: certs.Config(p.https.source), Handler: door, Limits: server.Limits, Log: p.o.log}
+		third := &serve.HTTP3{Address: server.HTTPS, Port: portOf(server.URL), TLS: certs.Config(p.https.source), Handler: door, Limits: server.Limits, Crowd: p.crowd, Log: p.o.log}
 		secure.Handler = third.Beside(door)
 		p.https.third = third.Run
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/bluell/plinth/internal/pages"
 	"github.com/bluell/plinth/internal/password"
 	"github.com/bluell/plinth/internal/rest"
+	"github.com/bluell/plinth/internal/serve"
 	"github.com/bluell/plinth/internal/telemetry"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
@@ -39,6 +40,7 @@ type Plinth struct {
 	now       atomic.Pointer[served]
 	jobs      shift
 	https     https
+	crowd     *serve.Crowd
 	requests  turnstile   // shut while a reload replaces what is served
 	unfit     atomic.Bool // the database has another schema than what is served
 	leaving   atomic.Bool // the process was told to end
@@ -98,6 +100,7 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 		return nil, err
 	}
 	p := &Plinth{dir: dir, at: at, o: o, secret: key, eng: eng, hasher: hasher()}
+	p.crowd = serve.NewCrowd(func() *spec.Server { return &p.App().Server }, o.log)
 	err = p.observe(app)
 	if err == nil && made {
 		err = p.keepKey(ctx, app)

@@ -22,6 +22,7 @@ func (p *Plinth) observe(app *spec.App) (err error) {
 	p.sight.Watch(telemetry.Sources{
 		Database:     p.load,
 		Jobs:         p.queued,
+		Connections:  p.crowd.Count,
 		Changes:      p.logged,
 		Live:         func() int { return p.now.Load().live.Count() },
 		Deliveries:   live.Deliveries,

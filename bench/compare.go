@@ -19,7 +19,7 @@ func compare(ctx context.Context, o options) error {
 		lines = slices.DeleteFunc(lines, func(l line) bool { return l.name == name })
 		return len(lines) < asked
 	}
-	live, who, looked, crowded, secure := apart(liveLine), apart(identityLine), apart(sightLine), apart(overloadLine), apart(httpsLine)
+	live, who, looked, crowded, slowly, secure := apart(liveLine), apart(identityLine), apart(sightLine), apart(overloadLine), apart(slowLine), apart(httpsLine)
 	if o.db != "sqlite" {
 		o.starts = 0 // another process is there already
 	}
@@ -76,6 +76,11 @@ func compare(ctx context.Context, o options) error {
 	}
 	if at := slices.IndexFunc(sites, func(s *site) bool { return s.name == "plinth" }); crowded && at >= 0 {
 		if r.Overload, err = measureOverload(ctx, o, sites[at]); err != nil {
+			return err
+		}
+	}
+	if at := slices.IndexFunc(sites, func(s *site) bool { return s.name == "plinth" }); slowly && at >= 0 {
+		if r.Slow, err = measureSlow(ctx, o, sites[at]); err != nil {
 			return err
 		}
 	}

@@ -38,10 +38,11 @@ var workLines = []line{
 	{name: identityLine},
 	{name: sightLine},
 	{name: overloadLine},
+	{name: slowLine},
 	{name: httpsLine},
 }
 
-// What follows is measured in another way than the lines with requests (live.go, identity.go, sight.go, overload.go, https.go).
+// What follows is measured in another way than the lines with requests (live.go, identity.go, sight.go, overload.go, slow.go, https.go).
 const liveLine = "live"
 
 // goals of Plinth's speed over a peer's; Fastify must be beaten, hand-written Go nearly reached.

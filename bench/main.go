@@ -47,7 +47,7 @@ func main() {
 	flag.IntVar(&o.subscribers, "subscribers", 2000, "streams of the line live, 2 or more")
 	flag.IntVar(&o.retries, "retries", 3, "how often a measurement is repeated while others use the machine")
 	flag.StringVar(&only, "only", "", "servers to measure: plinth,handwritten,pocketbase,fastify; and directus, with -db postgres or mysql")
-	flag.StringVar(&lines, "lines", "", "work to measure: read,list,expand,patch,create,batch,live,identity,sight,overload,https (growth: read,list,deep,create)")
+	flag.StringVar(&lines, "lines", "", "work to measure: read,list,expand,patch,create,batch,live,identity,sight,overload,slow,https (growth: read,list,deep,create)")
 	flag.BoolVar(&short, "short", false, "a quick look: little data, one short round")
 	flag.StringVar(&o.json, "json", "", "also write the results to this file")
 	flag.StringVar(&o.work, "work", filepath.Join(os.TempDir(), "plinth-bench"), "folder for what is built and filled; Fastify's packages stay in it")

@@ -28,6 +28,7 @@ type report struct {
 	Identity *identity             `json:"identity,omitempty"`
 	Sight    *sight                `json:"sight,omitempty"`
 	Overload *overload             `json:"overload,omitempty"`
+	Slow     []slow                `json:"slow,omitempty"`
 	HTTPS    *encrypted            `json:"https,omitempty"`
 	Starts   map[string]*start     `json:"starts,omitempty"`
 	atMost   bool                  // the goals say how many times slower at most
@@ -173,6 +174,9 @@ func (r *report) print(out io.Writer) {
 	}
 	if r.Overload != nil {
 		r.Overload.print(out)
+	}
+	if r.Slow != nil {
+		printSlow(out, r.Slow)
 	}
 	if r.HTTPS != nil {
 		r.HTTPS.print(out)

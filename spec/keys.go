@@ -307,6 +307,8 @@ var limitsShape = &shape{"limits", "Bounds on a request.", []key{
 	{name: "timeout", form: asDuration, doc: "The longest a request may take: 30s when absent."},
 	{name: "requests", form: asRate, doc: "The most requests of one caller: 100/s. No limit when absent."},
 	{name: "streams", form: asInt, doc: "The most live connections of one caller at one process: 10000 when absent."},
+	{name: "connections", form: asInt, doc: "The most connections of one process: 50000 when absent, and never more than four fifths of the files that it may open."},
+	{name: "connectionsPerAddress", form: asInt, doc: "The most of them from one address: 10000 when absent. Trusted proxies and this machine are no such addresses."},
 }}
 
 var operatorShape = &shape{"operator", "The operator's own listener.", []key{

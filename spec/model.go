@@ -128,6 +128,9 @@ type Limits struct {
 	Timeout  time.Duration // of one request
 	Requests Rate          // of one caller
 	Streams  int           // live connections of one caller, at one process
+
+	Connections int // that a process has open at once
+	PerAddress  int // of them, from one address
 }
 
 // Rate is so many in a time. The zero Rate is no limit.

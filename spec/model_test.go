@@ -31,7 +31,7 @@ func TestSections(t *testing.T) {
 		URL: "https://app.example.com", Domains: []string{"example.com"}, HTTP: ":80", HTTPS: ":443",
 		ACME:           ACME{Issuer: "https://acme.example.com/directory", Roots: "ca.pem", Email: "ops@example.com", RootsPos: Pos{FileName, 49, 63}},
 		CORS:           CORS{Origins: []string{"https://app.example.com"}, Credentials: true},
-		Limits:         Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Requests: Rate{100, time.Second}, Streams: 10_000},
+		Limits:         Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Requests: Rate{100, time.Second}, Streams: 10_000, Connections: 50_000, PerAddress: 10_000},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		Operator:       Operator{Listen: "127.0.0.1:9090"},
 		Pos:            Pos{FileName, 47, 3},

@@ -143,7 +143,7 @@ func (l *loader) acmeIssuer(s section) (i Issuer) {
 
 func (l *loader) limits(s section) {
 	v := &l.app.Server.Limits
-	*v = Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Streams: 10_000}
+	*v = Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Streams: 10_000, Connections: 50_000, PerAddress: 10_000}
 	n := s.values["limits"]
 	if n == nil {
 		return
@@ -162,6 +162,11 @@ func (l *loader) limits(s section) {
 	v.Requests, _ = rateOf(m.text("requests"))
 	if v.Streams = m.int("streams", v.Streams); v.Streams < 1 || v.Streams > 1_000_000 {
 		l.report(m.values["streams"], "value", "streams is from 1 to 1000000")
+	}
+	for name, to := range map[string]*int{"connections": &v.Connections, "connectionsPerAddress": &v.PerAddress} {
+		if *to = m.int(name, *to); *to < 1 || *to > 1_000_000 {
+			l.report(m.values[name], "value", "%s is from 1 to 1000000", name)
+		}
 	}
 }
 

@@ -148,7 +148,7 @@ func (p *description) collection(c *spec.Collection, s data.Sight) {
 			object("200", list), 400, 401, 403, 404, 406))
 		asked.Set("post", p.operation(name, "query", "List "+name+", asked in a body", "The same as the list, for long questions.", nil,
 			object("required", true, "content", jsonOf(ref("schemas", "Question"))), object("200", list), 400, 401, 403, 404, 406, 413, 415))
-		one.Set("get", p.operation(name, "read", "Read one of "+name, "One record. Its ETag is its revision.", []string{"fields", "expand", "ifNoneMatch"}, nil,
+		one.Set("get", p.operation(name, "read", "Read one of "+name, "One record. Its ETag is its revision and, where the answer is compressed, the coding.", []string{"fields", "expand", "ifNoneMatch"}, nil,
 			object("200", p.found(c), "304", object("description", "Not changed")), 400, 401, 403, 404, 406, 412))
 	}
 	if s.Create || s.Update {
@@ -233,7 +233,7 @@ func (p *description) answer(c *spec.Collection, s data.Sight, text string, crea
 
 // found is a record that was asked for, wholly or in part.
 func (p *description) found(c *spec.Collection) *doc.Node {
-	headers := object("ETag", header("The revision, in quotes; not there where fields or expand was asked", false))
+	headers := object("ETag", header("The revision and, where the answer is compressed, the coding, in quotes: \"3\", \"3-gzip\"; not there where fields or expand was asked", false))
 	return object("description", "The record", "headers", headers, "content", jsonOf(p.either(c)))
 }
 

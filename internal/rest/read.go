@@ -74,7 +74,7 @@ func (d *door) record(w http.ResponseWriter, r *http.Request, t data.Target) err
 		}
 	}
 	if noneMatch != nil && noneMatch.Check(rev) == nil {
-		w.WriteHeader(http.StatusNotModified)
+		web.NotModified(w, r, len(buf.B))
 		return nil
 	}
 	web.JSON(w, r, http.StatusOK, buf.B)

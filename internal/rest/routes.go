@@ -196,19 +196,5 @@ func acceptsJSON(r *http.Request) error {
 	return nil
 }
 
-// Headers of everything that depends on who asks.
-var (
-	privately = []string{"private, no-cache"}
-	byCaller  = []string{"Authorization, Cookie"}
-)
-
 // personal marks an answer as the caller's own.
-func personal(w http.ResponseWriter) {
-	h := w.Header()
-	h["Cache-Control"] = privately
-	if vary := h["Vary"]; len(vary) > 0 {
-		h["Vary"] = append(vary[:len(vary):len(vary)], byCaller[0])
-		return
-	}
-	h["Vary"] = byCaller
-}
+func personal(w http.ResponseWriter) { web.Personal(w.Header()) }

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"compress/gzip"
 	"io"
 	"io/fs"
 	"mime"
@@ -136,17 +135,17 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, name string, file 
 	kind := contentType(name)
 	h.Set("Content-Type", kind)
 	tag := strconv.FormatInt(info.ModTime().UnixNano(), 36) + "-" + strconv.FormatInt(info.Size(), 36)
-	if compressible(kind) {
+	if web.Compressible(kind) {
 		h.Add("Vary", "Accept-Encoding")
-		if r.Header.Get("Range") == "" && web.TakesGzip(r) {
-			small, err := f.packed.of(name, tag, file, info.Size())
+		if coding := web.Coding(r); coding != "" && r.Header.Get("Range") == "" {
+			small, err := f.packed.of(packedName{name, coding}, tag, file, info.Size())
 			if err != nil {
 				return fault.Wrap(fault.Internal, "read a static file", err)
 			}
 			if small != nil {
-				h.Set("Content-Encoding", "gzip")
+				h.Set("Content-Encoding", coding)
 				h.Set("Content-Length", strconv.Itoa(len(small)))
-				h.Set("ETag", `"`+tag+`-gzip"`)
+				h.Set("ETag", web.TagOf(`"`+tag+`"`, coding))
 				serveContent(w, r, info.ModTime(), bytes.NewReader(small))
 				return nil
 			}
@@ -155,11 +154,6 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, name string, file 
 	h.Set("ETag", `"`+tag+`"`)
 	serveContent(w, r, info.ModTime(), file)
 	return nil
-}
-
-func compressible(kind string) bool {
-	return strings.HasPrefix(kind, "text/") || strings.Contains(kind, "json") || strings.Contains(kind, "xml") ||
-		strings.Contains(kind, "javascript") || strings.HasPrefix(kind, "application/wasm")
 }
 
 // types are those of the web, so that they do not depend on what the machine has installed.
@@ -188,9 +182,11 @@ func contentType(name string) string {
 // packed keeps compressed forms of files, each until the file changes.
 type packed struct {
 	mu    sync.Mutex
-	files map[string]packedFile
+	files map[packedName]packedFile
 	bytes int
 }
+
+type packedName struct{ file, coding string }
 
 type packedFile struct {
 	tag   string
@@ -204,7 +200,7 @@ const (
 )
 
 // of is the compressed file; nil when it is better sent as it is.
-func (p *packed) of(name, tag string, file *os.File, size int64) ([]byte, error) {
+func (p *packed) of(name packedName, tag string, file *os.File, size int64) ([]byte, error) {
 	if size < leastPacked || size > mostPacked {
 		return nil, nil
 	}
@@ -215,11 +211,7 @@ func (p *packed) of(name, tag string, file *os.File, size int64) ([]byte, error)
 		return known.bytes, nil
 	}
 	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
-	if _, err := io.Copy(z, file); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
+	if err := web.Pack(&out, file, name.coding); err != nil {
 		return nil, err
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
@@ -232,7 +224,7 @@ func (p *packed) of(name, tag string, file *os.File, size int64) ([]byte, error)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.files == nil || p.bytes+len(made.bytes) > allPacked {
-		p.files, p.bytes = map[string]packedFile{}, 0
+		p.files, p.bytes = map[packedName]packedFile{}, 0
 	}
 	p.bytes += len(made.bytes) - len(p.files[name].bytes)
 	p.files[name] = made

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 func public(t *testing.T) string {
@@ -81,6 +83,15 @@ func TestStatic(t *testing.T) {
 	}
 	if small.header.Get("ETag") == plain.header.Get("ETag") || plain.header.Get("Vary") != "Accept-Encoding" || small.header.Get("Vary") != "Accept-Encoding" {
 		t.Errorf("%v %v", plain.header, small.header)
+	}
+	smaller := s.ask("GET /app.js", "Accept-Encoding: gzip, zstd", "").want(200)
+	d, err := zstd.NewReader(strings.NewReader(smaller.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if b, err := io.ReadAll(d); err != nil || string(b) != plain.body || smaller.header.Get("Content-Encoding") != "zstd" || smaller.header.Get("ETag") == small.header.Get("ETag") {
+		t.Errorf("%v %v", err, smaller.header)
 	}
 	s.ask("GET /app.js", "Accept-Encoding: gzip\nIf-None-Match: "+small.header.Get("ETag"), "").want(304)
 	s.ask("GET /app.js", "If-None-Match: "+plain.header.Get("ETag"), "").want(304)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/bluell/plinth/internal/web"
@@ -26,6 +27,7 @@ type HTTP3 struct {
 	TLS     *tls.Config
 	Handler http.Handler
 	Limits  spec.Limits
+	Crowd   *Crowd // nil: connections are not counted
 	Log     *slog.Logger
 
 	srv atomic.Pointer[http3.Server] // nil: it does not listen
@@ -53,6 +55,18 @@ func (h *HTTP3) Run(ctx context.Context) {
 		Port: h.Port, TLSConfig: http3.ConfigureTLSConfig(h.TLS), Handler: hurried{h.Handler, t, under},
 		IdleTimeout: idle, MaxHeaderBytes: web.MaxAddress + 2*h.Limits.Header, Logger: slog.New(slog.DiscardHandler),
 	}
+	if h.Crowd != nil {
+		srv.QUICConfig = &quic.Config{Allow0RTT: true, GetConfigForClient: func(from *quic.ClientInfo) (*quic.Config, error) {
+			if h.Crowd.full(from.RemoteAddr) {
+				return nil, errFull
+			}
+			return srv.QUICConfig, nil
+		}}
+		srv.ConnContext = func(ctx context.Context, c *quic.Conn) context.Context {
+			h.Crowd.until(c.Context(), c.RemoteAddr())
+			return ctx
+		}
+	}
 	if srv.Port == 0 {
 		srv.Port = conn.LocalAddr().(*net.UDPAddr).Port
 	}
@@ -76,6 +90,8 @@ func (h *HTTP3) Run(ctx context.Context) {
 	_ = srv.Close()
 	_ = conn.Close()
 }
+
+var errFull = errors.New("there are too many connections")
 
 func (h *HTTP3) listen(ctx context.Context) (net.PacketConn, error) {
 	for {

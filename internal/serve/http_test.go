@@ -158,7 +158,7 @@ func TestSmuggling(t *testing.T) {
 	}
 }
 
-// TestChunkedWinsOverLength: RFC 9112, 6.1. Of a length and chunks the chunks count, and the connection
+// TestChunkedWinsOverLength: RFC 9112, 6.1. Where nobody looks at the head (by https) of a length and chunks the chunks count, and the connection
 // ends: nothing after it is a request.
 func TestChunkedWinsOverLength(t *testing.T) {
 	t.Parallel()

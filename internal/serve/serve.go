@@ -21,6 +21,7 @@ import (
 // Options of Run. What is called may be nil.
 type Options struct {
 	Limits spec.Limits
+	Crowd  *Crowd // of all listeners but the operator's; nil: connections are not counted
 	Log    *slog.Logger
 
 	Ready  func(url string)                               // called once, when requests are answered: the first listener's address
@@ -144,16 +145,21 @@ func (s *server) newServer(l Listener) *http.Server {
 		MaxHeaderBytes:               web.MaxAddress + 2*s.o.Limits.Header,
 		DisableGeneralOptionsHandler: true, // OPTIONS * has the answer of our own router
 		ConnState:                    s.conns.state,
+		ConnContext:                  within,
 		ErrorLog:                     slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
 }
 
 func (s *server) serve(d *door) {
 	var err error
+	ln := bounded{d.ln, s.o.Crowd, d.TLS == nil}
+	if d.Name == "operator" { // how the server is can be asked when it is full
+		ln.crowd = nil
+	}
 	if d.TLS != nil {
-		err = d.srv.ServeTLS(d.ln, "", "")
+		err = d.srv.ServeTLS(ln, "", "")
 	} else {
-		err = d.srv.Serve(d.ln)
+		err = d.srv.Serve(ln)
 	}
 	if !s.leaving.Load() && !errors.Is(err, http.ErrServerClosed) {
 		s.failed <- err
@@ -208,7 +214,8 @@ func (p patient) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// There may have been a length beside chunks: net/http takes it away and tells nobody. Such
 	// a connection must end (RFC 9112, 6.1), or a proxy that believed the length could be led to
 	// take the answer to one request for that to another.
-	if len(r.TransferEncoding) > 0 || p.leaving.Load() {
+	// So it does with a coding in HTTP/1.0, of which it knows no end; what is encrypted cannot be looked at (heads).
+	if len(r.TransferEncoding) > 0 || r.TLS != nil && !r.ProtoAtLeast(1, 1) || p.leaving.Load() {
 		w.Header()["Connection"] = []string{"close"}
 	}
 	p.next.ServeHTTP(w, r)

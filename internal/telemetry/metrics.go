@@ -30,6 +30,8 @@ var Families = []Family{
 	{"plinth_http_request_duration_seconds", "histogram", []string{"route", "method"}, "Time until the answer was written; streams are not among them."},
 	{"plinth_http_requests_in_flight", "gauge", nil, "Requests that are worked on; streams are not among them."},
 	{"plinth_http_requests_shed_total", "counter", nil, "Requests that were refused with 503 before anything was done for them, for there was more to do than the process can."},
+	{"plinth_http_connections", "gauge", nil, "Connections with clients that are open, streams among them."},
+	{"plinth_http_connections_refused_total", "counter", []string{"limit"}, "Connections that were closed at once, for there were as many as server.limits allows: connections, connectionsPerAddress."},
 	{"plinth_http_request_bytes_total", "counter", []string{"route"}, "Bytes of bodies that were read."},
 	{"plinth_http_response_bytes_total", "counter", []string{"route"}, "Bytes of bodies that were answered."},
 	{"plinth_live_connections", "gauge", nil, "Clients that listen: streams and WebSockets."},

@@ -13,7 +13,8 @@ type Sources struct {
 	Database     func() (Database, bool) // false: this engine does not tell
 	Jobs         func(context.Context) (Jobs, error)
 	Changes      func(context.Context) (Changes, error)
-	Live         func() int // who listens
+	Connections  func() (open int, refused map[string]int64) // by which limit
+	Live         func() int                                  // who listens
 	Deliveries   func() int64
 	Certificates func() []Certificate
 }
@@ -67,7 +68,7 @@ type scraped struct {
 var descs = sync.OnceValue(func() map[string]*prometheus.Desc {
 	describe()
 	all := map[string]*prometheus.Desc{}
-	for _, name := range []string{"plinth_http_requests_in_flight", "plinth_live_connections", "plinth_live_deliveries_total", "plinth_database_connections",
+	for _, name := range []string{"plinth_http_requests_in_flight", "plinth_http_connections", "plinth_http_connections_refused_total", "plinth_live_connections", "plinth_live_deliveries_total", "plinth_database_connections",
 		"plinth_database_connections_max", "plinth_database_connection_waiters", "plinth_database_writes_queued", "plinth_database_commit_writes",
 		"plinth_changes_position", "plinth_changes_lag", "plinth_jobs", "plinth_jobs_oldest_due_seconds", "plinth_tls_certificate_expiry_timestamp_seconds"} {
 		all[name] = prometheus.NewDesc(name, help[name], label[name], nil)
@@ -89,6 +90,13 @@ func (s *scraped) Collect(ch chan<- prometheus.Metric) {
 	src := s.m.sources.Load()
 	if src == nil {
 		return
+	}
+	if src.Connections != nil {
+		open, refused := src.Connections()
+		gauge("plinth_http_connections", float64(open))
+		for limit, n := range refused {
+			ch <- prometheus.MustNewConstMetric(descs()["plinth_http_connections_refused_total"], prometheus.CounterValue, float64(n), limit)
+		}
 	}
 	if src.Live != nil {
 		gauge("plinth_live_connections", float64(src.Live()))

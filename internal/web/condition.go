@@ -33,7 +33,8 @@ func Tag(h http.Header, rev int64) {
 }
 
 // IfMatch reads If-Match; nil when there is none. It compares strongly (RFC 9110, 13.1.1): weak
-// tags, and tags that are no revision, match nothing.
+// tags, and tags that are no revision, match nothing. The tag of an answer that was encoded (TagOf) names its revision: what
+// is to be changed is the record, however it was sent.
 func IfMatch(r *http.Request) (*data.Match, error) { return condition(r, "If-Match", false) }
 
 // IfNoneMatch reads If-None-Match; nil when there is none. It compares weakly (13.1.2).
@@ -65,7 +66,7 @@ func condition(r *http.Request, header string, weak bool) (*data.Match, error) {
 		if end < 0 {
 			return nil, wrong
 		}
-		tag := s[1 : 1+end]
+		tag := untagged(s[1 : 1+end])
 		s = strings.TrimLeft(s[end+2:], " \t")
 		if s != "" && s[0] != ',' {
 			return nil, wrong

@@ -130,8 +130,20 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r)
 }
 
+// Doubting is a context of requests of which doubtful knows whether servers could read them differently.
+func Doubting(ctx context.Context, doubtful func(*http.Request) bool) context.Context {
+	return context.WithValue(ctx, doubts{}, doubtful)
+}
+
+type doubts struct{}
+
+var ambiguous = fault.New(fault.BadRequest, "it is not certain where the request ends: lines of its header end with CR and LF and are not folded, and its length is told once")
+
 // refuse bounds what stands before the body.
 func (g *guard) refuse(r *http.Request) error {
+	if doubtful, ok := r.Context().Value(doubts{}).(func(*http.Request) bool); ok && doubtful(r) {
+		return ambiguous
+	}
 	if len(r.RequestURI) > MaxAddress {
 		return longAddress
 	}

@@ -116,16 +116,3 @@ func Names(r *http.Request, mediaType string) bool {
 	}
 	return false
 }
-
-// TakesGzip says whether the client names gzip among the encodings it takes.
-func TakesGzip(r *http.Request) bool {
-	for _, line := range r.Header["Accept-Encoding"] {
-		for part := range strings.SplitSeq(line, ",") {
-			name, params, _ := strings.Cut(part, ";")
-			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-				return !zeroWeight(params)
-			}
-		}
-	}
-	return false
-}

@@ -31,7 +31,7 @@ func (b *Buffer) Return() {
 
 var jsonType = []string{"application/json"}
 
-// JSON answers with a JSON body in one write.
+// JSON answers with a JSON body, as Write does.
 func JSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	w.Header()["Content-Type"] = jsonType
 	Write(w, r, status, body)
@@ -46,7 +46,7 @@ const (
 
 var held atomic.Int64 // bytes of large answers that are on their way
 
-// Write answers with a body in one write. The headers are set already.
+// Write answers with a body, in one write unless it is encoded (Coding). The headers are set already.
 func Write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	if n := int64(len(body)); n >= largeAnswer {
 		defer held.Add(-n)
@@ -55,6 +55,9 @@ func Write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 			Problem(w, r, &fault.Error{Kind: fault.Unavailable, Msg: "too many large answers wait for their clients: ask for less, or later", After: 5 * time.Second})
 			return
 		}
+	}
+	if coding := encodes(w.Header(), r, w.Header()["Content-Type"], len(body)); coding != "" && writeEncoded(w, r, status, body, coding) {
+		return
 	}
 	// net/http adds the length of a short body by itself, without an allocation, unless it is HEAD's.
 	if len(body) >= 2048 || r.Method == http.MethodHead {

@@ -2,8 +2,10 @@ package conform
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -111,9 +114,39 @@ func beside(address string) bool {
 	return !strings.HasPrefix(address, "/api/") || address == "/api/openapi.json" || address == "/api/docs" || strings.HasPrefix(address, "/api/docs/")
 }
 
+// decoded is a body without its content coding.
+func decoded(coding string, body []byte) ([]byte, error) {
+	if len(body) == 0 {
+		return body, nil
+	}
+	switch coding {
+	case "":
+		return body, nil
+	case "gzip":
+		z, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(z)
+	case "zstd":
+		z, err := zstd.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		return io.ReadAll(z)
+	}
+	return nil, fmt.Errorf("%s is no coding of ours", coding)
+}
+
 // judge says what is wrong with an answer; nothing when it is as described.
 func (j *judge) judge(r *http.Request, status int, header http.Header, body []byte) (wrong []string) {
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	body, err := decoded(header.Get("Content-Encoding"), body)
+	if err != nil {
+		say("the body is not in the coding that it is said to be in: %v", err)
+		return wrong
+	}
 	address := r.URL.EscapedPath()
 	path := j.find(address)
 	item := object(object(j.root["paths"])[path])

@@ -1,0 +1,84 @@
+package serve
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/bluell/plinth/spec"
+)
+
+// TestTooManyConnectionsByHTTP3: they are counted with the others, for as long as they are there.
+func TestTooManyConnectionsByHTTP3(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"x"}}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crowd := crowdOf(spec.Server{Limits: spec.Limits{Connections: 2, PerAddress: 1}}, quiet)
+	h := &HTTP3{Address: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+		Handler: http.NotFoundHandler(), Crowd: crowd, Log: quiet}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		h.Run(ctx)
+		close(ended)
+	}()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal(what)
+			}
+		}
+	}
+	until("it does not listen", func() bool { return h.srv.Load() != nil })
+	addr := "127.0.0.1:" + strconv.Itoa(h.srv.Load().Port) // that of the socket, since none is given
+	dial := func() (*quic.Conn, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		return quic.DialAddr(ctx, addr, &tls.Config{InsecureSkipVerify: true, ServerName: "x", NextProtos: []string{"h3"}}, nil)
+	}
+	counted := func(n int) func() bool {
+		return func() bool { open, _ := crowd.Count(); return open == n }
+	}
+	var conns []*quic.Conn
+	for range 2 {
+		c, err := dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		until("it is not counted", counted(len(conns)))
+	}
+	if c, err := dial(); err == nil {
+		t.Errorf("one too many: %v", c.Context().Err())
+	}
+	if _, refused := crowd.Count(); refused["connections"] == 0 {
+		t.Error("it is not counted as refused")
+	}
+	_ = conns[0].CloseWithError(0, "")
+	until("one that has gone is counted still", counted(1))
+	if _, err := dial(); err != nil {
+		t.Errorf("after one has gone: %v", err)
+	}
+}

@@ -13,7 +13,7 @@ import (
 func TestTagOfACoding(t *testing.T) {
 	t.Parallel()
 	s := open(t, agency, "")
-	a := s.ask("POST /api/posts", "Accept-Encoding: gzip", `{"title":"Hello","meta":{"note":"`+strings.Repeat("a", 1500)+`"}}`).want(201)
+	a := s.ask("POST /api/posts", "Accept-Encoding: gzip", `{"title":"Hello","meta":{"note":"`+strings.Repeat("a", 17_000)+`"}}`).want(201)
 	id := a.json()["id"].(string)
 	if a.header.Get("ETag") != `"1"` || a.header.Get("Content-Encoding") != "" {
 		t.Errorf("a write: %v", a.header)

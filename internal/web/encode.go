@@ -25,6 +25,7 @@ var Codings = []string{Zstd, Gzip}
 
 const (
 	leastEncoded = 1 << 10  // bytes of an answer that is worth the work
+	leastTagged  = 16 << 10 // of one with a tag, which is another in a coding: a record's is its revision, as far as that goes
 	encodedPiece = 32 << 10 // of an answer that is longer this much is kept at a time
 	mostEncoders = 64       // at work at once; each has less than 1 MB
 	zstdWindow   = 128 << 10
@@ -115,8 +116,11 @@ func Personal(h http.Header) {
 
 // encodes says how an answer of so many bytes is encoded for a client, and marks what depends on that. Its headers are set already.
 func encodes(h http.Header, r *http.Request, kind []string, size int) (coding string) {
-	asked := r.Header["Accept-Encoding"]
-	if size < leastEncoded && !weighed(asked) {
+	asked, least := r.Header["Accept-Encoding"], leastEncoded
+	if len(h["Etag"]) > 0 {
+		least = leastTagged
+	}
+	if size < least && !weighed(asked) {
 		return ""
 	}
 	if len(kind) == 0 || !Compressible(kind[0]) || len(h["Content-Encoding"]) > 0 || guessable(h, r) ||
@@ -124,7 +128,7 @@ func encodes(h http.Header, r *http.Request, kind []string, size int) (coding st
 		return ""
 	}
 	coding, refusesNone := negotiate(asked)
-	if size < leastEncoded && !refusesNone {
+	if size < least && !refusesNone {
 		return ""
 	}
 	switch old := h["Vary"]; {

@@ -193,6 +193,9 @@ func TestDamage(t *testing.T) {
 		t.Error("a file that is no database was opened")
 	}
 	for _, large := range []bool{false, true} {
+		if large && testing.Short() { // as many bytes to look at
+			break
+		}
 		e := empty(t)
 		for i := range 300 {
 			insert(t, e, users, blank(users, i))

@@ -66,6 +66,9 @@ var asked = []struct{ who, collection, filter string }{
 func TestListsAreWhatTheirEventsSay(t *testing.T) {
 	t.Parallel()
 	seeds := 12
+	if testing.Short() {
+		seeds = 4
+	}
 	if n, err := strconv.Atoi(os.Getenv("PLINTH_TEST_RANDOM")); err == nil && n > 0 {
 		seeds = max(seeds, n/100)
 	}

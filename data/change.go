@@ -87,11 +87,14 @@ func (w *work) changed(k *kind, op Op, old, rec Record) {
 	row[log.row.op] = expr.TextOf(opWords[op])
 	switch op {
 	case Create:
-		row[log.row.new] = expr.TextOf(image(k, rec, nil))
-	case Update:
-		row[log.row.old], row[log.row.new] = expr.TextOf(image(k, old, rec)), expr.TextOf(image(k, rec, nil))
+		row[log.row.new] = expr.TextOf(string(appendImage(make([]byte, 0, room(rec)), k, rec, nil)))
+	case Update: // in one buffer, and one text
+		both := appendImage(make([]byte, 0, 2*room(rec)), k, rec, nil)
+		n := len(both)
+		text := string(appendImage(both, k, old, rec))
+		row[log.row.old], row[log.row.new] = expr.TextOf(text[n:]), expr.TextOf(text[:n])
 	case Delete:
-		row[log.row.old] = expr.TextOf(image(k, old, nil))
+		row[log.row.old] = expr.TextOf(string(appendImage(make([]byte, 0, room(old)), k, old, nil)))
 	}
 	w.changes = append(w.changes, row)
 }
@@ -174,15 +177,15 @@ func (w *work) note() *int64 {
 	return nil
 }
 
-// image prints a record as it is stored; with other, only what is different there.
-func image(k *kind, rec, other Record) string {
-	dst := make([]byte, 0, room(rec))
+// appendImage prints a record as it is stored; with other, only what is different there.
+func appendImage(dst []byte, k *kind, rec, other Record) []byte {
+	from := len(dst)
 	for _, f := range k.Fields {
 		v := rec[f.Ord]
 		if f.Companion != spec.Own || other == nil && v.IsNull() || other != nil && same(v, other[f.Ord]) {
 			continue
 		}
-		if len(dst) == 0 {
+		if len(dst) == from {
 			dst = append(dst, '{')
 		} else {
 			dst = append(dst, ',')
@@ -196,10 +199,10 @@ func image(k *kind, rec, other Record) string {
 			dst = AppendJSON(dst, v)
 		}
 	}
-	if len(dst) == 0 {
-		return "{}"
+	if len(dst) == from {
+		dst = append(dst, '{')
 	}
-	return string(append(dst, '}'))
+	return append(dst, '}')
 }
 
 // change reads a row of the log. It is nil where the model has its collection no more.

@@ -31,7 +31,7 @@ func (e *Engine) Statements(steps ...driver.Step) [][]string {
 // A table that a transaction has used cannot be changed beside it. A fence that uses the tables of its own
 // step (package data's does not) is run before the step and undone, and after it again.
 func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx) error) error {
-	alone, done, err := e.pool.extra(ctx)
+	alone, done, err := e.pool.Extra(ctx, reading)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (t *tx) waits() (still func() error) {
 
 // fenced runs a fence in a transaction that is then open.
 func (e *Engine) fenced(ctx context.Context, fence func(driver.Tx) error) (*tx, error) {
-	c, err := e.pool.take(ctx, writing)
+	c, err := e.pool.Take(ctx, writing)
 	if err != nil {
 		return nil, err
 	}

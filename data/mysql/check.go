@@ -11,7 +11,7 @@ import (
 
 // Check commits a row of its own: only a commit shows that the database takes one.
 func (e *Engine) Check(ctx context.Context) error {
-	c, err := e.pool.take(ctx, reading)
+	c, err := e.pool.Take(ctx, reading)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (e *Engine) Check(ctx context.Context) error {
 
 // Verify has the server look at every page and every index of every table.
 func (e *Engine) Verify(ctx context.Context) error {
-	c, err := e.pool.take(ctx, reading)
+	c, err := e.pool.Take(ctx, reading)
 	if err != nil {
 		return err
 	}

@@ -141,12 +141,12 @@ func (t *tx) resolve(cause error, whole bool) error {
 	defer cancel()
 	name, server := t.c.name, t.c.server
 	t.c.bad = true
+	t.e.pool.Reset()
 	t.end()
-	t.e.pool.reset()
 	for t.trace.c != nil {
 		found, err := t.e.fate(ctx, &t.trace, name, server, whole)
 		switch {
-		case (err != nil || found == running) && ctx.Err() == nil && !t.e.pool.ended():
+		case (err != nil || found == running) && ctx.Err() == nil && !t.e.pool.Closed():
 			select {
 			case <-ctx.Done():
 			case <-time.After(50 * time.Millisecond):
@@ -165,7 +165,7 @@ func (t *tx) resolve(cause error, whole bool) error {
 
 // fate reads the record of a trace on a new connection.
 func (e *Engine) fate(ctx context.Context, t *trace, name, server string, whole bool) (fate, error) {
-	c, err := e.pool.take(ctx, writing)
+	c, err := e.pool.Take(ctx, writing)
 	if err != nil {
 		return unknown, err
 	}

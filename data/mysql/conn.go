@@ -14,6 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/internal/pool"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
@@ -26,23 +27,30 @@ const (
 	keptLength     = 16384 // bytes of SQL
 )
 
+// What a connection is for, which is its mode in the pool: a write that has read on one goes on on one of the other mode,
+// which begins its transaction by itself.
+const (
+	reading = iota // a statement is a transaction of its own, and one that is begun is a snapshot
+	writing        // a transaction begins with its first statement
+	modes
+)
+
 // conn is one connection with its prepared statements. It belongs to one goroutine at a time.
 type conn struct {
+	pool.State
 	link   sqldriver.Conn
 	wire   net.Conn // what it goes over
 	id     string   // the server's for it
 	name   string   // of a lock that is held as long as it is connected; "": there is none
 	server string   // the one that it is connected to
-	mode   mode
-	open   bool // a transaction may be open
-	bad    bool // it cannot be used any more
+	open   bool     // a transaction may be open
+	bad    bool     // it cannot be used any more
 	kept   map[string]*prepared
 	front  prepared // ring of kept statements, the latest used after it
 	most   int      // how many of them
 
 	limited bool      // it is given a time to answer
 	until   time.Time // the deadline of its wire, which stays when nobody is limited any more; zero: there is none
-	rested  time.Time // when it was given back
 
 	args []sqldriver.Value
 	rows cursor  // of the query whose rows are being read
@@ -66,10 +74,11 @@ type statement interface {
 	QueryContext(context.Context, []sqldriver.NamedValue) (sqldriver.Rows, error)
 }
 
-func (p *pool) connect(ctx context.Context) (*conn, error) {
-	c := &conn{kept: map[string]*prepared{}, most: p.kept}
+// link makes a connection.
+func (e *Engine) link(ctx context.Context) (*conn, error) {
+	c := &conn{kept: map[string]*prepared{}, most: e.kept}
 	c.front.prev, c.front.next = &c.front, &c.front
-	link, err := p.connector.Connect(context.WithValue(ctx, wireKey{}, c))
+	link, err := e.connector.Connect(context.WithValue(ctx, wireKey{}, c))
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +86,26 @@ func (p *pool) connect(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
+// connect makes a connection of the pool, which is not waited for without end: what accepts it need not be a server that answers.
+func (e *Engine) connect(ctx context.Context, mode int) (*conn, error) {
+	soon, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	c, err := e.link(soon)
+	if err != nil {
+		return nil, during(ctx, "connect", err)
+	}
+	if err := c.begun(soon, e.settings, mode); err != nil {
+		c.Close()
+		return nil, during(ctx, "connect", err)
+	}
+	return c, nil
+}
+
 // begun makes a new connection ready.
-func (c *conn) begun(ctx context.Context, settings string, m mode) error {
-	c.mode = m
+func (c *conn) begun(ctx context.Context, settings string, mode int) error {
+	c.Mode = mode
 	statements := []string{settings, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
-	if m == writing {
+	if mode == writing {
 		statements[1] = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 		statements = append(statements, "SET autocommit = 0")
 	}
@@ -116,10 +140,10 @@ func (c *conn) begun(ctx context.Context, settings string, m mode) error {
 // have happened a moment before, in that use.
 const fresh = 5 * time.Millisecond
 
-// alive looks at an idle connection without asking the server.
-func (c *conn) alive(ctx context.Context) bool {
+// Alive looks at an idle connection without asking the server.
+func (c *conn) Alive(ctx context.Context) bool {
 	now := time.Now()
-	if now.Sub(c.rested) < fresh {
+	if now.Sub(c.Rested) < fresh {
 		return true
 	}
 	if !c.until.IsZero() && !now.Before(c.until) {
@@ -128,12 +152,12 @@ func (c *conn) alive(ctx context.Context) bool {
 	return c.link.(sqldriver.SessionResetter).ResetSession(ctx) == nil
 }
 
-func (c *conn) broken() bool {
+func (c *conn) Broken() bool {
 	w, ok := c.wire.(*wideReads)
 	return c.bad || ok && len(w.left) > 0 || !c.link.(sqldriver.Validator).IsValid()
 }
 
-func (c *conn) close() {
+func (c *conn) Close() {
 	c.bad = true
 	_ = c.link.Close()
 }
@@ -235,7 +259,7 @@ func (c *conn) run(ctx context.Context, sql string) (int, error) {
 	}
 	defer c.done(p)
 	c.settle()
-	c.open = c.open || c.mode == writing
+	c.open = c.open || c.Mode == writing
 	result, err := p.Exec(c.args)
 	if err != nil {
 		return 0, c.failed(err)
@@ -286,7 +310,7 @@ func (c *conn) query(ctx context.Context, p *prepared, out []sqldb.Output) *curs
 	}
 	k.cols.out, k.busy, k.below = out, true, c.top
 	c.top = k
-	c.open = c.open || c.mode == writing
+	c.open = c.open || c.Mode == writing
 	if ctx.Done() == nil {
 		k.result, k.err = p.Query(c.args)
 	} else {

@@ -17,7 +17,7 @@ type plan struct{ table, how, key, ref, extra string }
 // one, whatever indexes there are: reading it whole.
 func (s *stmt) Explain(ctx context.Context, args []expr.Value) (driver.Explanation, error) {
 	var x driver.Explanation
-	c, err := s.e.pool.take(ctx, reading)
+	c, err := s.e.pool.Take(ctx, reading)
 	if err != nil {
 		return x, err
 	}

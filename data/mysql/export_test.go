@@ -8,7 +8,7 @@ import (
 
 // Idle waits until no connection is in use.
 func (e *Engine) Idle() {
-	for until := time.Now().Add(20 * time.Second); len(e.pool.slots) > 0; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(20 * time.Second); e.pool.Load().InUse > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			panic("a connection is in use and stays so")
 		}
@@ -30,7 +30,7 @@ func (e *Engine) Compounds() bool { return e.compounds }
 // Impatient makes the server end a transaction that says nothing for so many seconds, where it does that at all. It holds
 // for connections that are made from now on.
 func (e *Engine) Impatient(seconds int) bool {
-	was := e.pool.settings
-	e.pool.settings = strings.Replace(was, "idle_transaction_timeout = "+strconv.Itoa(idleTime), "idle_transaction_timeout = "+strconv.Itoa(seconds), 1)
-	return e.pool.settings != was
+	was := e.settings
+	e.settings = strings.Replace(was, "idle_transaction_timeout = "+strconv.Itoa(idleTime), "idle_transaction_timeout = "+strconv.Itoa(seconds), 1)
+	return e.settings != was
 }

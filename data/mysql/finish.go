@@ -45,7 +45,7 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 	}
 	ctx := t.bounded(context.Background())
 	p, err := t.c.prepare(ctx, sql)
-	if err != nil || t.c.mode != reading {
+	if err != nil || t.c.Mode != reading {
 		return t.stepwise(u, all) // it is told there
 	}
 	defer t.c.done(p)

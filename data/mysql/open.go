@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"errors"
 	"runtime"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/internal/pool"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
@@ -28,7 +30,10 @@ const connectTime = 5 * time.Second
 
 // Engine is one database on a MariaDB or MySQL server.
 type Engine struct {
-	pool      *pool
+	pool      *pool.Pool[*conn]
+	connector sqldriver.Connector
+	settings  string // of each connection
+	kept      int    // statements that a connection keeps at most
 	d         dialect
 	compounds bool // the server takes compound statements, see compound.go
 	app       atomic.Pointer[sqldb.Served]
@@ -53,20 +58,21 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, errAddress()
 	}
-	e := &Engine{pool: newPool(connector, o.Conns)}
-	if err := e.prepareDatabase(ctx, config, o.Look); err != nil {
-		_ = e.pool.close()
+	e := &Engine{connector: connector, kept: keptStatements}
+	if err := e.prepareDatabase(ctx, config, o.Conns, o.Look); err != nil {
 		return nil, err
 	}
+	e.pool = pool.New(pool.Config[*conn]{Connect: e.connect, Most: o.Conns, Modes: modes, Idle: pool.Idle, Life: pool.Life, Jitter: pool.Jitter})
 	e.app.Store(sqldb.NewServed(e.d, nil))
 	return e, nil
 }
 
-// prepareDatabase makes sure that the server is one that can be used, and that the database has the catalogue.
-func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config, look bool) error {
+// prepareDatabase makes sure that the server is one that can be used by so many connections, and that the database has the
+// catalogue.
+func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config, conns int, look bool) error {
 	soon, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	c, err := e.pool.connect(soon)
+	c, err := e.link(soon)
 	if err != nil {
 		who, said := "MariaDB or MySQL at "+config.Addr, ""
 		var refused *mysql.MySQLError
@@ -77,7 +83,7 @@ func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config, look
 		}
 		return fault.Unreached("open the database", who, said, err)
 	}
-	defer c.close()
+	defer c.Close()
 	var version string
 	if err := c.each(soon, "SELECT VERSION()", func(text func(int) string) error { version = text(0); return nil }); err != nil {
 		return during(ctx, "open the database", err)
@@ -85,14 +91,14 @@ func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config, look
 	if e.d.collation, err = collationFor(version); err != nil {
 		return err
 	}
-	e.pool.settings = settings(e.d.collation, strings.Contains(version, "MariaDB"))
-	if err := c.begun(soon, e.pool.settings, reading); err != nil {
+	e.settings = settings(e.d.collation, strings.Contains(version, "MariaDB"))
+	if err := c.begun(soon, e.settings, reading); err != nil {
 		return during(ctx, "open the database", err)
 	}
 	e.compounds = c.compounds(soon)
 	err = c.each(soon, "SELECT @@max_prepared_stmt_count", func(text func(int) string) error {
 		n, err := strconv.Atoi(text(0))
-		e.pool.kept = max(1, min(keptStatements, n/2/(int(modes)*cap(e.pool.slots))))
+		e.kept = max(1, min(keptStatements, n/2/(modes*conns)))
 		return err
 	})
 	if err != nil {
@@ -178,6 +184,7 @@ func (e *Engine) Use(app *spec.App) error {
 func (e *Engine) served() *sqldb.Served { return e.app.Load() }
 
 // Close waits for what is under way and ends.
-func (e *Engine) Close() error { return e.pool.close() }
-
-func errClosed() error { return fault.New(fault.Unavailable, "the database is closed") }
+func (e *Engine) Close() error {
+	e.pool.Close()
+	return nil
+}

@@ -95,7 +95,7 @@ func (s *stmt) size(parents int) (*sqldb.Statement, error) {
 
 // Rows asks without a transaction: a statement is a snapshot of its own. What takes several has one.
 func (e *Engine) Rows(ctx context.Context, s driver.Stmt, args []expr.Value, yield func(driver.Columns) error) error {
-	c, err := e.pool.take(ctx, reading)
+	c, err := e.pool.Take(ctx, reading)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ const beginRead = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 
 // Read runs fn on one snapshot, which begins with its first statement.
 func (e *Engine) Read(ctx context.Context, fn func(driver.Reader) error) error {
-	c, err := e.pool.take(ctx, reading)
+	c, err := e.pool.Take(ctx, reading)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (e *Engine) Inspect(ctx context.Context) ([]driver.Table, error) {
 }
 
 func (e *Engine) inspect(ctx context.Context) (*sqldb.Schema, error) {
-	c, err := e.pool.take(ctx, reading)
+	c, err := e.pool.Take(ctx, reading)
 	if err != nil {
 		return nil, err
 	}

@@ -36,11 +36,11 @@ func (s *session) usable() error {
 }
 
 // connect takes the connection, if there is none yet.
-func (s *session) connect(ctx context.Context, m mode) error {
+func (s *session) connect(ctx context.Context, mode int) error {
 	if s.c != nil {
 		return nil
 	}
-	c, err := s.e.pool.get(ctx, m)
+	c, err := s.e.pool.Get(ctx, mode)
 	if err != nil {
 		s.failed = err
 		return err
@@ -154,8 +154,8 @@ func (s *session) start(ctx context.Context) error {
 	if s.c.open {
 		return nil // what was refused has begun it
 	}
-	if s.c.mode == reading && s.c.top == nil {
-		if c := s.e.pool.trade(ctx, s.c, writing); c != nil {
+	if s.c.Mode == reading && s.c.top == nil {
+		if c, ok := s.e.pool.Trade(ctx, s.c, writing); ok {
 			limited, until := s.c.limited, s.c.until
 			s.c.unlimit()
 			if s.c = c; limited {
@@ -163,7 +163,7 @@ func (s *session) start(ctx context.Context) error {
 			}
 		}
 	}
-	if s.c.mode == writing {
+	if s.c.Mode == writing {
 		return nil
 	}
 	err := s.c.exec(ctx, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -178,11 +178,11 @@ func (s *session) start(ctx context.Context) error {
 
 // another gives a new connection for one that is broken; the others in the pool may be as well.
 func (s *session) another(ctx context.Context) error {
-	m, limited := s.c.mode, s.c.limited
-	s.e.pool.reset()
-	s.e.pool.release(s.c)
+	mode, limited := s.c.Mode, s.c.limited
+	s.e.pool.Reset()
+	s.e.pool.Give(s.c)
 	s.c = nil
-	c, err := s.e.pool.take(ctx, m)
+	c, err := s.e.pool.Take(ctx, mode)
 	if err != nil {
 		s.failed = err
 		return err
@@ -200,7 +200,7 @@ func (s *session) fail(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if s.c != nil && (ctx.Err() != nil || s.c.late()) && s.c.broken() {
+	if s.c != nil && (ctx.Err() != nil || s.c.late()) && s.c.Broken() {
 		s.e.kill(s.c.id)
 	}
 	s.failed = during(ctx, op, err)
@@ -216,9 +216,9 @@ func (e *Engine) kill(id string) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), connectTime)
 		defer cancel()
-		if c, err := e.pool.connect(ctx); err == nil {
+		if c, err := e.link(ctx); err == nil {
 			_ = c.exec(ctx, "KILL "+id)
-			c.close()
+			c.Close()
 		}
 	}()
 }
@@ -228,7 +228,7 @@ func (s *session) end() {
 	c := s.c
 	if s.slot {
 		s.slot = false
-		s.e.pool.leave()
+		s.e.pool.Leave()
 	}
 	if c == nil {
 		return
@@ -236,8 +236,8 @@ func (s *session) end() {
 	s.c = nil
 	c.top, c.rows.busy = nil, false
 	c.unlimit()
-	if !c.open || c.broken() {
-		s.e.pool.release(c)
+	if !c.open || c.Broken() {
+		s.e.pool.Give(c)
 		return
 	}
 	go func() {
@@ -248,6 +248,6 @@ func (s *session) end() {
 		} else {
 			c.bad = true
 		}
-		s.e.pool.release(c)
+		s.e.pool.Give(c)
 	}()
 }

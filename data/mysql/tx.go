@@ -27,7 +27,7 @@ type tx struct {
 
 // Write runs fn in a transaction, which begins with its first statement.
 func (e *Engine) Write(ctx context.Context, fn func(driver.Tx) error) error {
-	if err := e.pool.enter(ctx); err != nil {
+	if err := e.pool.Enter(ctx); err != nil {
 		return err
 	}
 	t := &tx{session: session{e: e, slot: true, late: true}}

@@ -8,7 +8,7 @@ import (
 // Warnings looks at the settings that no connection can have for itself (MariaDB's manual, "InnoDB System Variables",
 // "Replication and Binary Log System Variables").
 func (e *Engine) Warnings(ctx context.Context) (found []string, err error) {
-	c, err := e.pool.take(ctx, reading)
+	c, err := e.pool.Take(ctx, reading)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (e *Engine) Warnings(ctx context.Context) (found []string, err error) {
 
 // Version is what the server says that it is.
 func (e *Engine) Version(ctx context.Context) (version string, err error) {
-	c, err := e.pool.take(ctx, reading)
+	c, err := e.pool.Take(ctx, reading)
 	if err != nil {
 		return "", err
 	}

@@ -75,11 +75,11 @@ func (t *tx) ask(cause error, what func(ctx context.Context, boot, at string) (f
 	defer cancel()
 	boot, at := t.c.boot, t.c.at
 	_ = t.c.pg.Close(ctx)
-	t.end(rollback)
 	t.e.pool.Reset()
+	t.end(rollback)
 	for ctx.Err() == nil {
 		switch became, err := what(ctx, boot, at); {
-		case fault.Is(err, fault.Unavailable) && t.e.gone.Load():
+		case fault.Is(err, fault.Unavailable) && t.e.pool.Closed():
 			return lost(cause)
 		case err != nil, became == running:
 			select {

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/internal/pool"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/expr"
 	"github.com/bluell/plinth/fault"
@@ -24,7 +24,7 @@ const (
 
 // conn is one connection with its prepared statements. It belongs to one goroutine at a time.
 type conn struct {
-	pool  *pgxpool.Conn // it is taken from its pool; nil: it lies there
+	pool.State
 	pg    *pgconn.PgConn
 	boot  string // see commit.go
 	at    string // the server's process and when it began; "": not known
@@ -34,6 +34,8 @@ type conn struct {
 
 	limited bool // it is given a time to answer
 	until   time.Time
+	asked   time.Time // when the latest statement was sent that was given a time
+	heard   time.Time // such a time, after which the server answered
 
 	args arguments
 	rows cursor  // of the query whose rows are being read
@@ -50,6 +52,23 @@ func newConn(pg *pgconn.PgConn) *conn {
 	c := &conn{pg: pg, kept: map[string]*prepared{}}
 	c.front.prev, c.front.next = &c.front, &c.front
 	return c
+}
+
+// Alive: whether the server is still there shows with the first statement, see session.first.
+func (c *conn) Alive(context.Context) bool { return !c.pg.IsClosed() }
+
+// Broken: the library closes a connection that fails; one that is not free would not become so.
+func (c *conn) Broken() bool { return c.pg.IsClosed() || c.pg.IsBusy() || c.pg.TxStatus() != 'I' }
+
+// Close says so to the server, and waits until the library has done what it does behind a statement that was given up.
+func (c *conn) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), connectTime)
+	defer cancel()
+	_ = c.pg.Close(ctx)
+	select {
+	case <-c.pg.CleanupDone():
+	case <-ctx.Done():
+	}
 }
 
 // binaryFormat says that all values travel in the binary format.
@@ -70,6 +89,14 @@ func (c *conn) unlimit() {
 
 // late says that the time is over, after which the library closes the connection.
 func (c *conn) late() bool { return c.limited && !time.Now().Before(c.until) }
+
+// fresh is how long a connection is taken for one that leads to the server after that was heard: what happens to it meanwhile
+// might as well happen a moment later, on the way, where it is found out what became of the write (see tx.settle). To
+// look would only make fewer of those that the server's end meets.
+const fresh = time.Millisecond
+
+// there says that what is sent will arrive, as far as one can say without asking.
+func (c *conn) there() bool { return c.asked.Sub(c.heard) < fresh || c.quiet() }
 
 // prepare finds or prepares a statement. A long one is prepared each time, without a name.
 func (c *conn) prepare(ctx context.Context, sql string) (*prepared, error) {

@@ -447,6 +447,11 @@ func TestOpen(t *testing.T) {
 		"host=/nowhere user=u password=hunter2":                   "names no database",
 		"postgres://u:hunter2@127.0.0.1:1/":                       "names no database",
 		"host=/nowhere user=u password=hunter2 dbname=d":          "PostgreSQL at /nowhere does not answer",
+		"host=/nowhere dbname=d pool_max_conns=0":                 "pool_max_conns in the address must be a whole number from 1",
+		"postgres://u:hunter2@h/d?pool_max_conn_idle_time=5":      "pool_max_conn_idle_time in the address must be a time such as 30m",
+		"postgres://u:hunter2@h/d?pool_max_conn_lifetime=0s":      "pool_max_conn_lifetime in the address must be a time such as 30m",
+		"postgres://u:hunter2@h/d?pool_min_conns=2":               "pool_min_conns in the address means nothing here",
+		"host=/nowhere dbname=d default_query_exec_mode=exec":     "default_query_exec_mode in the address means nothing here",
 		strings.Split(address, " dbname=")[0] + " dbname=no_such": `has no database "no_such": create it there first`,
 	} {
 		kind := fault.BadRequest

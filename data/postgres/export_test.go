@@ -10,7 +10,7 @@ import (
 
 // Idle waits until no connection is in use.
 func (e *Engine) Idle() {
-	for until := time.Now().Add(20 * time.Second); e.pool.Stat().AcquiredConns() > 0; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(20 * time.Second); e.pool.Load().InUse > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			panic("a connection is in use and stays so")
 		}
@@ -33,3 +33,6 @@ func Setting(ctx context.Context, e *Engine, name string) (is string, err error)
 	})
 	return is, err
 }
+
+// Pooled is what the parameters of an address say of the pool.
+var Pooled = pooled

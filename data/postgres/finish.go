@@ -28,10 +28,11 @@ func (t *tx) Finish(u *driver.Revision, all []driver.Insertion) (at int, err err
 	if err := t.usable(); err != nil {
 		return 0, err
 	}
-	if t.begin == "" || !t.c.quiet() {
+	ctx := t.bounded(context.Background())
+	if t.begin == "" || !t.c.there() {
 		return t.stepwise(u, all)
 	}
-	f := &finish{t: t, u: u, all: all, ctx: t.bounded(context.Background())}
+	f := &finish{t: t, u: u, all: all, ctx: ctx}
 	if !f.build() {
 		return t.stepwise(u, all) // a statement cannot be prepared, which is told there
 	}
@@ -178,7 +179,7 @@ func (f *finish) chain(b *batch, served *sqldb.Served) bool {
 		case f.only:
 			bound++
 		}
-		first = `WITH "first" AS (` + first + " RETURNING 1) " + served.Writes(rest[0].C).Following(bound)
+		first = served.Writes(rest[0].C).Following(first, bound)
 	}
 	b.call(first)
 	if f.u != nil {

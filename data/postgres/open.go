@@ -7,16 +7,14 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bluell/plinth/data/driver"
+	"github.com/bluell/plinth/data/internal/pool"
 	"github.com/bluell/plinth/data/sqldb"
 	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
@@ -39,12 +37,10 @@ const connectTime = 5 * time.Second
 
 // Engine is one PostgreSQL database.
 type Engine struct {
-	pool    *pgxpool.Pool
-	app     atomic.Pointer[sqldb.Served]
-	closing sync.Once
-	gone    atomic.Bool  // Close was called
-	waits   atomic.Int32 // who asks for a connection
-	name    string       // of this engine among others of the database
+	pool   *pool.Pool[*conn]
+	config *pgconn.Config // of its connections
+	app    atomic.Pointer[sqldb.Served]
+	name   string // of this engine among others of the database
 }
 
 var _ driver.Engine = (*Engine)(nil)
@@ -61,40 +57,72 @@ const settings = `SELECT set_config('default_transaction_isolation', 'read commi
 // Open opens the database at an address, "postgres://user:password@host:port/database?sslmode=…" or
 // "host=… dbname=…" (PostgreSQL's manual, "Connection Strings").
 func Open(ctx context.Context, address string, o Options) (*Engine, error) {
-	config, err := pgxpool.ParseConfig(address)
+	config, err := pgconn.ParseConfig(address)
 	if err != nil { // it may hold a password
 		return nil, fault.Address("cannot be read", like)
 	}
 	if !namesDatabase(address) {
 		return nil, fault.Address("names no database", like)
 	}
-	if o.Conns > 0 {
-		config.MaxConns = int32(o.Conns)
-	} else if !strings.Contains(address, "pool_max_conns") {
-		config.MaxConns = int32(4 * processors())
-	}
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = connectTime
-	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "plinth"
-	}
-	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // statements are prepared here
-	config.ConnConfig.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: pg, DeadlineDelay: connectTime}
-	}
-	if err := prepareDatabase(ctx, config.ConnConfig, o.Look); err != nil {
+	e := &Engine{config: config, name: newName()}
+	conns, err := pooled(config.RuntimeParams)
+	if err != nil {
 		return nil, err
 	}
-	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return begun(ctx, c.PgConn()) }
-	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // see session.first
-	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
-	if err != nil {
-		return nil, classify("open the database", err)
+	if conns.Connect = e.connect; o.Conns > 0 {
+		conns.Most = o.Conns
 	}
-	e := &Engine{pool: pool, name: newName()}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTime
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "plinth"
+	}
+	config.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: pg, DeadlineDelay: connectTime}
+	}
+	if err := prepareDatabase(ctx, config, o.Look); err != nil {
+		return nil, err
+	}
+	e.pool = pool.New(conns)
 	e.app.Store(sqldb.NewServed(dialect{}, nil))
 	return e, nil
+}
+
+// pooled takes what an address says of the pool out of the parameters that the server is given: by the names, and in the form, that
+// other programs in Go read there too.
+func pooled(params map[string]string) (pool.Config[*conn], error) {
+	p := pool.Config[*conn]{Most: 4 * processors(), Modes: 1, Idle: pool.Idle, Life: pool.Life, Jitter: pool.Jitter}
+	for name, text := range params {
+		into, least := (*time.Duration)(nil), time.Second
+		switch name {
+		case "pool_max_conns":
+			n, err := strconv.ParseInt(text, 10, 32)
+			if err != nil || n < 1 {
+				return p, fault.New(fault.BadRequest, "%s in the address must be a whole number from 1", name)
+			}
+			p.Most = int(n)
+		case "pool_max_conn_idle_time":
+			into = &p.Idle
+		case "pool_max_conn_lifetime":
+			into = &p.Life
+		case "pool_max_conn_lifetime_jitter":
+			into, least = &p.Jitter, 0
+		case "pool_min_conns", "pool_min_idle_conns", "pool_health_check_period", "pool_ping_timeout", "default_query_exec_mode", "statement_cache_capacity", "description_cache_capacity":
+			return p, fault.New(fault.BadRequest, "%s in the address means nothing here: leave it out", name)
+		default:
+			continue
+		}
+		if into != nil {
+			d, err := time.ParseDuration(text)
+			if err != nil || d < least {
+				return p, fault.New(fault.BadRequest, "%s in the address must be a time such as 30m or 1h, of %v at least", name, least)
+			}
+			*into = d
+		}
+		delete(params, name)
+	}
+	return p, nil
 }
 
 // namesDatabase says whether an address names a database. Where none is named PostgreSQL would take that of the
@@ -107,8 +135,8 @@ func namesDatabase(address string) bool {
 }
 
 // prepareDatabase makes sure that the database is one that can be used, and has the catalogue.
-func prepareDatabase(ctx context.Context, config *pgx.ConnConfig, look bool) error {
-	pg, err := pgconn.ConnectConfig(ctx, &config.Config)
+func prepareDatabase(ctx context.Context, config *pgconn.Config, look bool) error {
+	pg, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return unreached(config, err)
 	}
@@ -168,7 +196,7 @@ func (e *Engine) Version(ctx context.Context) (version string, err error) {
 }
 
 // unreached says who does not let us in, and why, to whoever opens the database.
-func unreached(config *pgx.ConnConfig, err error) error {
+func unreached(config *pgconn.Config, err error) error {
 	who, said := "PostgreSQL at "+config.Host, ""
 	if !strings.HasPrefix(config.Host, "/") {
 		who = "PostgreSQL at " + net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
@@ -182,16 +210,32 @@ func unreached(config *pgx.ConnConfig, err error) error {
 	return fault.Unreached("open the database", who, said, err)
 }
 
+// connect makes a connection of the pool, which is not waited for without end: what accepts it need not be a server that answers.
+// To connect has a bound for each of the hosts that the address names.
+func (e *Engine) connect(ctx context.Context, _ int) (*conn, error) {
+	pg, err := pgconn.ConnectConfig(ctx, e.config)
+	if err != nil {
+		return nil, during(ctx, "connect", err)
+	}
+	c := newConn(pg)
+	c.limit(time.Now().Add(e.config.ConnectTimeout))
+	if err := c.begun(ctx); err != nil {
+		c.Close()
+		return nil, during(ctx, "connect", err)
+	}
+	c.unlimit()
+	return c, nil
+}
+
 // begun makes a new connection ready.
-func begun(ctx context.Context, pg *pgconn.PgConn) error {
-	if _, err := pg.Exec(ctx, settings).ReadAll(); err != nil {
+func (c *conn) begun(ctx context.Context) error {
+	if _, err := c.pg.Exec(ctx, settings).ReadAll(); err != nil {
 		return err
 	}
-	results, err := pg.Exec(ctx, bootRow).ReadAll()
+	results, err := c.pg.Exec(ctx, bootRow).ReadAll()
 	if err != nil {
 		return err
 	}
-	c := newConn(pg)
 	first := func(r *pgconn.Result) string {
 		if len(r.Rows) == 0 {
 			return ""
@@ -200,53 +244,26 @@ func begun(ctx context.Context, pg *pgconn.PgConn) error {
 	}
 	n := len(results)
 	c.boot, c.at = first(results[n-2]), first(results[n-1])
-	pg.CustomData()[own] = c
 	return nil
 }
 
-// own is the name under which a connection has its conn.
-const own = "plinth"
-
 // take gives a connection of the pool to the caller alone.
-func (e *Engine) take(ctx context.Context) (*conn, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fault.Wrap(fault.Unavailable, "connect", err)
-	}
-	e.waits.Add(1)
-	pc, err := e.pool.Acquire(ctx)
-	e.waits.Add(-1)
-	if err != nil {
-		if e.gone.Load() {
-			return nil, errClosed()
-		}
-		return nil, during(ctx, "connect", err)
-	}
-	pg := pc.Conn().PgConn()
-	c := pg.CustomData()[own].(*conn)
-	c.pool = pc
-	return c, nil
-}
+func (e *Engine) take(ctx context.Context) (*conn, error) { return e.pool.Take(ctx, 0) }
 
 // give returns a connection. A transaction that is open on it is ended with end, which nobody waits for.
 func (e *Engine) give(c *conn, end string) {
 	c.top, c.rows.busy = nil, false
 	c.unlimit()
-	if status := c.pg.TxStatus(); c.pg.IsClosed() || c.pg.IsBusy() || status == 'I' {
-		c.release()
+	if c.pg.IsClosed() || c.pg.IsBusy() || c.pg.TxStatus() == 'I' {
+		e.pool.Give(c)
 		return
 	}
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), connectTime)
 		defer cancel()
 		_ = c.run(ctx, end) // what is not ended then is closed
-		c.release()
+		e.pool.Give(c)
 	}()
-}
-
-func (c *conn) release() {
-	pool := c.pool
-	c.pool = nil
-	pool.Release()
 }
 
 func (e *Engine) Name() string { return "postgres" }
@@ -263,11 +280,6 @@ func (e *Engine) served() *sqldb.Served { return e.app.Load() }
 
 // Close waits for what is under way and ends.
 func (e *Engine) Close() error {
-	e.closing.Do(func() {
-		e.gone.Store(true)
-		e.pool.Close()
-	})
+	e.pool.Close()
 	return nil
 }
-
-func errClosed() error { return fault.New(fault.Unavailable, "the database is closed") }

@@ -62,7 +62,9 @@ func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, 
 
 // bounded gives the server answerTime, or until ctx's deadline, without a watch over ctx.
 func (s *session) bounded(ctx context.Context) context.Context {
-	until := time.Now().Add(answerTime)
+	now := time.Now()
+	s.c.asked = now
+	until := now.Add(answerTime)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
 		until = deadline
 	}
@@ -90,10 +92,10 @@ func (s *session) attempt(ctx context.Context, before bool, do func(begin *prepa
 		switch {
 		case err != nil:
 		case !before:
-			s.begin, s.sent = "", true
+			s.begin, s.sent, s.c.heard = "", true, s.c.asked
 			return nil
 		default:
-			s.sent = s.begin == "" // one that was asked meanwhile began it
+			s.sent, s.c.heard = s.begin == "", s.c.asked // one that was asked meanwhile began it
 			return nil
 		}
 		if !again || s.sent || ctx.Err() != nil || s.c.late() || !s.c.pg.IsClosed() && !stale(err) {
@@ -108,10 +110,10 @@ func (s *session) attempt(ctx context.Context, before bool, do func(begin *prepa
 
 // another gives a new connection for one that is broken; the others in the pool may be as well.
 func (s *session) another(ctx context.Context) error {
+	limited := s.c.limited
 	_ = s.c.pg.Close(ctx)
 	s.e.pool.Reset()
-	s.c.release()
-	limited := s.c.limited
+	s.e.pool.Give(s.c)
 	var err error
 	if s.c, err = s.e.take(ctx); err == nil && limited {
 		s.c.limit(time.Now().Add(answerTime))

@@ -31,7 +31,7 @@ func (e *Engine) Wake(ctx context.Context) error {
 
 // Listen has a connection of its own beside the pool.
 func (e *Engine) Listen(ctx context.Context, fn func()) error {
-	config := e.pool.Config().ConnConfig.Config.Copy()
+	config := e.config.Copy()
 	heard := false
 	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { heard = heard || n.Payload != e.name }
 	pg, err := pgconn.ConnectConfig(ctx, config)

@@ -126,12 +126,11 @@ func (w *Writes) columns() []string {
 
 // Form is how many rows a statement inserts that refer to how many ids in a collection.
 type Form struct {
-	Rows int
-	To   string
-	IDs  int
-	By   int // the reference that is the id, from spec.OrdFirst; 0: any
-	// Behind is how many arguments belong to the statement that it follows, and one more; 0: it follows none.
-	Behind int
+	Rows  int
+	To    string
+	IDs   int
+	By    int    // the reference that is the id, from spec.OrdFirst; 0: any
+	First string // the statement that it follows; "": it follows none
 }
 
 // keptForms bounds the statements that are kept by form.
@@ -178,10 +177,10 @@ func (w *Writes) Referring(to string, by int) string {
 	})
 }
 
-// Following inserts a row for each row of "first", a statement that stands before it in the same text and has n arguments.
-// It tells nothing of its transaction.
-func (w *Writes) Following(n int) string {
-	return w.Kept(Form{Rows: 1, Behind: n + 1}, func() string {
+// Following is a statement that changes rows, which has n arguments, and inserts a row for each of them. It tells nothing of
+// its transaction.
+func (w *Writes) Following(first string, n int) string {
+	return w.Kept(Form{Rows: 1, First: first}, func() string {
 		columns, values := "", ""
 		for i, f := range w.c.Fields {
 			if i > 0 {
@@ -190,7 +189,7 @@ func (w *Writes) Following(n int) string {
 			columns += w.d.Quote(f.Name)
 			values += w.d.Argument(n+i+1, f.Kind(), f.Elem.Kind())
 		}
-		return "INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + ` FROM "first"`
+		return `WITH "first" AS (` + first + " RETURNING 1) INSERT INTO " + w.d.Quote(w.c.Name) + " (" + columns + ") SELECT " + values + ` FROM "first"`
 	})
 }
 

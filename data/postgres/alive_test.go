@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // TestQuiet: a connection is looked at without waiting for whoever reads from it.
@@ -63,4 +65,45 @@ func TestQuiet(t *testing.T) {
 	}
 	far.Close()
 	becomes("it is closed")
+}
+
+// TestThere: a connection is looked at unless it was heard a moment ago.
+func TestThere(t *testing.T) {
+	t.Parallel()
+	config, err := pgconn.ParseConfig("host=nowhere dbname=d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := net.Pipe() // it cannot be looked at
+	defer near.Close()
+	defer far.Close()
+	pg, err := pgconn.Construct(&pgconn.HijackedConn{Conn: near, Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newConn(pg)
+	s := session{c: c}
+	s.bounded(t.Context())
+	if c.there() {
+		t.Error("it was never heard")
+	}
+	heard := func(now time.Time, want error) {
+		t.Helper()
+		c.asked = now
+		if err := s.attempt(t.Context(), true, func(*prepared) error { return want }); err != want {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	heard(now, nil)
+	if c.asked = now.Add(fresh / 2); !c.there() {
+		t.Error("it was heard")
+	}
+	if c.asked = now.Add(fresh); c.there() {
+		t.Error("it was heard too long ago")
+	}
+	s.sent = true
+	if heard(now.Add(fresh), net.ErrClosed); c.there() {
+		t.Error("what failed was not heard")
+	}
 }

@@ -25,7 +25,8 @@ type Conn interface {
 	Broken() bool
 	// Close ends it, in a few seconds at most.
 	Close()
-	state() *State
+	// Pooled is its State.
+	Pooled() *State
 }
 
 // State is what the pool knows of a connection.
@@ -36,7 +37,8 @@ type State struct {
 	after  int       // resets before it was made
 }
 
-func (s *State) state() *State { return s }
+// Pooled is how the pool finds it in a connection.
+func (s *State) Pooled() *State { return s }
 
 // Defaults for Config: how long a connection may lie idle and live, and by how much longer some live than others, so that
 // not all are renewed at one moment.
@@ -187,7 +189,7 @@ func (p *Pool[C]) made(ctx context.Context, mode int) (c C, err error) {
 	if c, err = p.config.Connect(ctx, mode); err != nil {
 		return c, err
 	}
-	s := c.state()
+	s := c.Pooled()
 	s.Mode, s.after, s.old = mode, resets, time.Now().Add(p.config.Life)
 	if p.config.Jitter > 0 {
 		s.old = s.old.Add(rand.N(p.config.Jitter))
@@ -220,7 +222,7 @@ func (p *Pool[C]) Give(c C) {
 
 // rest lays a connection down, or closes one that nobody is to have again.
 func (p *Pool[C]) rest(c C) {
-	s, now := c.state(), time.Now()
+	s, now := c.Pooled(), time.Now()
 	s.Rested = now
 	useless := c.Broken() || now.After(s.old)
 	p.mu.Lock()
@@ -253,7 +255,7 @@ func (p *Pool[C]) look() {
 	for m := range p.idle {
 		kept := p.idle[m][:0]
 		for _, c := range p.idle[m] {
-			if s := c.state(); now.After(s.old) || now.Sub(s.Rested) >= p.config.Idle {
+			if s := c.Pooled(); now.After(s.old) || now.Sub(s.Rested) >= p.config.Idle {
 				p.drop(c)
 			} else {
 				kept = append(kept, c)

@@ -233,7 +233,7 @@ func TestClose(t *testing.T) {
 		time.Sleep(time.Minute)
 		go wait() // one waits for long, the other does not
 		synctest.Wait()
-		closed := make(chan bool, 1)
+		closed, began := make(chan bool, 1), time.Now()
 		go func() { p.Close(); closed <- true }()
 		synctest.Wait()
 		refused := func(err error) {
@@ -244,6 +244,9 @@ func TestClose(t *testing.T) {
 		}
 		refused(<-waits)
 		refused(<-waits)
+		if took := time.Since(began); took > 0 {
+			t.Errorf("told after %v", took)
+		}
 		_, err = p.Take(context.Background(), 0)
 		refused(err)
 		_, _, err = p.Extra(context.Background(), 0)
@@ -418,7 +421,7 @@ func TestLife(t *testing.T) {
 	})
 }
 
-// TestOld: an old connection is closed, though it might lie idle for longer.
+// TestOld: an old connection is closed when it is given back, or is looked at though it might lie idle for longer.
 func TestOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -431,6 +434,12 @@ func TestOld(t *testing.T) {
 		}
 		if time.Sleep(2 * time.Minute); s.open() != 0 {
 			t.Error("it is open")
+		}
+		l := take(t, p, 0)
+		time.Sleep(2 * time.Hour)
+		p.Give(l)
+		if synctest.Wait(); s.open() != 0 {
+			t.Error("it is kept")
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,6 +75,35 @@ func TestAddresses(t *testing.T) {
 		if open != 0 || len(crowd.from) != 0 || refused["connectionsPerAddress"] != want || refused["connections"] != 0 {
 			t.Errorf("%s: %d are open, %v, %v", c.name, open, crowd.from, refused)
 		}
+	}
+}
+
+// TestAllRefusalsAreTold: the last ones too, after which none comes.
+func TestAllRefusalsAreTold(t *testing.T) {
+	t.Parallel()
+	said := make(lines, 10)
+	crowd := crowdOf(spec.Server{Limits: spec.Limits{Connections: 0, PerAddress: 1}}, slog.New(slog.NewTextHandler(said, nil)))
+	for range 5 {
+		if crowd.enter(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}) != nil {
+			t.Fatal("there was room")
+		}
+	}
+	told := 0
+	for told < 5 {
+		select {
+		case line := <-said:
+			_, n, _ := strings.Cut(strings.TrimSpace(line), "refused=")
+			more, err := strconv.Atoi(n)
+			if err != nil || !strings.Contains(line, "limit=connections") {
+				t.Fatal(line)
+			}
+			told += more
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d of 5 were told", told)
+		}
+	}
+	if told != 5 {
+		t.Errorf("%d were told", told)
 	}
 }
 

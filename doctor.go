@@ -267,10 +267,10 @@ func (d *examiner) ends(about, name string, until time.Time) {
 }
 
 // CheckCertificate says what is wrong with the certificate of server.tls: that which keeps it from being served, and that for which
-// browsers refuse it. It is *spec.Problems at the setting. until is when it ends; an app without one is good.
+// browsers refuse it; and what is wrong with the files of server.acme. It is *spec.Problems at the setting. until is when it ends.
 func CheckCertificate(app *spec.App, now time.Time) (until time.Time, err error) {
 	if app.Server.TLS.Cert == "" {
-		return until, nil
+		return until, certs.LookAtRoots(app.Dir, app.Server)
 	}
 	return certs.LookAtFiles(app.Dir, app.Server, now)
 }

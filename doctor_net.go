@@ -47,7 +47,7 @@ func (d *examiner) addresses() {
 		if d.listens(running, name, address) {
 			continue
 		}
-		if err := serve.Free(address); err != nil {
+		if err := serve.Free(name, address); err != nil {
 			d.Say("address", Wrong, "%s: %s", name, err)
 		} else {
 			d.Say("address", Good, "%s is free for %s", address, name)

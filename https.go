@@ -55,7 +55,7 @@ func settings(s spec.Server) string {
 func (p *Plinth) certify(ctx context.Context, app *spec.App) (*certified, error) {
 	c := &certified{of: settings(app.Server)}
 	if app.Server.TLS.Cert != "" {
-		f, err := certs.OpenFiles(p.dir, app.Server.TLS, p.o.log)
+		f, err := certs.OpenFiles(p.dir, app.Server, p.o.log)
 		if err != nil {
 			return nil, err
 		}

@@ -441,7 +441,18 @@ plinth.yaml:1:42: "http://x" is not a domain like app.example.com
 plinth.yaml:1:61: http is an address like 127.0.0.1:9090 or :443, not "80"
 plinth.yaml:1:74: https is an address like 127.0.0.1:9090 or :443, not "localhost:https"
 plinth.yaml:1:110: * does not go with credentials: name the origins
-plinth.yaml:1:115: "https://a.b/" is not an origin like https://app.example.com`},
+plinth.yaml:1:115: "https://a.b/" is not an origin like https://app.example.com: as browsers write it, without a path, a pattern and the port that is the scheme's own`},
+	{`server: {url: "https://a.b:99999", domains: [a.b, A.b], https: ":80", operator: {listen: ":80"}, cors: {origins: ["https://*.a.b", "https://a.b:443", "http://a.b:0"]}}
+`, `plinth.yaml:1:15: url is an address like https://app.example.com, not "https://a.b:99999"
+plinth.yaml:1:51: "A.b" is there already
+plinth.yaml:1:64: :80 is the address of http already: give each one of its own
+plinth.yaml:1:81: :80 is the address of http already: give each one of its own
+plinth.yaml:1:81: :80 is the address of https already: give each one of its own
+plinth.yaml:1:115: "https://*.a.b" is not an origin like https://app.example.com: as browsers write it, without a path, a pattern and the port that is the scheme's own
+plinth.yaml:1:132: "https://a.b:443" is not an origin like https://app.example.com: as browsers write it, without a path, a pattern and the port that is the scheme's own
+plinth.yaml:1:151: "http://a.b:0" is not an origin like https://app.example.com: as browsers write it, without a path, a pattern and the port that is the scheme's own`},
+	{`server: {domains: []}
+`, `plinth.yaml:1:19: domains is empty: name one, or remove it`},
 	{`server: {limits: {body: 1XB, header: 10, timeout: 30, requests: fast}, trustedProxies: [10.0.0.0/33], operator: {}, tls: {cert: ../c.pem}}
 `, `plinth.yaml:1:25: body is a size like 500KB or 1MB, not "1XB"
 plinth.yaml:1:38: header is from 1KB to 1MB

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,12 +59,20 @@ func (l *loader) server(s section, all section) {
 	if n := s.values["url"]; n != nil && !webAddress(n.text, false) {
 		l.report(n, "value", "url is an address like https://app.example.com, not %s", n.show())
 	}
+	if n := s.values["domains"]; n != nil && len(n.list()) == 0 {
+		l.report(n, "value", "domains is empty: name one, or remove it")
+	}
 	for _, n := range s.values["domains"].list() {
 		if !domain().MatchString(n.text) || net.ParseIP(n.text) != nil {
 			l.report(n, "value", "%s is not a domain like app.example.com", n.show())
 			continue
 		}
-		v.Domains = append(v.Domains, strings.ToLower(n.text))
+		name := strings.ToLower(n.text)
+		if slices.Contains(v.Domains, name) {
+			l.report(n, "duplicate", "%s is there already", n.show())
+			continue
+		}
+		v.Domains = append(v.Domains, name)
 	}
 	if n := s.values["tls"]; n != nil {
 		t := l.section(n, tlsShape)
@@ -101,6 +110,10 @@ func (l *loader) server(s section, all section) {
 	if v.HTTP3 = s.bool("http3"); v.HTTP3 && s.get("domains") == nil && s.get("tls") == nil {
 		l.report(s.values["http3"], "required", "http3 needs a certificate: add domains or tls")
 	}
+	if n := s.values["http"]; v.HTTP != "" && v.HTTPS == "" && s.get("domains") == nil && s.get("tls") == nil && s.get("https") == nil {
+		p := n.pos()
+		l.app.Notes = append(l.app.Notes, Problem{p.File, p.Line, p.Column, "idle", "http has no effect without domains or tls: an app without a certificate is served at --listen", ""})
+	}
 	if n := s.values["cors"]; n != nil {
 		l.cors(l.section(n, corsShape))
 	}
@@ -115,6 +128,18 @@ func (l *loader) server(s section, all section) {
 	}
 	if n := s.values["operator"]; n != nil {
 		v.Operator.Listen = l.listen(l.section(n, operatorShape), "listen")
+	}
+	if v.HTTPS != "" {
+		l.apart(s.values["https"], v.HTTPS, "http", v.HTTP)
+		l.apart(s.values["operator"], v.Operator.Listen, "http", v.HTTP)
+		l.apart(s.values["operator"], v.Operator.Listen, "https", v.HTTPS)
+	}
+}
+
+// apart refuses an address, of the setting at n, that another listener has; port 0 is another each time.
+func (l *loader) apart(n *node, address, name, other string) {
+	if n != nil && address == other && !strings.HasSuffix(address, ":0") {
+		l.report(n, "conflict", "%s is the address of %s already: give each one of its own", address, name)
 	}
 }
 
@@ -179,7 +204,7 @@ func (l *loader) cors(s section) {
 			l.report(n, "conflict", "* does not go with credentials: name the origins")
 			continue
 		case n.text != "*" && !origin(n.text):
-			l.report(n, "value", "%s is not an origin like https://app.example.com", n.show())
+			l.report(n, "value", "%s is not an origin like https://app.example.com: as browsers write it, without a path, a pattern and the port that is the scheme's own", n.show())
 			continue
 		}
 		v.Origins = append(v.Origins, n.text)
@@ -312,7 +337,7 @@ var domain = pattern(`(?i)^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0
 // https, or of this machine.
 func webAddress(s string, secure bool) bool {
 	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Hostname() == "" || !port(u) || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return false
 	}
 	ip, _ := netip.ParseAddr(u.Hostname())
@@ -323,7 +348,15 @@ func webAddress(s string, secure bool) bool {
 // origin says whether s is an origin (RFC 6454): scheme and host, and a port where it is not the scheme's own.
 func origin(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Scheme+"://"+u.Host == s
+	own := map[string]string{"http": "80", "https": "443"}
+	return err == nil && own[u.Scheme] != "" && u.Hostname() != "" && !strings.Contains(u.Host, "*") && u.Scheme+"://"+u.Host == s &&
+		u.Port() != own[u.Scheme] && port(u)
+}
+
+// port says whether the port of an address is one, if it has any.
+func port(u *url.URL) bool {
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return u.Port() == "" && !strings.HasSuffix(u.Host, ":") || err == nil && n > 0
 }
 
 func address(s string) bool {

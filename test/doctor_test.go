@@ -372,6 +372,9 @@ func TestDoctorCertificate(t *testing.T) {
 				if strings.Contains(said, "cert") || !strings.Contains(string(production), "the certificate in cert.pem is served, until") {
 					t.Errorf("%s\n%s", said, production)
 				}
+				if verdict := "consider  https"; (c.name == "good") == strings.Contains(string(production), verdict) {
+					t.Errorf("%s", production)
+				}
 				if (c.name == "good") != strings.Contains(d.String(), "good certificate") {
 					t.Errorf("%s", d)
 				}

@@ -65,6 +65,7 @@ func (c *cli) begin(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Set(f.Name, text) != nil {
 			err = wrongValue(name[0], f, text)
 		}
+		f.Annotations[taken] = name
 	})
 	if f := cmd.Flags().Lookup("db"); err == nil && f != nil && f.Changed && c.db == "" {
 		err = misused("--db is empty: a variable that is not set? Leave it out for the database in the app's folder")
@@ -76,7 +77,18 @@ func (c *cli) begin(cmd *cobra.Command, _ []string) error {
 	return err
 }
 
-const environment = "environment"
+const (
+	environment = "environment" // the variable by which a flag may be set
+	taken       = "taken"       // the variable by which it was
+)
+
+// given is what a flag was set by, as whoever set it knows it: --log, or PLINTH_LOG.
+func given(cmd *cobra.Command, name string) string {
+	if by := cmd.Flags().Lookup(name).Annotations[taken]; by != nil {
+		return by[0]
+	}
+	return "--" + name
+}
 
 // fromEnvironment lets a flag be set by PLINTH_NAME too.
 func fromEnvironment(flags *pflag.FlagSet, name string) {

@@ -70,15 +70,15 @@ var errWrong = errors.New("not as it should be")
 // transport: are requests encrypted on their way, and is it known where they come from?
 func (p *posture) transport() {
 	s := p.app.Server
+	until, err := plinth.CheckCertificate(p.app, time.Now())
 	switch {
+	case err != nil:
+		p.Say("https", plinth.Wrong, "%s", err)
 	case len(s.Domains) > 0:
 		p.Say("https", plinth.Good, "certificates for %s are obtained and renewed", strings.Join(s.Domains, ", "))
 	case s.TLS.Cert != "":
-		if until, err := plinth.CheckCertificate(p.app, time.Now()); err != nil {
-			p.Say("https", plinth.Wrong, "%s", err)
-		} else {
-			p.Say("https", plinth.Good, "the certificate in %s is served, until %s", s.TLS.Cert, until.UTC().Format(time.DateTime))
-		}
+		text := "the certificate in " + s.TLS.Cert + " is served, until " + until.UTC().Format(time.DateTime)
+		p.Either("https", time.Until(until) > 14*24*time.Hour, text, plinth.Consider, text+": put the next one in its place, a running server takes it by itself")
 	case strings.HasPrefix(s.URL, "https://") && len(s.TrustedProxies) > 0:
 		p.Say("https", plinth.Good, "a proxy in front of it speaks https, as server.url says")
 	case strings.HasPrefix(s.URL, "https://"):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 	"time"
@@ -42,26 +43,32 @@ file again. plinth reload replaces the program, without a refused connection.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var l slog.Level
 			if err := l.UnmarshalText([]byte(level)); err != nil {
-				return misused("--log is debug, info, warn or error")
+				return misused("%s is debug, info, warn or error", given(cmd, "log"))
 			}
 			if drain < 0 || drain > time.Hour {
-				return misused("--drain is from 0s to 1h")
+				return misused("%s is from 0s to 1h", given(cmd, "drain"))
 			}
 			if format != "" && format != "text" && format != "json" {
-				return misused("--log-format is text or json")
+				return misused("%s is text or json", given(cmd, "log-format"))
 			}
 			if slow < 0 {
-				return misused("--slow is a time like 200ms; 0 is never")
+				return misused("%s is a time like 200ms; 0 is never", given(cmd, "slow"))
 			}
 			if secure && !dev {
-				return misused("--tls is for --dev: without it, server.domains or server.tls in the app file make the app served by https")
+				return misused("%s is for --dev: without it, server.domains or server.tls in the app file make the app served by https", given(cmd, "tls"))
 			}
 			if !cmd.Flags().Changed("listen") {
 				listen = "" // where nothing else is said
 			}
+			if !address(cmd.Context(), listen) {
+				return misused("%s is an address like 127.0.0.1:8080, not %q", given(cmd, "listen"), listen)
+			}
+			if len(roles) == 0 {
+				return misused("%s is empty: it is api, jobs or both", given(cmd, "roles"))
+			}
 			for _, r := range roles {
 				if r != "api" && r != "jobs" {
-					return misused("--roles are api and jobs, not %q", r)
+					return misused("%s are api and jobs, not %q", given(cmd, "roles"), r)
 				}
 			}
 			log := plinth.Logger(c.err, l, format)
@@ -87,6 +94,15 @@ file again. plinth reload replaces the program, without a refused connection.`,
 		fromEnvironment(cmd.Flags(), name)
 	}
 	return cmd
+}
+
+// address says whether something can be listened at, or is nothing; whether this machine has it is seen later.
+func address(ctx context.Context, s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	}
+	return s == "" || err == nil
 }
 
 // garbage is how much the heap may grow between two collections, in percent of what is in use. A

@@ -84,7 +84,7 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 
 // wrongValue says what a flag takes.
 func wrongValue(name string, f *pflag.Flag, value string) error {
-	takes := map[string]string{"bool": "true or false", "int": "a whole number", "duration": "a time like 720h"}[f.Value.Type()]
+	takes := map[string]string{"bool": "true or false", "int": "a whole number", "duration": "a time like 30s or 720h"}[f.Value.Type()]
 	return misused("%s is %s, not %q", name, takes, value)
 }
 

@@ -21,6 +21,7 @@ import (
 // good one goes on being served.
 type Files struct {
 	cert, key string
+	names     []string // under which people come
 	log       *slog.Logger
 	now       atomic.Pointer[tls.Certificate]
 	seen      stamp
@@ -39,11 +40,11 @@ const (
 )
 
 // OpenFiles reads the certificate of server.tls, whose files are relative to the app's folder. What is wrong with them is
-// *spec.Problems at the setting; one that has ended is told, and served.
-func OpenFiles(dir string, t spec.TLS, log *slog.Logger) (*Files, error) {
-	f := &Files{cert: within(dir, t.Cert), key: within(dir, t.Key), log: log}
+// *spec.Problems at the setting; one that has ended, or is for other names than the app's, is told, and served.
+func OpenFiles(dir string, s spec.Server, log *slog.Logger) (*Files, error) {
+	f := &Files{cert: within(dir, s.TLS.Cert), key: within(dir, s.TLS.Key), names: names(s), log: log}
 	f.seen = f.stamp()
-	c, err := f.first(t)
+	c, err := f.first(s.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -182,17 +183,20 @@ func (f *Files) look(now time.Time) {
 	f.warn(now)
 }
 
-// warn tells once a day of a certificate that has ended, or soon will.
+// warn tells once a day of a certificate that has ended, or soon will, and of one for other names.
 func (f *Files) warn(now time.Time) {
 	leaf := f.now.Load().Leaf
 	if now.Sub(f.warned) < 24*time.Hour {
 		return
 	}
+	other := slices.IndexFunc(f.names, func(name string) bool { return !f.Has(name) })
 	switch {
 	case now.After(leaf.NotAfter):
 		f.log.Warn("the certificate has ended: browsers refuse it", "file", f.cert, "until", leaf.NotAfter)
 	case now.Before(leaf.NotBefore):
 		f.log.Warn("the certificate is not valid yet: browsers refuse it", "file", f.cert, "from", leaf.NotBefore)
+	case other >= 0:
+		f.log.Warn("the certificate is not for this name: https does not answer under it", "file", f.cert, "name", f.names[other])
 	case leaf.NotAfter.Sub(now) < soon:
 		f.log.Warn("the certificate ends soon", "file", f.cert, "until", leaf.NotAfter)
 	default:

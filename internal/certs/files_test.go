@@ -22,7 +22,7 @@ func TestFilesReadAgain(t *testing.T) {
 	cert, secret := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	now := time.Now()
 	first := pair(t, cert, secret, now.Add(-time.Hour), now.Add(90*24*time.Hour), "app.example.com", "*.example.org")
-	f, err := certs.OpenFiles(dir, spec.TLS{Cert: "c.pem", Key: "k.pem"}, slog.New(slog.NewTextHandler(log, nil)))
+	f, err := certs.OpenFiles(dir, spec.Server{URL: "https://app.example.com", TLS: spec.TLS{Cert: "c.pem", Key: "k.pem"}}, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +83,17 @@ func TestFilesReadAgain(t *testing.T) {
 	}
 	pair(t, cert, secret, now.Add(-time.Hour), now.Add(24*time.Hour), "app.example.com")
 	f.Look(now)
-	if !strings.Contains(log.String(), "ends soon") {
+	if !strings.Contains(log.String(), "ends soon") || strings.Contains(log.String(), "not for this name") {
 		t.Errorf("%s", log)
+	}
+	pair(t, cert, secret, now.Add(-time.Hour), now.Add(90*24*time.Hour), "other.example.com")
+	f.Look(now)
+	if strings.Count(log.String(), "not for this name") != 1 || !strings.Contains(log.String(), "name=app.example.com") {
+		t.Errorf("%s", log)
+	}
+	f.Look(now) // once a day
+	if n := strings.Count(log.String(), "not for this name"); n != 1 {
+		t.Errorf("told %d times", n)
 	}
 }
 
@@ -106,14 +115,14 @@ func TestFilesWrong(t *testing.T) {
 		{"c.pem", "text.pem", "plinth.yaml:1:7: this is no certificate with its key: failed to find any PEM data in key input"},
 		{"c.pem", "k2.pem", "plinth.yaml:2:7: this is no certificate with its key: private key does not match public key"},
 	} {
-		_, err := certs.OpenFiles(dir, spec.TLS{Cert: c.cert, Key: c.key, CertPos: at(1), KeyPos: at(2)}, slog.New(slog.DiscardHandler))
+		_, err := certs.OpenFiles(dir, spec.Server{TLS: spec.TLS{Cert: c.cert, Key: c.key, CertPos: at(1), KeyPos: at(2)}}, slog.New(slog.DiscardHandler))
 		var wrong *spec.Problems
 		if !errors.As(err, &wrong) || err.Error() != c.says {
 			t.Errorf("%s %s: %v", c.cert, c.key, err)
 		}
 	}
 	log := &said{}
-	if _, err := certs.OpenFiles(dir, spec.TLS{Cert: "c2.pem", Key: "k2.pem"}, slog.New(slog.NewTextHandler(log, nil))); err != nil || !strings.Contains(log.String(), "has ended") {
+	if _, err := certs.OpenFiles(dir, spec.Server{TLS: spec.TLS{Cert: "c2.pem", Key: "k2.pem"}}, slog.New(slog.NewTextHandler(log, nil))); err != nil || !strings.Contains(log.String(), "has ended") {
 		t.Errorf("an old certificate: %v %s", err, log)
 	}
 }

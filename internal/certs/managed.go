@@ -133,6 +133,15 @@ func Roots(dir string, a spec.ACME) (*x509.CertPool, error) {
 	return rootsOf(dir, spec.Issuer{Roots: a.Roots, RootsPos: a.RootsPos})
 }
 
+// LookAtRoots says what is wrong with the files of server.acme, as *spec.Problems at the setting.
+func LookAtRoots(dir string, s spec.Server) error {
+	_, err := Roots(dir, s.ACME)
+	if err == nil && s.ACME.Fallback != nil {
+		_, err = rootsOf(dir, *s.ACME.Fallback)
+	}
+	return err
+}
+
 func rootsOf(dir string, i spec.Issuer) (*x509.CertPool, error) {
 	if i.Roots == "" {
 		return nil, nil

@@ -173,11 +173,11 @@ func Running(ctx context.Context, dir string) (all []Process) {
 	return all
 }
 
-// Free says why a process of this user could not listen at an address; nil: it could.
-func Free(address string) error {
+// Free says why a process of this user could not open the listener of a name at an address; nil: it could.
+func Free(name, address string) error {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
-		return cannotListen(address, err)
+		return cannotListen(name, address, err)
 	}
 	return ln.Close()
 }

@@ -128,14 +128,22 @@ func clientOf(at net.Addr, proxies []netip.Prefix) (none netip.Addr) {
 	return addr
 }
 
-// refuse counts a refusal, and tells of those that there were, once a second at most.
+// refuse counts a refusal. Whichever is the first since it was told has all told, within a second.
 func (c *Crowd) refuse(limit int) {
 	c.refused[limit].Add(1)
-	c.untold[limit].Add(1)
-	was, now := c.told.Load(), int64(time.Since(c.start))
-	if now-was < int64(tellEvery) || !c.told.CompareAndSwap(was, now) {
+	if c.untold[limit].Add(1) > 1 {
 		return
 	}
+	if wait := tellEvery - time.Since(c.start) + time.Duration(c.told.Load()); wait > 0 {
+		time.AfterFunc(wait, c.tell)
+		return
+	}
+	c.tell()
+}
+
+// tell logs how many were refused since it did so before.
+func (c *Crowd) tell() {
+	c.told.Store(int64(time.Since(c.start)))
 	for i, name := range limitNames {
 		if n := c.untold[i].Swap(0); n > 0 {
 			c.log.Warn("there were more connections than server.limits allows: some were refused", "limit", name, "refused", n)

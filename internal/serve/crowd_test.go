@@ -3,11 +3,13 @@ package serve
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -76,6 +78,35 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestAllRefusalsAreTold: the last ones too, after which none comes.
+func TestAllRefusalsAreTold(t *testing.T) {
+	t.Parallel()
+	said := make(lines, 10)
+	crowd := crowdOf(spec.Server{Limits: spec.Limits{Connections: 0, PerAddress: 1}}, slog.New(slog.NewTextHandler(said, nil)))
+	for range 5 {
+		if crowd.enter(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}) != nil {
+			t.Fatal("there was room")
+		}
+	}
+	told := 0
+	for told < 5 {
+		select {
+		case line := <-said:
+			_, n, _ := strings.Cut(strings.TrimSpace(line), "refused=")
+			more, err := strconv.Atoi(n)
+			if err != nil || !strings.Contains(line, "limit=connections") {
+				t.Fatal(line)
+			}
+			told += more
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d of 5 were told", told)
+		}
+	}
+	if told != 5 {
+		t.Errorf("%d were told", told)
+	}
+}
+
 // TestFilesBoundConnections: a process that may open few files has fewer connections than that.
 func TestFilesBoundConnections(t *testing.T) {
 	t.Parallel()
@@ -133,6 +164,9 @@ func TestTooManyConnections(t *testing.T) {
 	}
 	for range 3 {
 		conn, err := net.Dial("tcp", addr)
+		if errors.Is(err, syscall.ECONNRESET) {
+			continue // before it was noticed that it was there
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

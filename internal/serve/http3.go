@@ -94,10 +94,13 @@ func (h *HTTP3) Run(ctx context.Context) {
 var errFull = errors.New("there are too many connections")
 
 func (h *HTTP3) listen(ctx context.Context) (net.PacketConn, error) {
-	for {
+	for told := false; ; told = true {
 		conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", h.Address)
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return conn, err
+		}
+		if !told {
+			h.Log.Info("HTTP/3 is not answered yet: another process has the port of UDP", "address", h.Address)
 		}
 		select {
 		case <-ctx.Done():

@@ -7,9 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +20,53 @@ import (
 
 	"github.com/bluell/plinth/spec"
 )
+
+// Where another process has the port, that is told once, and the port is taken when it is free.
+func TestHTTP3WaitsForItsPort(t *testing.T) {
+	t.Parallel()
+	other, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	said := make(lines, 10)
+	h := &HTTP3{Address: other.LocalAddr().String(), TLS: &tls.Config{}, Handler: http.NotFoundHandler(), Log: slog.New(slog.NewTextHandler(said, nil))}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		h.Run(ctx)
+		close(ended)
+	}()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	select {
+	case line := <-said:
+		if !strings.Contains(line, "another process has the port") || !strings.Contains(line, h.Address) {
+			t.Error(line)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing is told")
+	}
+	other.Close()
+	for end := time.Now().Add(20 * time.Second); h.srv.Load() == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not listen")
+		}
+	}
+	if len(said) > 0 {
+		t.Errorf("told again: %s", <-said)
+	}
+}
+
+// lines are those of a log.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
+}
 
 // TestTooManyConnectionsByHTTP3: they are counted with the others, for as long as they are there.
 func TestTooManyConnectionsByHTTP3(t *testing.T) {

@@ -36,7 +36,7 @@ func (l Listener) open(ctx context.Context, given *sockets) (net.Listener, error
 	lc := net.ListenConfig{KeepAlive: keepAlive}
 	ln, err := lc.Listen(ctx, "tcp", l.Address)
 	if err != nil {
-		return nil, cannotListen(l.Address, err)
+		return nil, cannotListen(l.Name, l.Address, err)
 	}
 	return ln, nil
 }
@@ -55,11 +55,19 @@ func (l Listener) url(got net.Addr) string {
 	return scheme + net.JoinHostPort(host, port)
 }
 
-func cannotListen(asked string, err error) error {
+// cannotListen says why, and which setting helps: that of the listener with this name.
+func cannotListen(name, asked string, err error) error {
+	setting := "--listen, or port 0 for a free one"
+	switch name {
+	case "http", "https":
+		setting = "server." + name
+	case "operator":
+		setting = "server.operator.listen"
+	}
 	why := "it is not an address like 127.0.0.1:8080"
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		why = "another program listens there; choose another with --listen, or port 0 for a free one"
+		why = "another program listens there, or another listener of this one; choose another address with " + setting
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		why = "that is not allowed to this user"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

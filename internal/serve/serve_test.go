@@ -127,6 +127,11 @@ func TestCannotListen(t *testing.T) {
 			t.Errorf("%s: %v", listen, err)
 		}
 	}
+	for name, setting := range map[string]string{"app": "--listen", "http": "server.http", "https": "server.https", "operator": "server.operator.listen"} {
+		if err := Free(name, ln.Addr().String()); err == nil || !strings.Contains(err.Error(), "choose another address with "+setting) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestWatch(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
 )
@@ -109,6 +110,30 @@ func TestNothingAskedFor(t *testing.T) {
 	for _, env := range []map[string]string{nil, {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}} {
 		if w := watched(t, env, Options{}); w != nil {
 			t.Errorf("with %v there is an observer", env)
+		}
+	}
+}
+
+// A variable that is wrong is named, and what stands in it is not repeated.
+func TestWrongVariables(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string][]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT":    {"127.0.0.1:4318", "ftp://127.0.0.1"},
+		"OTEL_EXPORTER_OTLP_TIMEOUT":     {"5s", "-1"},
+		"OTEL_EXPORTER_OTLP_COMPRESSION": {"br"},
+		"OTEL_EXPORTER_OTLP_PROTOCOL":    {"grpc"},
+		"OTEL_TRACES_SAMPLER":            {"sometimes"},
+		"OTEL_BSP_SCHEDULE_DELAY":        {"5s", "0"},
+		"OTEL_BSP_EXPORT_TIMEOUT":        {"soon"},
+		"OTEL_BSP_MAX_QUEUE_SIZE":        {"-1", "0", "99999999999999"},
+		"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": {"-5", "many"},
+	} {
+		for _, value := range values {
+			env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", name: value}
+			_, err := New(Options{Env: func(name string) (string, bool) { text, ok := env[name]; return text, ok }})
+			if !fault.Is(err, fault.BadRequest) || !strings.HasPrefix(err.Error(), name+": ") {
+				t.Errorf("%s=%s: %v", name, value, err)
+			}
 		}
 	}
 }

@@ -61,6 +61,13 @@ func newTraces(o *Options) (*traces, error) {
 	}
 	e.pairs("OTEL_EXPORTER_OTLP_HEADERS", e.signal("HEADERS"), func(k, v string) { x.headers.Set(k, v) })
 	sampler := e.sampler()
+	for name, what := range map[string]string{"SCHEDULE_DELAY": "milliseconds", "EXPORT_TIMEOUT": "milliseconds", "MAX_QUEUE_SIZE": "spans", "MAX_EXPORT_BATCH_SIZE": "spans"} {
+		if text := e.text("OTEL_BSP_" + name); text != "" { // the library reads them itself, and fails on some, or takes others instead
+			if n, err := strconv.Atoi(text); err != nil || n < 1 || n > mostOfABatch {
+				e.wrong("OTEL_BSP_"+name, fmt.Sprintf("it is a number of %s, from 1 to %d", what, mostOfABatch))
+			}
+		}
+	}
 	attrs := []attribute.KeyValue{attribute.String("service.name", o.Name), attribute.String("service.version", o.Version)}
 	e.pairs("OTEL_RESOURCE_ATTRIBUTES", e.text("OTEL_RESOURCE_ATTRIBUTES"), func(k, v string) { attrs = append(attrs, attribute.String(k, v)) })
 	if name := e.text("OTEL_SERVICE_NAME"); name != "" {
@@ -72,6 +79,8 @@ func newTraces(o *Options) (*traces, error) {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(x), sdktrace.WithSampler(sampler), sdktrace.WithResource(resource.NewSchemaless(attrs...)))
 	return &traces{provider: provider, tracer: provider.Tracer("github.com/bluell/plinth", trace.WithInstrumentationVersion(o.Version))}, nil
 }
+
+const mostOfABatch = 1_000_000 // milliseconds, or spans: as many places are made for those that wait
 
 // environment reads variables. The first that is wrong is told.
 type environment struct {

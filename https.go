@@ -138,7 +138,7 @@ func (h *https) ended() {
 // listeners are where the app is served, the first one for people.
 func (p *Plinth) listeners(ctx context.Context, l Listening, door http.Handler) ([]serve.Listener, error) {
 	server := p.App().Server
-	app := serve.Listener{Name: "app", Address: cmp.Or(l.Listen, defaultListen), Handler: door}
+	app := serve.Listener{Name: "app", Address: cmp.Or(l.Listen, defaultListen), Handler: door, Crowd: p.crowd}
 	switch {
 	case l.TLS:
 		host, _, _ := net.SplitHostPort(app.Address)
@@ -161,7 +161,7 @@ func (p *Plinth) listeners(ctx context.Context, l Listening, door http.Handler) 
 	}
 	p.https.put(c)
 	_, port, _ := net.SplitHostPort(server.HTTPS)
-	secure := serve.Listener{Name: "https", Address: server.HTTPS, TLS: certs.Config(p.https.source), Handler: door}
+	secure := serve.Listener{Name: "https", Address: server.HTTPS, TLS: certs.Config(p.https.source), Handler: door, Crowd: p.crowd}
 	if server.HTTP3 {
 		third := &serve.HTTP3{Address: server.HTTPS, Port: portOf(server.URL), TLS: certs.Config(p.https.source), Handler: door, Limits: server.Limits, Crowd: p.crowd, Log: p.o.log}
 		secure.Handler = third.Beside(door)
@@ -169,7 +169,7 @@ func (p *Plinth) listeners(ctx context.Context, l Listening, door http.Handler) 
 	}
 	all := []serve.Listener{
 		secure,
-		{Name: "http", Address: server.HTTP, Handler: certs.Plain(p.https.source, port, server.Limits, p.o.log)},
+		{Name: "http", Address: server.HTTP, Handler: certs.Plain(p.https.source, port, server.Limits, p.o.log), Crowd: p.crowd},
 	}
 	if l.Listen != "" {
 		all = append(all, app)

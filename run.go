@@ -115,7 +115,7 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 		listeners = append(listeners, own)
 	}
 	err = serve.Run(ctx, listeners, serve.Options{
-		Limits: p.App().Server.Limits, Crowd: p.crowd, Log: p.o.log, Ready: ready, Drain: l.Drain, Control: p.controlFolder(),
+		Limits: p.App().Server.Limits, Log: p.o.log, Ready: ready, Drain: l.Drain, Control: p.controlFolder(),
 		Reload: p.again, Leave: func() { p.leaving.Store(true) }, Cut: func() { p.now.Load().live.Cut() },
 	})
 	cancel()

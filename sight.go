@@ -68,7 +68,7 @@ func (p *Plinth) logged(ctx context.Context) (c telemetry.Changes, err error) {
 	return c, err
 }
 
-// operator is the listener of whoever runs the app; false: it has none.
+// operator is the listener of whoever runs the app, who can ask how it is when there are too many connections; false: it has none.
 func (p *Plinth) operator(health http.Handler) (l serve.Listener, ok bool) {
 	at := p.App().Server.Operator.Listen
 	if at == "" || p.sight == nil {

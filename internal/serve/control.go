@@ -32,6 +32,9 @@ const (
 // openTime is how long another process may take to open the app: it may wait for a change of the schema.
 const openTime = 2 * time.Minute
 
+// commandTime is how long a command may take to be said.
+const commandTime = 10 * time.Second
+
 type nothing struct{}
 
 func (nothing) Close() error { return nil }
@@ -82,7 +85,9 @@ func (c *control) Close() error {
 // command does what one connection to ln asks for.
 func (s *server) command(ctx context.Context, conn net.Conn, ln net.Listener) {
 	defer conn.Close()
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(commandTime))
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) }) // Run does not wait for who says nothing
+	defer stop()
 	line, err := bufio.NewReader(io.LimitReader(conn, 4096)).ReadString('\n')
 	if err != nil {
 		return

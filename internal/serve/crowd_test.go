@@ -120,7 +120,7 @@ func TestFilesBoundConnections(t *testing.T) {
 }
 
 // TestTooManyConnections: the one too many is closed at once, whoever is there is answered, and a connection that is taken over
-// counts until it is closed. The operator's listener is not counted.
+// counts until it is closed. A listener without a crowd, as the operator's, is not counted.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
@@ -145,8 +145,8 @@ func TestTooManyConnections(t *testing.T) {
 	ready, own := make(chan string, 1), make(chan string, 1)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, []Listener{{Name: "app", Address: "127.0.0.1:0", Handler: h}, {Name: "operator", Address: "127.0.0.1:0", Handler: h, Opened: func(u string) { own <- u }}},
-			Options{Crowd: crowd, Ready: func(u string) { ready <- u }, Log: log})
+		ended <- Run(ctx, []Listener{{Name: "app", Address: "127.0.0.1:0", Handler: h, Crowd: crowd}, {Name: "operator", Address: "127.0.0.1:0", Handler: h, Opened: func(u string) { own <- u }}},
+			Options{Ready: func(u string) { ready <- u }, Log: log})
 	}()
 	defer func() {
 		cancel()

@@ -28,12 +28,11 @@ func (s *server) end(over bool) error {
 	if over || s.o.Drain > 0 {
 		s.conns.wait(linger)
 	}
-	return s.finish(s.timeout() + slack)
+	return s.finish(timeout(&s.o.Limits) + slack)
 }
 
 // finish waits for the requests under way, but no longer than that.
 func (s *server) finish(wait time.Duration) error {
-	s.leaving.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	ended := make(chan error, len(s.doors))

@@ -46,10 +46,7 @@ func (h *HTTP3) Run(ctx context.Context) {
 		}
 		return
 	}
-	t := h.Limits.Timeout
-	if t <= 0 {
-		t = 30 * time.Second
-	}
+	t := timeout(&h.Limits)
 	under := &underway{none: make(chan struct{})}
 	srv := &http3.Server{
 		Port: h.Port, TLSConfig: http3.ConfigureTLSConfig(h.TLS), Handler: hurried{h.Handler, t, under},

@@ -23,6 +23,7 @@ type Listener struct {
 	Address string      // host:port; port 0 picks a free one
 	TLS     *tls.Config // nil: plain HTTP
 	Handler http.Handler
+	Crowd   *Crowd           // that its connections belong to; nil: they are not counted
 	Opened  func(url string) // called when it listens; may be nil
 }
 
@@ -78,7 +79,10 @@ func cannotListen(name, asked string, err error) error {
 
 // sockets are those that a process was given when it was started: by systemd (sd_listen_fds(3)), or by the
 // process that it takes over from.
-type sockets struct{ list []socket }
+type sockets struct {
+	mu   sync.Mutex // a process may run more than one server
+	list []socket
+}
 
 type socket struct {
 	name  string
@@ -89,7 +93,7 @@ type socket struct {
 // firstSocket is the descriptor of the first socket that is given, in both ways.
 const firstSocket = 3
 
-// sockets that this process was given. They can be taken once: what is started by it has none of them.
+// givenSockets are those that this process was given. They can be taken once: what is started by it has none of them.
 var givenSockets = sync.OnceValues(func() (*sockets, error) {
 	s := &sockets{}
 	if text, ok := takeEnv(handedSockets); ok {
@@ -134,6 +138,8 @@ func (s *sockets) add(name, asked string, fd int) error {
 
 // take gives l's socket: the one with its name, or else with its address, or else the only one there is, for the app.
 func (s *sockets) take(l Listener) net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	at := slices.IndexFunc(s.list, func(g socket) bool { return g.name == l.Name && (g.asked == "" || g.asked == l.Address) })
 	if at < 0 {
 		at = slices.IndexFunc(s.list, func(g socket) bool { return g.asked == "" && g.ln.Addr().String() == l.Address })
@@ -151,6 +157,8 @@ func (s *sockets) take(l Listener) net.Listener {
 
 // rest closes those that nobody took and returns their names.
 func (s *sockets) rest() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, g := range s.list {
 		names = append(names, g.name+" "+g.ln.Addr().String())
 		_ = g.ln.Close()

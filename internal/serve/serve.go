@@ -21,7 +21,6 @@ import (
 // Options of Run. What is called may be nil.
 type Options struct {
 	Limits spec.Limits
-	Crowd  *Crowd // of all listeners but the operator's; nil: connections are not counted
 	Log    *slog.Logger
 
 	Ready  func(url string)                               // called once, when requests are answered: the first listener's address
@@ -71,10 +70,14 @@ func Run(ctx context.Context, listeners []Listener, o Options) error {
 	}
 	taken()
 	notify("READY=1")
-	beside, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go watchdog(beside)
-	go s.hear(beside)
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer func() {
+		cancel()
+		beside.Wait() // whoever called may close what a reload works with
+	}()
+	beside.Go(func() { watchdog(ctx) })
+	beside.Go(func() { s.hear(ctx) })
 	select {
 	case err := <-s.failed:
 		return fault.Wrap(fault.Internal, "serve", err)
@@ -135,7 +138,7 @@ func (s *server) close() {
 // newServer reads more before the body than an app allows: web.Guard refuses what is too long with a
 // problem. Only what is far too long gets the plain 431 of net/http.
 func (s *server) newServer(l Listener) *http.Server {
-	t := s.timeout()
+	t := timeout(&s.o.Limits)
 	return &http.Server{
 		Handler:                      patient{l.Handler, t, &s.leaving},
 		TLSConfig:                    l.TLS,
@@ -152,10 +155,7 @@ func (s *server) newServer(l Listener) *http.Server {
 
 func (s *server) serve(d *door) {
 	var err error
-	ln := bounded{d.ln, s.o.Crowd, d.TLS == nil}
-	if d.Name == "operator" { // how the server is can be asked when it is full
-		ln.crowd = nil
-	}
+	ln := bounded{d.ln, d.Crowd, d.TLS == nil}
 	if d.TLS != nil {
 		err = d.srv.ServeTLS(ln, "", "")
 	} else {
@@ -166,9 +166,10 @@ func (s *server) serve(d *door) {
 	}
 }
 
-func (s *server) timeout() time.Duration {
-	if s.o.Limits.Timeout > 0 {
-		return s.o.Limits.Timeout
+// timeout is the time of a request; an embedder may have set none.
+func timeout(l *spec.Limits) time.Duration {
+	if l.Timeout > 0 {
+		return l.Timeout
 	}
 	return 30 * time.Second
 }

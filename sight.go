@@ -2,9 +2,7 @@ package plinth
 
 import (
 	"context"
-	"net"
 	"net/http"
-	"net/netip"
 	"os"
 
 	"github.com/bluell/plinth/data/driver"
@@ -76,19 +74,9 @@ func (p *Plinth) operator(health http.Handler) (l serve.Listener, ok bool) {
 	}
 	return serve.Listener{Name: "operator", Address: at, Handler: p.sight.Operator(onlyHealth(health)), Opened: func(url string) {
 		text := "for operators, without sign-in: " + url + "/metrics, /debug/pprof/, /healthz, /readyz"
-		if !loopback(at) {
+		if !p.App().Server.Operator.Local() {
 			text += "; whoever reaches that address sees them"
 		}
 		p.o.tell(text)
 	}}, true
-}
-
-// loopback says whether only this machine reaches an address.
-func loopback(at string) bool {
-	host, _, err := net.SplitHostPort(at)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -35,7 +35,7 @@ type Statement struct {
 
 // StatementKinds are the kinds of statements: rows, how many they are, what groups of them amount to, rows that are locked; records that
 // are stored, changed, removed; and what is left of a write together with its commit.
-var StatementKinds = []string{"select", "count", "group", "lock", "insert", "update", "delete", "finish"}
+var StatementKinds = [...]string{"select", "count", "group", "lock", "insert", "update", "delete", "finish"}
 
 // Transaction is one write, with all tries that it took.
 type Transaction struct {

@@ -1,8 +1,10 @@
 package spec
 
 import (
+	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/bluell/plinth/expr"
@@ -82,10 +84,19 @@ type Server struct {
 	HTTP3          bool   // beside https
 	CORS           CORS
 	Limits         Limits
-	TrustedProxies []netip.Prefix
+	TrustedProxies Proxies
 	Operator       Operator
 	SPA            bool // a page that is not there is public/index.html
 	Pos            Pos  // zero where there is no section
+}
+
+// Proxies are the networks of proxies whose word is taken for where a request comes from.
+type Proxies []netip.Prefix
+
+// Has says whether an address is one of theirs, in whichever form it is written.
+func (p Proxies) Has(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
 // TLS names the files of a certificate, relative to the folder; both or neither.
@@ -114,6 +125,16 @@ type Account struct{ ID, Key string }
 
 // Operator is the operator's own listener; Listen "" is none.
 type Operator struct{ Listen string }
+
+// Local says whether only this machine reaches it.
+func (o Operator) Local() bool {
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
 
 // CORS says which other origins may call.
 type CORS struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -94,9 +93,8 @@ func (p *posture) transport() {
 			p.Say("proxies", plinth.Wrong, "server.trustedProxies has %s: whoever asks could give himself any address", n)
 		}
 	}
-	if host, _, err := net.SplitHostPort(s.Operator.Listen); err == nil {
-		ip := net.ParseIP(host)
-		p.Either("operator", host == "localhost" || ip != nil && ip.IsLoopback(), "metrics and profiles are for this machine alone", plinth.Consider,
+	if s.Operator.Listen != "" {
+		p.Either("operator", s.Operator.Local(), "metrics and profiles are for this machine alone", plinth.Consider,
 			"metrics and profiles can be read by whoever reaches "+s.Operator.Listen+": nobody else should")
 	}
 	for _, origin := range s.CORS.Origins {

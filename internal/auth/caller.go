@@ -70,7 +70,7 @@ func bearer(lines []string) (string, bool) {
 // Address is the address that a request comes from. What is forwarded counts only as far as it was
 // written by proxies of the app file: it is read from the right, and the first address that is no
 // such proxy is the client's. What stands further left is what the client claims.
-func Address(r *http.Request, proxies []netip.Prefix) string {
+func Address(r *http.Request, proxies spec.Proxies) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		host = r.RemoteAddr
@@ -92,18 +92,9 @@ func Address(r *http.Request, proxies []netip.Prefix) string {
 	return host
 }
 
-func trusted(host string, proxies []netip.Prefix) bool {
+func trusted(host string, proxies spec.Proxies) bool {
 	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap().WithZone("")
-	for _, p := range proxies {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return err == nil && proxies.Has(addr)
 }
 
 // As is somebody with a role of the app, for people who ask what such a one could do. "" is nobody,

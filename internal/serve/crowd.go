@@ -107,19 +107,14 @@ func (c *Crowd) remove(from netip.Addr) {
 }
 
 // clientOf is whom an address stands for; not valid: for many.
-func clientOf(at net.Addr, proxies []netip.Prefix) (none netip.Addr) {
+func clientOf(at net.Addr, proxies spec.Proxies) (none netip.Addr) {
 	given, ok := at.(interface{ AddrPort() netip.AddrPort })
 	if !ok {
 		return none
 	}
 	addr := given.AddrPort().Addr().Unmap().WithZone("")
-	if !addr.IsValid() || addr.IsLoopback() {
+	if !addr.IsValid() || addr.IsLoopback() || proxies.Has(addr) {
 		return none
-	}
-	for _, p := range proxies {
-		if p.Contains(addr) {
-			return none
-		}
 	}
 	if addr.Is6() {
 		network, _ := addr.Prefix(64) // there are as many bits

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -64,23 +63,11 @@ var w3c propagation.TraceContext
 
 func (t *Telemetry) trusts(remote string) bool {
 	proxies := t.proxies.Load()
-	if proxies == nil || len(*proxies) == 0 {
+	if proxies == nil {
 		return false
 	}
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		return false
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	for _, p := range *proxies {
-		if p.Contains(addr.Unmap().WithZone("")) {
-			return true
-		}
-	}
-	return false
+	at, err := netip.ParseAddrPort(remote)
+	return err == nil && proxies.Has(at.Addr())
 }
 
 // Trace is the id of a request's trace, if it is kept.

@@ -85,8 +85,8 @@ type metrics struct {
 	requests          *prometheus.CounterVec
 	durations         *prometheus.HistogramVec
 	in, out           *prometheus.CounterVec
-	statements        [8]prometheus.Observer // by data.StatementKinds
-	statementErrors   [8]prometheus.Counter
+	statements        [len(data.StatementKinds)]prometheus.Observer
+	statementErrors   [len(data.StatementKinds)]prometheus.Counter
 	transactions      [3]prometheus.Observer
 	shed, asked       prometheus.Counter // asked: too often, by server.limits.requests
 	conflicts         prometheus.Counter

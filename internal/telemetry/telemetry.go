@@ -2,14 +2,14 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/bluell/plinth/spec"
 )
 
 // Options of New.
@@ -31,7 +31,7 @@ type Telemetry struct {
 	timing   bool
 	system   attribute.KeyValue // the database
 
-	proxies atomic.Pointer[[]netip.Prefix]
+	proxies atomic.Pointer[spec.Proxies]
 }
 
 // New makes what observes a server; nil where nothing is asked for. A variable that is wrong is an error that names it.
@@ -65,7 +65,7 @@ func systemOf(engine string) string {
 }
 
 // Trust says whose traceparent is taken over: that of these proxies. It may be called again.
-func (t *Telemetry) Trust(proxies []netip.Prefix) {
+func (t *Telemetry) Trust(proxies spec.Proxies) {
 	if t != nil {
 		t.proxies.Store(&proxies)
 	}
@@ -78,7 +78,7 @@ func (t *Telemetry) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
-	return errors.Join(t.traces.provider.Shutdown(ctx))
+	return t.traces.provider.Shutdown(ctx)
 }
 
 // closing is how long the receiver of traces may take when the server ends.

@@ -90,15 +90,15 @@ func (d *examiner) memory() {
 }
 
 func (d *examiner) descriptors() {
-	b := machine.Bounds()
-	if b.Descriptors == 0 {
+	n := machine.Descriptors()
+	if n == 0 {
 		return
 	}
-	text := fmt.Sprintf("%d files and connections may be open at once", b.Descriptors)
+	text := fmt.Sprintf("%d files and connections may be open at once", n)
 	switch {
-	case b.Descriptors < 256:
+	case n < 256:
 		d.Say("descriptors", Wrong, "%s: that is not enough to serve. Raise ulimit -n, or LimitNOFILE= of the service", text)
-	case b.Descriptors < 4096:
+	case n < 4096:
 		d.Say("descriptors", Consider, "%s, and each client that listens is one: raise ulimit -n, or LimitNOFILE= of the service", text)
 	default:
 		d.Say("descriptors", Good, "%s", text)

@@ -57,7 +57,7 @@ var house = []room{
 	{"internal/rest", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"internal/live", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"internal/pages", 6, []string{"internal/web", "spec", "fault"}, "pages speak with the API as any frontend does: they see neither data nor auth"},
-	{"internal/serve", 6, []string{"internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
+	{"internal/serve", 6, []string{"internal/machine", "internal/web", "internal/auth", "internal/files", "data", "spec", "expr", "doc", "fault"}, "a door: it sees no driver and no other door"},
 	{"internal/telemetry", 6, []string{"internal/web", "data", "spec", "expr", "doc", "fault"}, "it implements what rooms declare of observers, and no room imports it: plinth hands it in"},
 	{"", 7, []string{"*"}, "plinth is the one place that wires"},
 	{"cmd/plinth", 8, []string{"", "spec", "fault", "data", "data/driver", "data/sqlite", "data/postgres", "data/mysql", "data/mongo", "data/memory", "expr", "doc"}, "the command line knows plinth and the engines it links"},

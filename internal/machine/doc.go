@@ -14,9 +14,8 @@ type Disk struct {
 
 // Bound is what a process may use. 0: it is not known, or not bounded.
 type Bound struct {
-	Memory      uint64  // bytes that the container may have
-	Machine     uint64  // bytes that the machine has
-	Free        uint64  // bytes that are free of it
-	Processors  float64 // of the container
-	Descriptors uint64  // that may be open
+	Memory     uint64  // bytes that the container may have
+	Machine    uint64  // bytes that the machine has
+	Free       uint64  // bytes that are free of it
+	Processors float64 // of the container
 }

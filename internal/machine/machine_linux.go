@@ -77,10 +77,6 @@ func Bounds() (b Bound) {
 		b.Machine = uint64(info.Totalram) * uint64(info.Unit)
 	}
 	b.Free = available("/proc/meminfo")
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
-		b.Descriptors = limit.Cur
-	}
 	groups, _ := os.ReadFile("/proc/self/cgroup")
 	b.group("/sys/fs/cgroup", string(groups))
 	return b

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bluell/plinth/internal/machine"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -20,7 +21,7 @@ import (
 type Crowd struct {
 	server func() *spec.Server // as it is served at the moment
 	log    *slog.Logger
-	files  int // that the process may open
+	files  uint64 // that the process may open; 0: that is not known
 
 	mu   sync.Mutex
 	open int
@@ -44,7 +45,7 @@ const tellEvery = time.Second
 
 // NewCrowd counts for the app that server gives. It may be used by many goroutines.
 func NewCrowd(server func() *spec.Server, log *slog.Logger) *Crowd {
-	return &Crowd{server: server, log: log, files: openFiles(), from: map[netip.Addr]int{}, start: time.Now().Add(-tellEvery)}
+	return &Crowd{server: server, log: log, files: machine.Descriptors(), from: map[netip.Addr]int{}, start: time.Now().Add(-tellEvery)}
 }
 
 // Count says how many connections there are, and how many were refused by each limit.
@@ -61,7 +62,7 @@ func (c *Crowd) Count() (open int, refused map[string]int64) {
 // most is how many connections there may be: a fifth of the files that the process may open is left for what it does for them.
 func (c *Crowd) most(l *spec.Limits) int {
 	if c.files > 0 {
-		return min(l.Connections, c.files*4/5)
+		return int(min(uint64(l.Connections), c.files/5*4)) // it may be as many as there are numbers
 	}
 	return l.Connections
 }

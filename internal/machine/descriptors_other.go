@@ -1,0 +1,5 @@
+//go:build !unix
+
+package machine
+
+func Descriptors() uint64 { return 0 }

@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -71,6 +72,7 @@ type site struct {
 	t           testing.TB
 	app         *spec.App
 	db          *data.DB
+	asked       atomic.Int64 // how often somebody wanted to ask the database
 	m           *certs.Managed
 	http, https string
 	log         *said
@@ -92,7 +94,7 @@ func open(t testing.TB, p ports, acme string, domains ...string) *site {
 func openWith(t testing.TB, p ports, app *spec.App, db *data.DB) *site {
 	t.Helper()
 	s := &site{t: t, app: app, db: db, log: &said{}}
-	o := certs.Options{Server: app.Server, DB: func() *data.DB { return db }, Log: slog.New(slog.NewTextHandler(s.log, nil))}
+	o := certs.Options{Server: app.Server, DB: func() *data.DB { s.asked.Add(1); return db }, Log: slog.New(slog.NewTextHandler(s.log, nil))}
 	o.Hurry(time.Second, 600*time.Millisecond, 0.98)
 	m, err := certs.Manage(o)
 	if err != nil {
@@ -134,7 +136,7 @@ func (s *site) keep() {
 	s.t.Cleanup(s.stop)
 }
 
-// shakes hands with the site, and returns its certificate.
+// shake shakes hands with the site, and returns its certificate.
 func (s *site) shake(name string, roots *x509.CertPool) (*x509.Certificate, error) {
 	c, err := (&tls.Dialer{Config: &tls.Config{ServerName: name, RootCAs: roots, InsecureSkipVerify: roots == nil}}).Dial("tcp", s.https)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,9 +18,7 @@ import (
 type named []string
 
 func (n named) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
-func (n named) Has(name string) bool {
-	return strings.Contains(strings.Join(n, " "), name) && name != ""
-}
+func (n named) Has(name string) bool                                       { return slices.Contains(n, name) }
 func (n named) Challenge(w http.ResponseWriter, r *http.Request) bool {
 	if r.URL.Path != "/.well-known/acme-challenge/known" {
 		return false

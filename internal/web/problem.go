@@ -165,16 +165,7 @@ func AppendProblem(dst []byte, w http.ResponseWriter, r *http.Request, err error
 	dst = doc.AppendString(append(dst, `,"detail":`...), detail(k, e))
 	dst = doc.AppendString(append(dst, `,"instance":`...), r.URL.EscapedPath())
 	dst = doc.AppendString(append(dst, `,"request":`...), RequestID(w))
-	if len(e.Fields) > 0 {
-		dst = append(dst, `,"errors":[`...)
-		for i, f := range e.Fields {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendField(dst, f)
-		}
-		dst = append(dst, ']')
-	}
+	dst = appendFields(dst, e.Fields)
 	if (k == fault.Capability || k == fault.Lacking) && e.Op != "" {
 		dst = doc.AppendString(append(dst, `,"capability":`...), e.Op)
 	}
@@ -196,17 +187,23 @@ func AppendCause(dst []byte, err error) []byte {
 		e = &fault.Error{Kind: k}
 	}
 	dst = doc.AppendString(append(append(dst, sorts[k].body...), `,"detail":`...), detail(k, e))
-	if len(e.Fields) > 0 {
-		dst = append(dst, `,"errors":[`...)
-		for i, f := range e.Fields {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendField(dst, f)
-		}
-		dst = append(dst, ']')
-	}
+	dst = appendFields(dst, e.Fields)
 	return append(dst, '}')
+}
+
+// appendFields appends the member errors, if there are any.
+func appendFields(dst []byte, all []fault.Field) []byte {
+	if len(all) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"errors":[`...)
+	for i, f := range all {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendField(dst, f)
+	}
+	return append(dst, ']')
 }
 
 func appendField(dst []byte, f fault.Field) []byte {

@@ -7,10 +7,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bluell/plinth/data"
-	"github.com/bluell/plinth/fault"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -71,34 +71,33 @@ func TestRatesForget(t *testing.T) {
 
 func TestQuota(t *testing.T) {
 	t.Parallel()
-	by := data.Caller{Scope: "address:192.0.2.1"}
-	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := Asks(w, &by); err != nil {
-			Problem(w, r, err)
-			return
+	synctest.Test(t, func(t *testing.T) { // no time passes between the requests
+		by := data.Caller{Scope: "address:192.0.2.1"}
+		h := Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := Asks(w, &by); err != nil {
+				Problem(w, r, err)
+				return
+			}
+			Write(w, r, http.StatusOK, nil)
+		}), spec.Server{Limits: spec.Limits{Requests: spec.Rate{Count: 2, Per: time.Hour}}}, quiet)
+		for i, want := range []struct {
+			status int
+			left   string
+			after  string
+		}{{200, `"requests";r=1;t=1800`, ""}, {200, `"requests";r=0;t=1800`, ""}, {429, `"requests";r=0;t=1800`, "1800"}} {
+			rec := ask(h, "GET", "/api/x", "")
+			if got := rec.Header(); rec.Code != want.status || got.Get("RateLimit") != want.left || got.Get("Retry-After") != want.after || got.Get("RateLimit-Policy") != `"requests";q=2;w=3600` {
+				t.Errorf("%d: %d %v", i, rec.Code, got)
+			}
+			if want.status == 429 && !contains(rec.Body.String(), `"type":"/problems/quota-exceeded"`, `"violated-policies":["requests"]`) {
+				t.Error(rec.Body.String())
+			}
 		}
-		Write(w, r, http.StatusOK, nil)
-	}), spec.Server{Limits: spec.Limits{Requests: spec.Rate{Count: 2, Per: time.Hour}}}, quiet)
-	for i, want := range []struct {
-		status int
-		left   string
-		after  string
-	}{{200, `"requests";r=1;t=1800`, ""}, {200, `"requests";r=0;t=1800`, ""}, {429, `"requests";r=0;t=1800`, "1800"}} {
-		rec := ask(h, "GET", "/api/x", "")
-		if got := rec.Header(); rec.Code != want.status || got.Get("RateLimit") != want.left || got.Get("Retry-After") != want.after || got.Get("RateLimit-Policy") != `"requests";q=2;w=3600` {
-			t.Errorf("%d: %d %v", i, rec.Code, got)
+		by.Operator = true
+		if rec := ask(h, "GET", "/api/x", ""); rec.Code != 200 || rec.Header().Get("RateLimit") != "" {
+			t.Errorf("an operator: %d %v", rec.Code, rec.Header())
 		}
-		if want.status == 429 && !contains(rec.Body.String(), `"type":"/problems/quota-exceeded"`, `"violated-policies":["requests"]`) {
-			t.Error(rec.Body.String())
-		}
-	}
-	by.Operator = true
-	if rec := ask(h, "GET", "/api/x", ""); rec.Code != 200 || rec.Header().Get("RateLimit") != "" {
-		t.Errorf("an operator: %d %v", rec.Code, rec.Header())
-	}
-	if !fault.Is(&fault.Error{Kind: fault.Quota}, fault.Quota) || fault.Quota.String() != "quota" {
-		t.Error("the kind has no name")
-	}
+	})
 }
 
 var quiet = slog.New(slog.DiscardHandler)

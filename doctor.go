@@ -294,15 +294,12 @@ func (d *examiner) database() {
 	} else {
 		d.server(eng)
 	}
-	key, err := secret(d.dir, &d.o)
-	if err != nil {
-		key = nil // said among the points of the key
-	}
+	key, lacks := secret(d.dir, &d.o)
 	if !d.schema(eng, key) {
 		return
 	}
-	if key == nil {
-		d.Say("work", Consider, "jobs and certificates were not looked at: that takes the key")
+	if lacks != nil {
+		d.Say("work", Consider, "jobs and certificates were not looked at, for that takes the key: %s", lacks)
 		return
 	}
 	db, err := data.Open(d.ctx, d.app, eng, data.Options{Key: key, Clock: d.o.clock, Log: d.o.log})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -111,7 +112,10 @@ func TestAllRefusalsAreTold(t *testing.T) {
 func TestFilesBoundConnections(t *testing.T) {
 	t.Parallel()
 	c := crowdOf(spec.Server{}, quiet)
-	for _, n := range []struct{ files, limit, most int }{{0, 50, 50}, {100, 50, 50}, {100, 90, 80}, {50_000, 50_000, 40_000}} {
+	for _, n := range []struct {
+		files       uint64
+		limit, most int
+	}{{0, 50, 50}, {100, 50, 50}, {100, 90, 80}, {50_000, 50_000, 40_000}, {math.MaxUint64, 50, 50}} {
 		c.files = n.files
 		if got := c.most(&spec.Limits{Connections: n.limit}); got != n.most {
 			t.Errorf("%+v: %d", n, got)

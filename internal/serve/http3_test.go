@@ -71,10 +71,37 @@ func (l lines) Write(b []byte) (int, error) {
 // TestTooManyConnectionsByHTTP3: they are counted with the others, for as long as they are there.
 func TestTooManyConnectionsByHTTP3(t *testing.T) {
 	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"x"}}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
 	crowd := crowdOf(spec.Server{Limits: spec.Limits{Connections: 2, PerAddress: 1}}, quiet)
-	h := &HTTP3{Address: "127.0.0.1:0", TLS: ownTLS(t), Handler: http.NotFoundHandler(), Crowd: crowd, Log: quiet}
-	begin(t, h)
-	listens(t, h)
+	h := &HTTP3{Address: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+		Handler: http.NotFoundHandler(), Crowd: crowd, Log: quiet}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		h.Run(ctx)
+		close(ended)
+	}()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal(what)
+			}
+		}
+	}
+	until("it does not listen", func() bool { return h.srv.Load() != nil })
 	addr := "127.0.0.1:" + strconv.Itoa(h.srv.Load().Port) // that of the socket, since none is given
 	dial := func() (*quic.Conn, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -91,7 +118,7 @@ func TestTooManyConnectionsByHTTP3(t *testing.T) {
 			t.Fatal(err)
 		}
 		conns = append(conns, c)
-		until(t, "it is not counted", counted(len(conns)))
+		until("it is not counted", counted(len(conns)))
 	}
 	if c, err := dial(); err == nil {
 		t.Errorf("one too many: %v", c.Context().Err())
@@ -100,81 +127,8 @@ func TestTooManyConnectionsByHTTP3(t *testing.T) {
 		t.Error("it is not counted as refused")
 	}
 	_ = conns[0].CloseWithError(0, "")
-	until(t, "one that has gone is counted still", counted(1))
+	until("one that has gone is counted still", counted(1))
 	if _, err := dial(); err != nil {
 		t.Errorf("after one has gone: %v", err)
 	}
-}
-
-// TestHTTP3WaitsForTheAddress: where another process has it still, that is told once, and it listens when the address is free.
-func TestHTTP3WaitsForTheAddress(t *testing.T) {
-	t.Parallel()
-	other, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	said := make(chan string, 10)
-	h := &HTTP3{Address: other.LocalAddr().String(), TLS: ownTLS(t), Handler: http.NotFoundHandler(), Log: slog.New(slog.NewTextHandler(words(said), nil))}
-	begin(t, h)
-	if line := <-said; !strings.Contains(line, "another process has the port") {
-		t.Error(line)
-	}
-	other.Close()
-	listens(t, h)
-	if len(said) > 0 {
-		t.Errorf("more is said: %s", <-said)
-	}
-}
-
-// words is a writer that passes each line on.
-type words chan string
-
-func (w words) Write(b []byte) (int, error) {
-	w <- string(b)
-	return len(b), nil
-}
-
-// begin runs h until the test ends.
-func begin(t *testing.T, h *HTTP3) {
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		h.Run(ctx)
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
-}
-
-// listens waits until h does.
-func listens(t *testing.T, h *HTTP3) {
-	t.Helper()
-	until(t, "it does not listen", func() bool { return h.srv.Load() != nil })
-}
-
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal(what)
-		}
-	}
-}
-
-// ownTLS has a certificate that nobody has signed.
-func ownTLS(t *testing.T) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"x"}}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }

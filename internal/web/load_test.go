@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -112,6 +113,7 @@ func TestLoadMeasures(t *testing.T) {
 // Who waits for a processor waits in the line too, although nobody inside ever pauses: thousands that come at once are not all
 // answered, each later than the one before.
 func TestLoadOfProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // with many, all of them are answered in time
 	l := newLoad()
 	r := httptest.NewRequest("GET", "/api/x", nil)
 	var answered, refused atomic.Int64

@@ -272,12 +272,8 @@ func TestUnitsSystemCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(home)
-	program, err := os.ReadFile(plinth)
-	if err != nil {
-		t.Fatal(err)
-	}
 	app := filepath.Join(home, "app")
-	for _, err := range []error{os.Chmod(home, 0o755), os.Mkdir(app, 0o755), os.WriteFile(filepath.Join(home, "plinth"), program, 0o755),
+	for _, err := range []error{os.Chmod(home, 0o755), os.Mkdir(app, 0o755), copyProgram(filepath.Join(home, "plinth")),
 		os.WriteFile(filepath.Join(app, "plinth.yaml"), []byte(deployedApp), 0o644), os.Chmod(filepath.Join(home, "plinth"), 0o755), os.Chown(app, nobody, nobody)} {
 		if err != nil {
 			t.Fatal(err)

@@ -230,16 +230,12 @@ func TestDoctorFolder(t *testing.T) {
 		t.Skip("LEFT OUT: to ask as another user takes root")
 	}
 	dir := folder(t, doctorApp)
-	program, err := os.ReadFile(plinth)
-	if err != nil {
-		t.Fatal(err)
-	}
 	open, err := os.MkdirTemp("", "plinth-doctor-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(open)
-	for _, err := range []error{os.WriteFile(filepath.Join(open, "plinth"), program, 0o755), os.Chmod(open, 0o755), os.Mkdir(filepath.Join(open, "data"), 0o755),
+	for _, err := range []error{copyProgram(filepath.Join(open, "plinth")), os.Chmod(open, 0o755), os.Mkdir(filepath.Join(open, "data"), 0o755),
 		os.Rename(filepath.Join(dir, "plinth.yaml"), filepath.Join(open, "plinth.yaml"))} {
 		if err != nil {
 			t.Fatal(err)

@@ -3,8 +3,8 @@
 package test
 
 import (
+	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -184,22 +184,21 @@ func startReplaceable(t *testing.T, w *liveWorld) *replaceable {
 // install puts the program in its place, as an upgrade does: another file with the same name.
 func (p *replaceable) install() {
 	p.t.Helper()
-	from, err := os.Open(plinth)
+	if err := errors.Join(copyProgram(p.program+".new"), os.Rename(p.program+".new", p.program)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// copyProgram puts the program at path. A process that is forked while a file is written has it open too, until it has become
+// another program, and a file that is open for writing cannot be run.
+func copyProgram(path string) error {
+	program, err := os.ReadFile(plinth)
 	if err != nil {
-		p.t.Fatal(err)
+		return err
 	}
-	defer from.Close()
-	to, err := os.OpenFile(p.program+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	_, err = io.Copy(to, from)
-	if e := to.Close(); err != nil || e != nil {
-		p.t.Fatal(err, e)
-	}
-	if err := os.Rename(p.program+".new", p.program); err != nil {
-		p.t.Fatal(err)
-	}
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, program, 0o755)
 }
 
 var hasTakenOver = regexp.MustCompile(`^process (\d+) has taken over from process (\d+)\n$`)

@@ -135,9 +135,9 @@ func (s *server) close() {
 // newServer reads more before the body than an app allows: web.Guard refuses what is too long with a
 // problem. Only what is far too long gets the plain 431 of net/http.
 func (s *server) newServer(l Listener) *http.Server {
-	t := s.timeout()
+	t, crowd := s.timeout(), s.crowd(l)
 	return &http.Server{
-		Handler:                      patient{l.Handler, t, &s.leaving},
+		Handler:                      patient{l.Handler, t, &s.leaving, crowd},
 		TLSConfig:                    l.TLS,
 		ReadHeaderTimeout:            readHeader,
 		WriteTimeout:                 t + slack,
@@ -152,10 +152,7 @@ func (s *server) newServer(l Listener) *http.Server {
 
 func (s *server) serve(d *door) {
 	var err error
-	ln := bounded{d.ln, s.o.Crowd, d.TLS == nil}
-	if d.Name == "operator" { // how the server is can be asked when it is full
-		ln.crowd = nil
-	}
+	ln := bounded{d.ln, s.crowd(d.Listener), d.TLS == nil}
 	if d.TLS != nil {
 		err = d.srv.ServeTLS(ln, "", "")
 	} else {
@@ -164,6 +161,14 @@ func (s *server) serve(d *door) {
 	if !s.leaving.Load() && !errors.Is(err, http.ErrServerClosed) {
 		s.failed <- err
 	}
+}
+
+// crowd counts the connections of a listener; nil: nobody does. How the server is can be asked when it is full.
+func (s *server) crowd(l Listener) *Crowd {
+	if l.Name == "operator" {
+		return nil
+	}
+	return s.o.Crowd
 }
 
 func (s *server) timeout() time.Duration {
@@ -205,9 +210,11 @@ type patient struct {
 	next    http.Handler
 	time    time.Duration
 	leaving *atomic.Bool
+	crowd   *Crowd
 }
 
 func (p patient) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer p.crowd.alongside(r)()
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.time))
 	}

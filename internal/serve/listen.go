@@ -78,7 +78,10 @@ func cannotListen(name, asked string, err error) error {
 
 // sockets are those that a process was given when it was started: by systemd (sd_listen_fds(3)), or by the
 // process that it takes over from.
-type sockets struct{ list []socket }
+type sockets struct {
+	mu   sync.Mutex // Run may be called twice at once
+	list []socket
+}
 
 type socket struct {
 	name  string
@@ -134,6 +137,8 @@ func (s *sockets) add(name, asked string, fd int) error {
 
 // take gives l's socket: the one with its name, or else with its address, or else the only one there is, for the app.
 func (s *sockets) take(l Listener) net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	at := slices.IndexFunc(s.list, func(g socket) bool { return g.name == l.Name && (g.asked == "" || g.asked == l.Address) })
 	if at < 0 {
 		at = slices.IndexFunc(s.list, func(g socket) bool { return g.asked == "" && g.ln.Addr().String() == l.Address })
@@ -151,6 +156,8 @@ func (s *sockets) take(l Listener) net.Listener {
 
 // rest closes those that nobody took and returns their names.
 func (s *sockets) rest() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, g := range s.list {
 		names = append(names, g.name+" "+g.ln.Addr().String())
 		_ = g.ln.Close()

@@ -201,7 +201,7 @@ func TestMethodsInTheLog(t *testing.T) {
 	f.until("it is not answered", answered(f.ask(strings.Repeat("M", 4000), "/")))
 	mu.Lock()
 	defer mu.Unlock()
-	if s := text.String(); strings.Contains(s, "operator") || strings.Contains(s, "MM") || !strings.Contains(s, "_OTHER") {
+	if s := text.String(); strings.Contains(s, "operator") || strings.Contains(s, strings.Repeat("M", 27)) || !strings.Contains(s, "_OTHER") {
 		t.Errorf("the log has: %.300s", s)
 	}
 }

@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/doc"
@@ -38,6 +40,7 @@ type DB struct {
 	changes *changeLog // nil: the engine cannot keep one
 	hints   *hints
 
+	health singleflight.Group
 	heavy  chan struct{} // a place for each heavy question that may run
 	drafts cache[*draft] // by question
 
@@ -260,7 +263,32 @@ func (db *DB) Close() error { return db.eng.Close() }
 
 // Ready says whether the database can be read (err is nil) and written. A damaged one counts as one that
 // cannot be read: what is still whole is served, but nobody should rely on it.
+//
+// Whoever asks while another does is told the same: a look writes, anybody may ask, and those who ask often shall not keep others from
+// writing.
 func (db *DB) Ready(ctx context.Context) (write bool, err error) {
+	looked := db.health.DoChan("", func() (write any, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				write, err = false, fmt.Errorf("panic: %v", p)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(context.Background(), readyTime) // not of who came first, who may go
+		defer cancel()
+		return db.ready(ctx)
+	})
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case l := <-looked:
+		return l.Val.(bool), l.Err
+	}
+}
+
+// readyTime is the longest time in which it is known whether the database can be read and written.
+const readyTime = 30 * time.Second
+
+func (db *DB) ready(ctx context.Context) (write bool, err error) {
 	err = db.eng.Check(ctx)
 	if err == nil {
 		return true, nil

@@ -126,6 +126,15 @@ func TestOperatorsListener(t *testing.T) {
 		t.Errorf("under a name of somebody else's: %v %v", resp, err)
 	}
 	resp.Body.Close()
+	for dest, want := range map[string]int{"image": http.StatusForbidden, "document": http.StatusOK} {
+		r, _ := http.NewRequest("GET", operator+"/debug/pprof/heap?gc=1", nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Sec-Fetch-Dest", dest)
+		if resp, err = client.Do(r); err != nil || resp.StatusCode != want {
+			t.Errorf("for a page of another site, %s: %v %v", dest, resp, err)
+		}
+		resp.Body.Close()
+	}
 	if said := s.stderr.text(); !strings.Contains(said, operator+"/metrics") {
 		t.Errorf("it does not say where: %s", said)
 	}

@@ -83,6 +83,8 @@ func (c *client) send(b []byte) {
 		n, err := c.out.try(b)
 		if err != nil {
 			c.end()
+		} else if n < len(b) && inAll.Load() > mostInAll {
+			c.end()
 		} else if n < len(b) {
 			c.pending, c.busy, c.free = append(c.pending, b[n:]...), true, make(chan struct{})
 			inAll.Add(int64(len(b) - n))

@@ -44,6 +44,19 @@ func TestWhatWaitedIsNotCountedAnyMore(t *testing.T) {
 	}
 }
 
+// What waits for all clients is bounded for those too that have taken all so far: a first piece may be half a megabyte, and many may ask for one at once.
+func TestFirstPieceIsBounded(t *testing.T) {
+	before := inAll.Load()
+	inAll.Store(mostInAll + 1)
+	defer inAll.Store(before)
+	way := &stuck{make(chan struct{}), make(chan struct{})}
+	c := newClient(&view{form: sse{}}, data.Caller{}, way)
+	c.send(make([]byte, mostPending/2))
+	if !c.gone() || inAll.Load() != mostInAll+1 {
+		t.Errorf("one more piece is kept: %d bytes", inAll.Load()-mostInAll-1)
+	}
+}
+
 // An answer of net/http is not written to when its handler has returned: that panics, or writes to whoever has it next.
 func TestNothingIsWrittenBehindTheHandler(t *testing.T) {
 	h := New(nowhere{}, Options{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -14,7 +15,8 @@ import (
 )
 
 // Crowd counts the connections that a process has with clients, all and those of each address, and refuses what server.limits says
-// are too many: they are reset before a byte is read. A connection that is taken over for a stream counts until it is closed.
+// are too many: they are reset before a byte is read. A connection that is taken over for a stream counts until it is closed. Where a
+// connection carries many requests at once (HTTP/2, HTTP/3), each of them but one counts as one more: or one connection would be hundreds.
 //
 // Addresses of IPv6 are told apart by networks of 64 bits, as elsewhere. Those of trusted proxies and of this machine, where a proxy may
 // be, stand for many clients: only all together bound them.
@@ -196,6 +198,35 @@ func (c *counted) Close() error {
 	return c.TCPConn.Close()
 }
 
+// carried is the key of how many requests a connection carries at the moment (*atomic.Int32).
+type carried struct{}
+
+func carrying(ctx context.Context) context.Context {
+	return context.WithValue(ctx, carried{}, new(atomic.Int32))
+}
+
+// alongside counts a request that its connection carries beside others, until leave is called. What is one too many is reset, as a
+// connection would be. A nil crowd counts nothing.
+func (c *Crowd) alongside(r *http.Request) (leave func()) {
+	n, ok := r.Context().Value(carried{}).(*atomic.Int32)
+	if c == nil || !ok || r.ProtoMajor < 2 {
+		return func() {}
+	}
+	if n.Add(1) == 1 {
+		return func() { n.Add(-1) }
+	}
+	at, _ := netip.ParseAddrPort(r.RemoteAddr) // what cannot be read counts among all alone
+	free := c.enter(net.TCPAddrFromAddrPort(at))
+	if free == nil {
+		n.Add(-1)
+		panic(http.ErrAbortHandler)
+	}
+	return func() {
+		n.Add(-1)
+		free()
+	}
+}
+
 // full says whether a connection by HTTP/3 would be refused; if so, it is counted as refused.
 func (c *Crowd) full(at net.Addr) bool {
 	free := c.enter(at)
@@ -206,9 +237,27 @@ func (c *Crowd) full(at net.Addr) bool {
 	return false
 }
 
-// until counts a connection by HTTP/3 for as long as ctx goes on.
-func (c *Crowd) until(ctx context.Context, at net.Addr) {
-	if free := c.enter(at); free != nil {
+// until counts a connection by HTTP/3 for as long as ctx goes on; false: there is no room.
+func (c *Crowd) until(ctx context.Context, at net.Addr) bool {
+	free := c.enter(at)
+	if free != nil {
 		context.AfterFunc(ctx, free)
 	}
+	return free != nil
+}
+
+// few is the part of a limit up to which connections by HTTP/3 are counted whose clients have not shown that they are at their addresses:
+// anybody can write another's into a packet.
+const few = 8
+
+// doubts says whether a client by HTTP/3 shall show first that it is at its address (RFC 9000, 8.1.2), which costs it a round trip.
+func (c *Crowd) doubts(at net.Addr) bool {
+	if c == nil {
+		return false
+	}
+	s := c.server()
+	from := clientOf(at, s.TrustedProxies)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open >= c.most(&s.Limits)/few || from.IsValid() && c.from[from] >= s.Limits.PerAddress/few
 }

@@ -117,10 +117,10 @@ func (h *heads) doubtful(r *http.Request) bool {
 	return found&doubt != 0 || found&coding != 0 && !r.ProtoAtLeast(1, 1)
 }
 
-// within lets web.Guard ask about the requests of a connection (http.Server.ConnContext).
+// within lets web.Guard ask about the requests of a connection, and Crowd count those that an encrypted one carries (http.Server.ConnContext).
 func within(ctx context.Context, conn net.Conn) context.Context {
 	if c, ok := conn.(*counted); ok {
 		return web.Doubting(ctx, c.heads.doubtful)
 	}
-	return ctx
+	return carrying(ctx)
 }

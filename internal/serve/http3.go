@@ -49,9 +49,10 @@ func (h *HTTP3) Run(ctx context.Context) {
 	t := timeout(&h.Limits)
 	under := &underway{none: make(chan struct{})}
 	srv := &http3.Server{
-		Port: h.Port, TLSConfig: http3.ConfigureTLSConfig(h.TLS), Handler: hurried{h.Handler, t, under},
+		Port: h.Port, TLSConfig: http3.ConfigureTLSConfig(h.TLS), Handler: hurried{h.Handler, t, under, h.Crowd},
 		IdleTimeout: idle, MaxHeaderBytes: web.MaxAddress + 2*h.Limits.Header, Logger: slog.New(slog.DiscardHandler),
 	}
+	srv.QUICConfig = &quic.Config{Allow0RTT: true}
 	if h.Crowd != nil {
 		srv.QUICConfig = &quic.Config{Allow0RTT: true, GetConfigForClient: func(from *quic.ClientInfo) (*quic.Config, error) {
 			if h.Crowd.full(from.RemoteAddr) {
@@ -60,21 +61,31 @@ func (h *HTTP3) Run(ctx context.Context) {
 			return srv.QUICConfig, nil
 		}}
 		srv.ConnContext = func(ctx context.Context, c *quic.Conn) context.Context {
-			h.Crowd.until(c.Context(), c.RemoteAddr())
-			return ctx
+			if !h.Crowd.until(c.Context(), c.RemoteAddr()) { // others have come since it was let in
+				_ = c.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "")
+			}
+			return carrying(ctx)
 		}
 	}
 	if srv.Port == 0 {
 		srv.Port = conn.LocalAddr().(*net.UDPAddr).Port
 	}
+	via := &quic.Transport{Conn: conn, VerifySourceAddress: h.Crowd.doubts}
+	ln, err := via.ListenEarly(srv.TLSConfig, srv.QUICConfig)
+	if err != nil {
+		h.Log.Error("HTTP/3 is not answered", "address", h.Address, "error", err)
+		_ = conn.Close()
+		return
+	}
 	h.srv.Store(srv)
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(conn) }()
+	go func() { ended <- srv.ServeListener(ln) }()
 	select {
 	case <-ctx.Done():
 		h.srv.Store(nil)
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), t+slack)
 		defer cancel()
+		_ = ln.Close()                         // those that were accepted stay
 		go func() { _ = srv.Shutdown(wait) }() // it waits for clients that keep a connection, too
 		select {
 		case <-under.end():
@@ -85,6 +96,8 @@ func (h *HTTP3) Run(ctx context.Context) {
 		h.Log.Error("HTTP/3 is answered no more", "address", h.Address, "error", err)
 	}
 	_ = srv.Close()
+	_ = ln.Close()
+	_ = via.Close()
 	_ = conn.Close()
 }
 
@@ -122,11 +135,13 @@ type hurried struct {
 	next  http.Handler
 	time  time.Duration
 	under *underway
+	crowd *Crowd
 }
 
 func (h hurried) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.under.count(1)
 	defer h.under.count(-1)
+	defer h.crowd.alongside(r)()
 	c := http.NewResponseController(w)
 	now := time.Now()
 	_ = c.SetReadDeadline(now.Add(h.time))

@@ -11,8 +11,10 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,9 +70,9 @@ func (l lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestTooManyConnectionsByHTTP3: they are counted with the others, for as long as they are there.
-func TestTooManyConnectionsByHTTP3(t *testing.T) {
-	t.Parallel()
+// selfSigned is a certificate for x.
+func selfSigned(t *testing.T) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -80,8 +82,13 @@ func TestTooManyConnectionsByHTTP3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	crowd := crowdOf(spec.Server{Limits: spec.Limits{Connections: 2, PerAddress: 1}}, quiet)
-	h := &HTTP3{Address: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// third answers by HTTP/3 until the test ends.
+func third(t *testing.T, crowd *Crowd) (addr string) {
+	t.Helper()
+	h := &HTTP3{Address: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}},
 		Handler: http.NotFoundHandler(), Crowd: crowd, Log: quiet}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -89,10 +96,23 @@ func TestTooManyConnectionsByHTTP3(t *testing.T) {
 		h.Run(ctx)
 		close(ended)
 	}()
-	defer func() {
+	t.Cleanup(func() {
 		cancel()
 		<-ended
-	}()
+	})
+	for end := time.Now().Add(20 * time.Second); h.srv.Load() == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not listen")
+		}
+	}
+	return "127.0.0.1:" + strconv.Itoa(h.srv.Load().Port) // that of the socket, since none is given
+}
+
+// TestTooManyConnectionsByHTTP3: they are counted with the others, for as long as they are there.
+func TestTooManyConnectionsByHTTP3(t *testing.T) {
+	t.Parallel()
+	crowd := crowdOf(spec.Server{Limits: spec.Limits{Connections: 2, PerAddress: 1}}, quiet)
+	addr := third(t, crowd)
 	until := func(what string, done func() bool) {
 		t.Helper()
 		for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
@@ -101,8 +121,6 @@ func TestTooManyConnectionsByHTTP3(t *testing.T) {
 			}
 		}
 	}
-	until("it does not listen", func() bool { return h.srv.Load() != nil })
-	addr := "127.0.0.1:" + strconv.Itoa(h.srv.Load().Port) // that of the socket, since none is given
 	dial := func() (*quic.Conn, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
@@ -130,5 +148,69 @@ func TestTooManyConnectionsByHTTP3(t *testing.T) {
 	until("one that has gone is counted still", counted(1))
 	if _, err := dial(); err != nil {
 		t.Errorf("after one has gone: %v", err)
+	}
+}
+
+// heard notes whether a server has told its client to show that it is at its address (a Retry packet, RFC 9000, 17.2.5).
+type heard struct {
+	net.PacketConn
+	retry atomic.Bool
+}
+
+func (h *heard) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := h.PacketConn.ReadFrom(b)
+	if n > 0 && b[0]&0xf0 == 0xf0 {
+		h.retry.Store(true)
+	}
+	return n, from, err
+}
+
+// TestAddressesOfHTTP3: when there are many connections, clients show first that they are where they say: packets with others' addresses take no room from these.
+func TestAddressesOfHTTP3(t *testing.T) {
+	t.Parallel()
+	crowd := crowdOf(spec.Server{Limits: spec.Limits{Connections: 2 * few, PerAddress: 100}}, quiet)
+	addr, err := net.ResolveUDPAddr("udp", third(t, crowd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, false, true, true} {
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &heard{PacketConn: conn}
+		via := &quic.Transport{Conn: h}
+		t.Cleanup(func() {
+			_ = via.Close()
+			_ = conn.Close()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if _, err := via.Dial(ctx, addr, &tls.Config{InsecureSkipVerify: true, ServerName: "x", NextProtos: []string{"h3"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.retry.Load(); got != want {
+			t.Errorf("connection %d has to show its address: %t", i, got)
+		}
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			if n, _ := crowd.Count(); n == i+1 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("it is not counted")
+			}
+		}
+	}
+	for _, c := range []struct {
+		at   string
+		want bool
+	}{{"192.0.2.1:1", false}, {"192.0.2.2:1", true}} {
+		crowd := crowdOf(spec.Server{Limits: spec.Limits{Connections: 1000, PerAddress: few}}, quiet)
+		if crowd.enter(net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.2:2"))) == nil {
+			t.Fatal("there is no room")
+		}
+		if got := crowd.doubts(net.UDPAddrFromAddrPort(netip.MustParseAddrPort(c.at))); got != c.want {
+			t.Errorf("%s has to show its address: %t", c.at, got)
+		}
 	}
 }

@@ -140,7 +140,7 @@ func (s *server) close() {
 func (s *server) newServer(l Listener) *http.Server {
 	t := timeout(&s.o.Limits)
 	return &http.Server{
-		Handler:                      patient{l.Handler, t, &s.leaving},
+		Handler:                      patient{l.Handler, t, &s.leaving, l.Crowd},
 		TLSConfig:                    l.TLS,
 		ReadHeaderTimeout:            readHeader,
 		WriteTimeout:                 t + slack,
@@ -206,9 +206,11 @@ type patient struct {
 	next    http.Handler
 	time    time.Duration
 	leaving *atomic.Bool
+	crowd   *Crowd
 }
 
 func (p patient) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer p.crowd.alongside(r)()
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.time))
 	}

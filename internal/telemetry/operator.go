@@ -38,6 +38,10 @@ func (t *Telemetry) Operator(health http.Handler) http.Handler {
 			web.Problem(w, r, fault.New(fault.Denied, "this listener is asked by its address"))
 			return
 		}
+		if elsewhere(r) {
+			web.Problem(w, r, fault.New(fault.Denied, "a page of another origin may not ask this"))
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -59,6 +63,13 @@ func local(r *http.Request) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
+}
+
+// elsewhere says whether a page of another origin asks behind the back of its reader, as it may without seeing the answer: a profile is work.
+// A link that somebody follows is none of that.
+func elsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Dest") != "document"
 }
 
 func named(host string) bool {

@@ -207,7 +207,7 @@ func (g *guard) tell(w *recorder, r *http.Request, took time.Duration) {
 	if !g.log.Enabled(r.Context(), level) {
 		return
 	}
-	attrs := append(make([]slog.Attr, 0, 9), slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
+	attrs := append(make([]slog.Attr, 0, 9), slog.String("request", RequestID(w)), slog.String("method", MethodOf(r.Method)), slog.String("route", r.Pattern),
 		slog.Int("status", w.status), slog.Float64("ms", math.Round(took.Seconds()*1e6)/1e3), slog.Int64("bytes", w.bytes))
 	if w.caller != "" {
 		attrs = append(attrs, slog.String("caller", w.caller))
@@ -299,7 +299,7 @@ func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.answers(http.StatusOK)
 	}
-	if len(b) >= longWrite {
+	if w.bytes+int64(len(b)) > shortAnswer {
 		w.pause()
 		defer w.resume()
 	}
@@ -316,8 +316,9 @@ func (w *recorder) answers(status int) {
 	}
 }
 
-// longWrite is how long an answer is, in bytes, that may have to wait for its client.
-const longWrite = 64 << 10
+// shortAnswer is how many bytes of an answer net/http keeps until its handler has returned. What is longer may have to wait for its
+// client, whose window may be of no bytes at all.
+const shortAnswer = 2 << 10
 
 // pause says that w waits for its client, until resume.
 func (w *recorder) pause() {
@@ -352,7 +353,11 @@ func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-func (w *recorder) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+func (w *recorder) Flush() {
+	w.pause()
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+	w.resume()
+}
 
 // Unwrap is for http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -176,7 +176,7 @@ func TestLoadAtOnce(t *testing.T) {
 			Problem(w, r, err)
 			return
 		}
-		Write(w, r, http.StatusOK, make([]byte, len(buf.B)*longWrite/4))
+		Write(w, r, http.StatusOK, make([]byte, len(buf.B)*shortAnswer))
 	}), spec.Server{}, quiet)
 	l := h.(*guard).load
 	l.slots.Store(2)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/bluell/plinth/fault"
@@ -47,4 +48,16 @@ func (m Methods) Handler(fail func(http.ResponseWriter, *http.Request, error)) h
 			fail(w, r, err)
 		}
 	})
+}
+
+// named are the methods that are called by their names in what is told of requests.
+var named = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// MethodOf is a method as the log names it: what is none of HTTP's is _OTHER. A client of HTTP/2 may write a whole line there, which
+// would look like ours.
+func MethodOf(method string) string {
+	if slices.Contains(named[:], method) {
+		return method
+	}
+	return "_OTHER"
 }

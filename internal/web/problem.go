@@ -135,7 +135,7 @@ func Report(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	logOf(w).LogAttrs(r.Context(), slog.LevelError, "request failed",
-		slog.String("request", RequestID(w)), slog.String("method", r.Method), slog.String("route", r.Pattern),
+		slog.String("request", RequestID(w)), slog.String("method", MethodOf(r.Method)), slog.String("route", r.Pattern),
 		slog.Int("status", Status(err)), slog.Any("error", err))
 }
 

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bluell/plinth/internal/certs/acmetest"
 	"github.com/bluell/plinth/internal/telemetry"
 )
 
@@ -44,12 +45,7 @@ collections:
 // freeAddress is one that nobody listens on at the moment.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprint("127.0.0.1:", acmetest.Port(t))
 }
 
 // sighted starts a server with a listener for operators, and tells where that is.

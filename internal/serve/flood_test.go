@@ -27,10 +27,10 @@ func encrypted(t *testing.T, h http.Handler, crowd *Crowd, log *slog.Logger) (ad
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	l := Listener{Name: "https", Address: "127.0.0.1:0", Handler: web.Guard(h, spec.Server{}, log),
+	l := Listener{Name: "https", Address: "127.0.0.1:0", Handler: web.Guard(h, spec.Server{}, log), Crowd: crowd,
 		TLS: &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}, NextProtos: []string{"h2", "http/1.1"}}}
 	go func() {
-		ended <- Run(ctx, []Listener{l}, Options{Crowd: crowd, Log: quiet, Limits: spec.Limits{Timeout: time.Millisecond}, Ready: func(u string) { ready <- u }})
+		ended <- Run(ctx, []Listener{l}, Options{Log: quiet, Limits: spec.Limits{Timeout: time.Millisecond}, Ready: func(u string) { ready <- u }})
 	}()
 	t.Cleanup(func() {
 		cancel()

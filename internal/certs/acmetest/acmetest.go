@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -84,15 +85,19 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("LEFT OUT, for want of %s", what)
 }
 
-// Port is a port of this machine that nobody listens at.
+// Port is a port of this machine that nobody listens at. It is below those that systems give to whoever asks for any, who
+// would else have it before it is used.
 func Port(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 10_000 + mathrand.IntN(20_000)
+		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // Start starts an issuer, which ends with the test.

@@ -138,6 +138,7 @@ func (db *DB) Tick(ctx context.Context, name string, tick time.Time, job *NewJob
 		}
 	}
 	k := db.kinds["_schedules"]
+	noted := !apart || job == nil // it is done when the schedule's row says so
 	for range 2 {
 		err = db.commit(ctx, &System, func(w *work) error {
 			var old Record
@@ -150,7 +151,7 @@ func (db *DB) Tick(ctx context.Context, name string, tick time.Time, job *NewJob
 			}
 			last, _ := k.Field("last")
 			at := expr.TimeOf(tick.UnixMilli())
-			if !apart {
+			if noted {
 				done = false
 			}
 			if old != nil && old[last.Ord].Int() >= at.Int() {
@@ -161,7 +162,7 @@ func (db *DB) Tick(ctx context.Context, name string, tick time.Time, job *NewJob
 					return err
 				}
 			}
-			if !apart {
+			if noted {
 				done = true
 			}
 			if old == nil {

@@ -411,10 +411,11 @@ var deviations = map[string]string{
 }
 
 // early are cases that pass or not as it happens: the request has no media type and is refused, and the refusal may be on its way when the
-// bytes come that its length does not name. RFC 9113, 8.1, lets a server answer before it has the whole request. The length is checked by
+// bytes come that its length does not name, or the window that is too large. RFC 9113, 8.1, lets a server answer before it has the whole request. The length is checked by
 // net/http, as their passing shows whenever the bytes are faster.
 var early = []string{
 	"http2/8.1.2.6 Sends a HEADERS frame with the \"content-length\" header field which does not equal the DATA frame payload length",
+	"http2/6.9.1 Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream",
 	"http2/8.1.2.6 Sends a HEADERS frame with the \"content-length\" header field which does not equal the sum of the multiple DATA frames payload length",
 }
 

@@ -143,7 +143,7 @@ func (p *people) ask(i int, token, method, path, body string, headers ...string)
 	for j := 0; j < len(headers); j += 2 {
 		r.Header.Set(headers[j], headers[j+1])
 	}
-	resp, err := client.Do(r)
+	resp, err := patient.Do(r)
 	if err != nil {
 		p.t.Error(err)
 		return 0, ""
@@ -242,6 +242,10 @@ func (p *people) code(to string) string {
 	p.t.Helper()
 	return p.mail(to, regexp.MustCompile(`(?m)\b(\d{8})\b`), 1)
 }
+
+// patient waits for longer than a server lets a request take: a hundred who change one record wait for each other, and without
+// transactions each of them tries again and again.
+var patient = &http.Client{Timeout: 2 * time.Minute, Transport: client.Transport}
 
 // once has a hundred try at the same time what one may do.
 func (p *people) once(path string, body func() map[string]any) {

@@ -177,27 +177,6 @@ func (b bounded) Accept() (net.Conn, error) {
 	}
 }
 
-// counted is a connection that is counted until it is closed. What can be done with the system's connection can be done with it.
-type counted struct {
-	*net.TCPConn
-	free  func()
-	plain bool
-	heads heads
-}
-
-func (c *counted) Read(b []byte) (int, error) {
-	n, err := c.TCPConn.Read(b)
-	if c.plain && n > 0 {
-		c.heads.read(b[:n])
-	}
-	return n, err
-}
-
-func (c *counted) Close() error {
-	defer c.free()
-	return c.TCPConn.Close()
-}
-
 // carried is the key of how many requests a connection carries at the moment (*atomic.Int32).
 type carried struct{}
 

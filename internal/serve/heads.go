@@ -2,20 +2,16 @@ package serve
 
 import (
 	"bytes"
-	"context"
-	"net"
 	"net/http"
 	"strconv"
 	"sync/atomic"
-
-	"github.com/bluell/plinth/internal/web"
 )
 
 // heads looks at what a client sends for what net/http takes but another server may read otherwise: lines that end with LF alone, folded
 // fields, lengths that stand there twice, a length beside a coding, and a coding in HTTP/1.0 (RFC 9112, 2.2, 5.2, 6.1 and 6.3). A proxy that
 // does so could be led to take the answer to one request for that to another. net/http has removed all trace of them when a handler is called.
 //
-// It changes nothing of what is read and refuses nothing itself: web.Guard asks (doubtful). It follows a connection as long as it knows
+// It changes nothing of what is read and refuses nothing itself: web.Guard asks (counted.Doubtful). It follows a connection as long as it knows
 // where requests end, which it does until there are chunks: such a connection ends with its request (patient).
 type heads struct {
 	begun  bool  // the first line of a request has been read
@@ -115,12 +111,4 @@ func (h *heads) set(what uint32) { h.found.Store(h.found.Load() | what) } // the
 func (h *heads) doubtful(r *http.Request) bool {
 	found := h.found.Load()
 	return found&doubt != 0 || found&coding != 0 && !r.ProtoAtLeast(1, 1)
-}
-
-// within lets web.Guard ask about the requests of a connection, and Crowd count those that an encrypted one carries (http.Server.ConnContext).
-func within(ctx context.Context, conn net.Conn) context.Context {
-	if c, ok := conn.(*counted); ok {
-		return web.Doubting(ctx, c.heads.doubtful)
-	}
-	return carrying(ctx)
 }

@@ -79,7 +79,7 @@ var (
 )
 
 func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
-	w := &recorder{ResponseWriter: out, log: g.log, rates: g.rates, start: time.Now()}
+	w := &recorder{ResponseWriter: out, log: g.log, rates: g.rates, start: time.Now(), conn: connectionOf(r)}
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	h["Referrer-Policy"] = noReferrer
@@ -104,7 +104,7 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		w.body.ReadCloser, w.body.by, r.Body = r.Body, w, &w.body
 	}
 	defer func() { g.done(w, r, recover()) }()
-	if err := g.refuse(r); err != nil {
+	if err := g.refuse(w, r); err != nil {
 		h["Connection"] = []string{"close"}
 		Problem(w, r, err)
 		return
@@ -130,18 +130,11 @@ func (g *guard) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r)
 }
 
-// Doubting is a context of requests of which doubtful knows whether servers could read them differently.
-func Doubting(ctx context.Context, doubtful func(*http.Request) bool) context.Context {
-	return context.WithValue(ctx, doubts{}, doubtful)
-}
-
-type doubts struct{}
-
 var ambiguous = fault.New(fault.BadRequest, "it is not certain where the request ends: lines of its header end with CR and LF and are not folded, and its length is told once")
 
 // refuse bounds what stands before the body.
-func (g *guard) refuse(r *http.Request) error {
-	if doubtful, ok := r.Context().Value(doubts{}).(func(*http.Request) bool); ok && doubtful(r) {
+func (g *guard) refuse(w *recorder, r *http.Request) error {
+	if w.conn != nil && w.conn.Doubtful(r) {
 		return ambiguous
 	}
 	if len(r.RequestURI) > MaxAddress {
@@ -267,6 +260,7 @@ func Taken(w http.ResponseWriter, status int) {
 // recorder remembers what became of a request.
 type recorder struct {
 	http.ResponseWriter
+	conn     Connection // nil: not one that the server knows
 	log      *slog.Logger
 	rates    *rates
 	load     *load // nil: it is not counted as work
@@ -306,6 +300,21 @@ func (w *recorder) Write(b []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// whole writes all of an answer. A long one travels as one.
+func (w *recorder) whole(b []byte) {
+	if w.conn == nil || len(b) <= shortAnswer {
+		_, _ = w.Write(b) // a client that has gone is nobody's error
+		return
+	}
+	w.pause()
+	defer w.resume()
+	w.conn.Gather()
+	defer w.conn.Send()
+	n, _ := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // what net/http keeps until the handler has returned would travel alone
 }
 
 // answers notes the status, before the header is sent.

@@ -64,9 +64,14 @@ func Write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that has gone is nobody's error
+	if r.Method == http.MethodHead {
+		return
 	}
+	if rec, ok := w.(*recorder); ok {
+		rec.whole(body)
+		return
+	}
+	_, _ = w.Write(body)
 }
 
 // RequestID is the id of the request that w answers: 26 characters that sort by time. It is made

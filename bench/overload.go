@@ -160,9 +160,10 @@ func (c *crowd) ask(ctx context.Context, perSecond float64, d time.Duration, nex
 			var own asked
 			var failed error
 			request := make([]byte, 0, 256)
-			timer := time.NewTimer(time.Duration(rng.Int64N(int64(each))))
+			due := began.Add(time.Duration(rng.Int64N(int64(each)))) // each keeps the moment that is his: else all would ask at once
+			timer := time.NewTimer(time.Until(due))
 			defer timer.Stop()
-			for due := time.Now(); failed == nil; {
+			for failed == nil {
 				select {
 				case <-timer.C:
 				case <-ctx.Done():

@@ -193,7 +193,8 @@ func TestDamage(t *testing.T) {
 		t.Error("a file that is no database was opened")
 	}
 	for _, large := range []bool{false, true} {
-		if large && testing.Short() { // as many bytes to look at
+		if large && testing.Short() {
+			t.Log("LEFT OUT with -short: the large file, for as many bytes to look at")
 			break
 		}
 		e := empty(t)

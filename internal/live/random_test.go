@@ -67,6 +67,7 @@ func TestListsAreWhatTheirEventsSay(t *testing.T) {
 	t.Parallel()
 	seeds := 12
 	if testing.Short() {
+		t.Logf("LEFT OUT with -short: %d of %d seeds", seeds-4, seeds)
 		seeds = 4
 	}
 	if n, err := strconv.Atoi(os.Getenv("PLINTH_TEST_RANDOM")); err == nil && n > 0 {

@@ -52,7 +52,7 @@ func TestAnOvertakenProcessChangesNothing(t *testing.T) {
 			if marks < 30 {
 				t.Fatalf("%d marks: the case tests nothing", marks)
 			}
-			for i := 0; i < marks; i += e.every {
+			for i, every := 0, sparser(t, e.every); i < marks; i += every {
 				t.Run(fmt.Sprint(i), func(t *testing.T) {
 					t.Parallel()
 					eng := shop(t, e.open(t))

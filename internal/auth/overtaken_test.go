@@ -17,7 +17,7 @@ import (
 // replica is another process at the same database.
 func (s *site) replica() *site {
 	s.t.Helper()
-	hasher, err := password.New(password.Options{Memory: 8 << 10, Time: 1, Threads: 1})
+	hasher, err := password.New(password.Options{Memory: 256, Time: 1, Threads: 1})
 	if err != nil {
 		s.t.Fatal(err)
 	}

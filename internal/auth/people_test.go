@@ -110,7 +110,7 @@ func openWith(t *testing.T, yaml string, now time.Time, change func(*site, *spec
 	if s.db, err = data.Open(t.Context(), app, eng, data.Options{Key: key, Clock: s.now, Log: quiet}); err != nil {
 		t.Fatal(err)
 	}
-	hasher, err := password.New(password.Options{Memory: 8 << 10, Time: 1, Threads: 1, Patience: 10 * time.Minute})
+	hasher, err := password.New(password.Options{Memory: 256, Time: 1, Threads: 1, Patience: 10 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 func (s *site) twin() *site {
 	s.t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	hasher, err := password.New(password.Options{Memory: 8 << 10, Time: 1, Threads: 1})
+	hasher, err := password.New(password.Options{Memory: 256, Time: 1, Threads: 1})
 	if err != nil {
 		s.t.Fatal(err)
 	}

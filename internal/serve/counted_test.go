@@ -2,10 +2,17 @@ package serve
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
+	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/bluell/plinth/internal/web"
+	"github.com/bluell/plinth/spec"
 )
 
 // pair is a connection of a server's and its client's end.
@@ -74,6 +81,38 @@ func TestGatheredIsBroken(t *testing.T) {
 	for range 2 {
 		if n, err := c.Write([]byte("the next")); n != 0 || err == nil {
 			t.Errorf("%d bytes of the next answer are written", n)
+		}
+	}
+}
+
+// Answers of all lengths arrive whole and in their order over a connection that is kept, with and without TLS, HTTP/2 and codings.
+func TestAnswersTravelWhole(t *testing.T) {
+	t.Parallel()
+	body := func(n int) string { return `{"x":"` + strings.Repeat("abcdefghij", n)[:n] + `"}` }
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+		web.JSON(w, r, http.StatusOK, []byte(body(n)))
+	})
+	plain, _, _ := running(t, web.Guard(h, spec.Server{}, quiet), spec.Limits{})
+	for _, c := range []struct {
+		url string
+		two bool // HTTP/2
+	}{{plain, false}, {"https://" + encrypted(t, h, nil, quiet), false}, {"https://" + encrypted(t, h, nil, quiet), true}} {
+		for _, coding := range []string{"", "gzip"} {
+			tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxConnsPerHost: 1, ForceAttemptHTTP2: c.two, DisableCompression: coding == ""}
+			client := &http.Client{Transport: tr, Timeout: 20 * time.Second}
+			for _, n := range []int{0, 100, 2030, 2039, 2040, 2041, 3700, 4096, 5000, 8192, 14_600, 20_400, 20_480, 40_000, 400_000, 1} {
+				res, err := client.Get(c.url + "/?n=" + strconv.Itoa(n))
+				if err != nil {
+					t.Fatal(c, coding, n, err)
+				}
+				got, err := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				if err != nil || string(got) != body(n) || res.ProtoMajor == 2 != c.two {
+					t.Errorf("%v %q: of %d bytes came %d: %v", c, coding, n, len(got), err)
+				}
+			}
+			tr.CloseIdleConnections()
 		}
 	}
 }

@@ -303,10 +303,15 @@ func (p *pieces) send() error {
 }
 
 func (p *pieces) end() {
-	if !p.begun && len(p.buf.B) >= 2048 { // a shorter one has its length by net/http
+	if p.begun {
+		_ = p.send() // a client that has gone is nobody's error
+		return
+	}
+	if len(p.buf.B) >= 2048 { // a shorter one has its length by net/http
 		p.w.Header()["Content-Length"] = []string{strconv.Itoa(len(p.buf.B))}
 	}
-	_ = p.send() // a client that has gone is nobody's error
+	p.w.WriteHeader(p.status)
+	writeWhole(p.w, p.buf.B)
 }
 
 // Pack encodes what is kept and sent many times: as short as it gets in a reasonable time.

@@ -64,14 +64,18 @@ func Write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	w.WriteHeader(status)
-	if r.Method == http.MethodHead {
-		return
+	if r.Method != http.MethodHead {
+		writeWhole(w, body)
 	}
+}
+
+// writeWhole writes all of an answer.
+func writeWhole(w http.ResponseWriter, body []byte) {
 	if rec, ok := w.(*recorder); ok {
 		rec.whole(body)
 		return
 	}
-	_, _ = w.Write(body)
+	_, _ = w.Write(body) // a client that has gone is nobody's error
 }
 
 // RequestID is the id of the request that w answers: 26 characters that sort by time. It is made

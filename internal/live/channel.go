@@ -233,18 +233,18 @@ func (ch *channel) tell(kind, name string, value []byte, but *ear) {
 		form form
 		sub  subscription
 	}
-	printed := map[way][]byte{}
+	printed := map[way]*piece{}
 	for e := range ch.ears {
 		if e == but {
 			continue
 		}
 		w := way{e.c.form, e.sub}
-		b, ok := printed[w]
+		p, ok := printed[w]
 		if !ok {
-			b = event(w.form, head{kind: kind, sub: w.sub, name: name}, value)
-			printed[w] = b
+			p = &piece{b: event(w.form, head{kind: kind, sub: w.sub, name: name}, value)}
+			printed[w] = p
 		}
-		e.c.send(b)
+		e.c.deliver(p)
 		deliveries.Add(1)
 	}
 }

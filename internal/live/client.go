@@ -1,11 +1,13 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -41,7 +43,8 @@ type client struct {
 	sent  atomic.Int64 // when something was sent last, ns after begun
 
 	mu      sync.Mutex
-	pending []byte        // what waits while busy
+	pending [][]byte      // what waits while busy, shared with others who wait for the same
+	waits   int           // bytes of it
 	busy    bool          // somebody writes
 	free    chan struct{} // closed when nobody does any more; nil while nobody does
 	last    bool          // it ends when what waits is sent
@@ -53,7 +56,7 @@ type client struct {
 // sink is the way to a client. One at a time uses it.
 type sink interface {
 	// try writes what can be written without waiting.
-	try(b []byte) (n int, err error)
+	try(p *piece) (n int, err error)
 	// write writes all, or fails when the client does not take it in time.
 	write(b []byte) error
 	close()
@@ -66,32 +69,53 @@ func newClient(v *view, by data.Caller, out sink) *client {
 // silent is for how long nothing was sent.
 func (c *client) silent() time.Duration { return time.Since(c.begun) - time.Duration(c.sent.Load()) }
 
+// piece is what is sent to one or many. Those who must wait for it keep one copy together.
+type piece struct {
+	b    []byte
+	once sync.Once
+	kept []byte
+}
+
+func (p *piece) keep() []byte {
+	p.once.Do(func() { p.kept = bytes.Clone(p.b) })
+	return p.kept
+}
+
 // send sends, now or when what was sent before is taken. It does not wait, and does not keep b.
-func (c *client) send(b []byte) {
+func (c *client) send(b []byte) { c.deliver(&piece{b: b}) }
+
+// deliver is send of what others are sent, too.
+func (c *client) deliver(p *piece) {
 	c.sent.Store(int64(time.Since(c.begun)))
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case c.over || c.last:
 	case c.busy:
-		if len(c.pending)+len(b) > mostPending || inAll.Load() > mostInAll {
+		if c.waits+len(p.b) > mostPending || inAll.Load() > mostInAll {
 			c.end()
-			break
+			return
 		}
-		c.pending = append(c.pending, b...)
-		inAll.Add(int64(len(b)))
+		c.keep(p.keep())
 	default:
-		n, err := c.out.try(b)
+		n, err := c.out.try(p)
 		if err != nil {
 			c.end()
-		} else if n < len(b) && inAll.Load() > mostInAll {
+		} else if n < len(p.b) && inAll.Load() > mostInAll {
 			c.end()
-		} else if n < len(b) {
-			c.pending, c.busy, c.free = append(c.pending, b[n:]...), true, make(chan struct{})
-			inAll.Add(int64(len(b) - n))
+		} else if n < len(p.b) {
+			c.busy, c.free = true, make(chan struct{})
+			c.keep(p.keep()[n:])
 			go c.drain()
 		}
 	}
-	c.mu.Unlock()
+}
+
+// keep lets b wait. The lock is held.
+func (c *client) keep(b []byte) {
+	c.pending = append(c.pending, b)
+	c.waits += len(b)
+	inAll.Add(int64(len(b)))
 }
 
 // wait sends what may be long, and waits until it is taken: some whole events at a time, for others may stand between them.
@@ -163,10 +187,10 @@ func (c *client) finish(b []byte) {
 func (c *client) drain() {
 	for {
 		c.mu.Lock()
-		b := c.pending
-		c.pending = nil
-		if len(b) == 0 || c.over {
-			inAll.Add(-int64(len(b)))
+		waiting, n := c.pending, c.waits
+		c.pending, c.waits = nil, 0
+		if n == 0 || c.over {
+			inAll.Add(-int64(n))
 			c.busy = false
 			close(c.free)
 			if c.last {
@@ -176,12 +200,34 @@ func (c *client) drain() {
 			return
 		}
 		c.mu.Unlock()
-		err := c.out.write(b)
-		inAll.Add(-int64(len(b)))
-		if err != nil {
+		if c.writes(waiting) != nil {
 			c.cut() // what has come to wait meanwhile is taken out of the count
 		}
 	}
+}
+
+// mostJoined is how many bytes of what waits are copied to be written as one.
+const mostJoined = 64 << 10
+
+// writes writes what has waited, and takes it out of the count.
+func (c *client) writes(waiting [][]byte) (err error) {
+	for len(waiting) > 0 {
+		some, n := 1, len(waiting[0])
+		for some < len(waiting) && n+len(waiting[some]) <= mostJoined {
+			n += len(waiting[some])
+			some++
+		}
+		if err == nil {
+			b := waiting[0]
+			if some > 1 {
+				b = slices.Concat(waiting[:some]...)
+			}
+			err = c.out.write(b)
+		}
+		inAll.Add(-int64(n))
+		waiting = waiting[some:]
+	}
+	return err
 }
 
 // cut ends a client at once.
@@ -260,11 +306,11 @@ func newWire(conn net.Conn) *wire {
 // stream, so nobody reads the end of what it says.
 func (w *wire) closed() bool { return w.system != nil && !w.talks && hungUp(w.system) }
 
-func (w *wire) try(b []byte) (n int, err error) {
+func (w *wire) try(p *piece) (n int, err error) {
 	if !w.direct {
 		return 0, nil
 	}
-	return tryWrite(w.system, b)
+	return tryWrite(w.system, p.b)
 }
 
 func (w *wire) write(b []byte) error {
@@ -288,7 +334,7 @@ type answer struct {
 	ctl *http.ResponseController
 }
 
-func (a *answer) try([]byte) (int, error) { return 0, nil }
+func (a *answer) try(*piece) (int, error) { return 0, nil }
 
 func (a *answer) write(b []byte) error {
 	defer func() { _ = a.ctl.SetWriteDeadline(time.Time{}) }() // HTTP/2 resets a stream when one passes

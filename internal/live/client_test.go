@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 // stuck is a way on which nothing comes through until it is closed.
 type stuck struct{ begun, closed chan struct{} }
 
-func (s *stuck) try([]byte) (int, error) { return 0, nil }
+func (s *stuck) try(*piece) (int, error) { return 0, nil }
 func (s *stuck) close()                  { close(s.closed) }
 func (s *stuck) write([]byte) error {
 	close(s.begun)
@@ -54,6 +55,72 @@ func TestFirstPieceIsBounded(t *testing.T) {
 	c.send(make([]byte, mostPending/2))
 	if !c.gone() || inAll.Load() != mostInAll+1 {
 		t.Errorf("one more piece is kept: %d bytes", inAll.Load()-mostInAll-1)
+	}
+}
+
+// slow is a way on which what is written waits until it may go on.
+type slow struct {
+	stuck
+	may chan struct{}
+	got [][]byte
+}
+
+func (s *slow) write(b []byte) error {
+	<-s.may
+	s.got = append(s.got, b)
+	return nil
+}
+
+// Those who wait for the same keep one copy of it, and what waited is written in its order, together as far as that is not much.
+func TestWhatWaitsIsShared(t *testing.T) {
+	before := inAll.Load()
+	const many = 300
+	way := &slow{stuck: stuck{closed: make(chan struct{})}, may: make(chan struct{})}
+	g := &group{clients: map[*client]struct{}{}}
+	var all []*client
+	for range many {
+		c := newClient(&view{form: sse{}}, data.Caller{}, &slow{stuck: stuck{closed: make(chan struct{})}, may: make(chan struct{})})
+		g.clients[c], all = struct{}{}, append(all, c)
+	}
+	watched := newClient(&view{form: sse{}}, data.Caller{}, way)
+	g.clients[watched], all = struct{}{}, append(all, watched)
+	var want []byte
+	buf := make([]byte, 40<<10) // who sends uses it again
+	for i := range 8 {
+		for j := range buf {
+			buf[j] = byte('a' + i)
+		}
+		n := min(len(buf), 100<<(2*i))
+		g.send(buf[:n])
+		want = append(want, buf[:n]...)
+	}
+	if n := inAll.Load() - before; n != int64(len(all)*len(want)) {
+		t.Errorf("%d bytes are counted, and %d wait", n, len(all)*len(want))
+	}
+	kept := map[*byte]int{}
+	for _, c := range all {
+		c.mu.Lock()
+		for _, b := range c.pending {
+			kept[&b[0]]++
+		}
+		c.mu.Unlock()
+	}
+	if len(kept) > 8 {
+		t.Errorf("%d copies are kept of 8 pieces", len(kept))
+	}
+	for _, c := range all {
+		free := c.free
+		close(c.out.(*slow).may)
+		<-free
+	}
+	if n := inAll.Load() - before; n != 0 {
+		t.Errorf("%d bytes are counted that nobody holds", n)
+	}
+	if got := bytes.Join(way.got, nil); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes in another order than the %d that were sent", len(got), len(want))
+	}
+	if n := len(way.got); n >= 8 {
+		t.Errorf("written in %d pieces", n)
 	}
 }
 

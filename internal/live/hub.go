@@ -404,10 +404,11 @@ var errCostly = fault.New(fault.Unavailable, "a live list costs too much")
 
 // send sends to all clients, several at a time where there are many.
 func (g *group) send(b []byte) {
+	p := &piece{b: b}
 	workers := min(runtime.GOMAXPROCS(0), len(g.clients)/256)
 	if workers <= 1 {
 		for c := range g.clients {
-			c.send(b)
+			c.deliver(p)
 		}
 		return
 	}
@@ -422,7 +423,7 @@ func (g *group) send(b []byte) {
 		all = all[len(some):]
 		wg.Go(func() {
 			for _, c := range some {
-				c.send(b)
+				c.deliver(p)
 			}
 		})
 	}

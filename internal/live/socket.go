@@ -44,15 +44,15 @@ type socket struct {
 // lane is the way of a subscription by message: that of its connection.
 type lane struct{ root *client }
 
-func (l *lane) try(b []byte) (int, error) {
+func (l *lane) try(p *piece) (int, error) {
 	if l.root.gone() {
 		return 0, errGone
 	}
-	l.root.send(b)
-	return len(b), nil
+	l.root.deliver(p)
+	return len(p.b), nil
 }
 
-func (l *lane) write(b []byte) error { _, err := l.try(b); return err }
+func (l *lane) write(b []byte) error { _, err := l.try(&piece{b: b}); return err }
 func (l *lane) close()               {} // the connection goes on
 
 // Socket is GET /api/live as a WebSocket.

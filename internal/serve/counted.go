@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 
 	"github.com/bluell/plinth/internal/web"
@@ -14,9 +15,10 @@ import (
 // can be done with it.
 type counted struct {
 	*net.TCPConn
-	free  func()
-	plain bool
-	heads heads
+	client netip.Addr // not valid: many
+	free   func()
+	plain  bool
+	heads  heads
 
 	mu        sync.Mutex // crypto/tls writes while it reads, too
 	gathering bool
@@ -80,6 +82,8 @@ func (c *counted) flush() error {
 	}
 	return c.broken
 }
+
+func (c *counted) Client() netip.Addr { return c.client }
 
 func (c *counted) Doubtful(r *http.Request) bool { return c.heads.doubtful(r) }
 

@@ -69,6 +69,9 @@ func (c *Crowd) most(l *spec.Limits) int {
 	return l.Connections
 }
 
+// client is whom a connection is counted for; not valid: many.
+func (c *Crowd) client(at net.Addr) netip.Addr { return clientOf(at, c.server().TrustedProxies) }
+
 // enter counts a connection from an address; free takes it back, once. nil: there is no room.
 func (c *Crowd) enter(at net.Addr) (free func()) {
 	s := c.server()
@@ -170,7 +173,7 @@ func (b bounded) Accept() (net.Conn, error) {
 			return &counted{TCPConn: tcp, plain: b.plain, free: func() {}}, nil
 		}
 		if free := b.crowd.enter(tcp.RemoteAddr()); free != nil {
-			return &counted{TCPConn: tcp, plain: b.plain, free: free}, nil
+			return &counted{TCPConn: tcp, client: b.crowd.client(tcp.RemoteAddr()), plain: b.plain, free: free}, nil
 		}
 		_ = tcp.SetLinger(0) // no farewell that would have to wait for an answer
 		_ = tcp.Close()

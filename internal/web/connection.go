@@ -3,10 +3,14 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/netip"
 )
 
 // Connection is what a server knows of a connection that carries one request after the other.
 type Connection interface {
+	// Client is the address that the connection is counted for; not valid where many share it, as behind a trusted proxy.
+	Client() netip.Addr
+
 	// Doubtful says whether servers could read a request differently.
 	Doubtful(r *http.Request) bool
 

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/bluell/plinth/fault"
@@ -37,20 +36,12 @@ func JSON(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	Write(w, r, status, body)
 }
 
-// What answers hold in memory while their clients take them is bounded: a client that asks for much and
-// reads slowly must not take the memory of all.
-const (
-	largeAnswer = 256 << 10 // bytes from which an answer counts
-	mostHeld    = 128 << 20
-)
-
-var held atomic.Int64 // bytes of large answers that are on their way
-
 // Write answers with a body, in one write unless it is encoded (Coding). The headers are set already.
 func Write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	if n := int64(len(body)); n >= largeAnswer {
-		defer held.Add(-n)
-		if held.Add(n) > mostHeld {
+		who := clientOf(r)
+		defer held.give(who, n)
+		if !held.take(who, n) {
 			delete(w.Header(), "Etag")
 			Problem(w, r, &fault.Error{Kind: fault.Unavailable, Msg: "too many large answers wait for their clients: ask for less, or later", After: 5 * time.Second})
 			return

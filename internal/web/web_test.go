@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
@@ -594,6 +595,43 @@ func TestLargeAnswersAreBounded(t *testing.T) {
 	again := httptest.NewRecorder()
 	if Write(again, r, http.StatusOK, body); again.Code != http.StatusOK {
 		t.Errorf("when the slow ones are gone: %d", again.Code)
+	}
+}
+
+// client is a connection of one client.
+type client struct {
+	Connection
+	addr netip.Addr
+}
+
+func (c client) Client() netip.Addr { return c.addr }
+
+// One client that reads slowly leaves room for others. It is not parallel either.
+func TestLargeAnswersOfOne(t *testing.T) {
+	from := func(addr string) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.ProtoMajor = 2
+		return r.WithContext(Connected(r.Context(), client{addr: netip.MustParseAddr(addr)}))
+	}
+	body := make([]byte, mostOfOne/4)
+	slow := &stuck{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() { Write(slow, from("192.0.2.1"), http.StatusOK, body) })
+		<-slow.taken
+	}
+	for addr, want := range map[string]int{"192.0.2.1": 503, "192.0.2.2": 200} {
+		w := httptest.NewRecorder()
+		if Write(w, from(addr), http.StatusOK, body); w.Code != want {
+			t.Errorf("%s: %d, want %d", addr, w.Code, want)
+		}
+	}
+	all.Go(func() { Write(slow, from("192.0.2.3"), http.StatusOK, make([]byte, mostOfOne+1)) }) // his only one
+	<-slow.taken
+	close(slow.free)
+	all.Wait()
+	if held.all != 0 || len(held.of) != 0 {
+		t.Errorf("%d bytes of %d clients are counted that nobody holds", held.all, len(held.of))
 	}
 }
 

@@ -40,6 +40,7 @@ type Gossip struct {
 // report is what a process tells at once: of callers, by name, what was used in how many milliseconds, and in how many all comes back.
 type report struct {
 	Number  uint64              `json:"n"`
+	Ago     int64               `json:"ago"` // in milliseconds, before the row was written: it may have been tried before
 	Callers map[string][3]int64 `json:"c"`
 	at      time.Time
 }
@@ -173,6 +174,9 @@ func (x *Gossip) text(now time.Time) (string, error) {
 		from--
 	}
 	x.recent = append([]report(nil), x.recent[from:]...)
+	for i := range x.recent {
+		x.recent[i].Ago = now.Sub(x.recent[i].at).Milliseconds()
+	}
 	b, err := json.Marshal(row{x.rates.policy[0], x.recent})
 	return string(b), err
 }
@@ -180,13 +184,14 @@ func (x *Gossip) text(now time.Time) (string, error) {
 // entries are a report as it is counted; what no process tells is left out.
 func (r *report) entries() (all []entry) {
 	const longest = 1000 * time.Hour
+	span := func(ms int64) time.Duration { return time.Duration(min(ms, longest.Milliseconds())) * time.Millisecond }
 	for name, n := range r.Callers {
 		whom, err := base64.RawURLEncoding.DecodeString(name)
-		if err != nil || !isName(string(whom)) || n[0] < 0 || n[1] < 0 || n[2] < 0 {
+		if err != nil || !isName(string(whom)) || n[0] < 0 || n[1] < 0 || n[2] < 0 || r.Ago < 0 {
 			continue
 		}
-		span := func(ms int64) time.Duration { return time.Duration(min(ms, longest.Milliseconds())) * time.Millisecond }
-		all = append(all, entry{string(whom), n[0], span(n[1]), span(n[2])})
+		ago := span(r.Ago)
+		all = append(all, entry{string(whom), n[0], span(n[1]) + ago, span(n[2]) - ago})
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -273,6 +274,53 @@ func TestRatesNonsense(t *testing.T) {
 	if !a.asks("user:bob") {
 		t.Error("another is refused")
 	}
+}
+
+// faulty is a board on which nothing can be written for a while.
+type faulty struct {
+	Board
+	away bool
+}
+
+func (b *faulty) Post(ctx context.Context, text string) error {
+	if b.away {
+		return errors.New("the database is away")
+	}
+	return b.Board.Post(ctx, text)
+}
+
+// What could not be told at once is told later, as what is over by then.
+func TestRatesToldLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newReplicas(t)
+		rate := spec.Rate{Count: 10, Per: 10 * time.Second}
+		a, b := r.start(rate), r.start(rate)
+		board := &faulty{Board: a.board}
+		a.board = board
+		board.away = true
+		for range 10 {
+			a.asks("user:ann")
+		}
+		for range 12 {
+			if err := a.round(t.Context()); err == nil {
+				t.Error("it was told")
+			}
+			if err := b.round(t.Context()); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(together)
+		}
+		board.away = false
+		r.round()
+		let := 0
+		for b.asks("user:ann") {
+			let++
+		}
+		if let != 6 { // of 10 that were used 6 s ago
+			t.Errorf("%d were let through", let)
+		}
+	})
 }
 
 // In the long run no caller gets more than the rate, however fast and wherever he asks; who keeps to it is never refused.

@@ -19,7 +19,7 @@ collections:
 // killed is no hindrance.
 func TestRatesOfReplicas(t *testing.T) {
 	onAll(t, func(t *testing.T, db string) {
-		const most, pace = 40, 100 * time.Millisecond
+		const most, pace = 40, 150 * time.Millisecond
 		dir := folder(t, ratesApp)
 		runOn(t, db, "apply", dir)
 		var servers []*server

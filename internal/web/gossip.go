@@ -117,7 +117,7 @@ func (x *Gossip) hear(others []data.Notice, now time.Time) (anew bool) {
 		var r row
 		if o.Text != "" {
 			if err := json.Unmarshal([]byte(o.Text), &r); err != nil {
-				x.log.Error("another process has told something that cannot be read", "error", err)
+				x.log.Debug("another process, of another version, has told something that cannot be read", "error", err)
 				continue
 			}
 		}

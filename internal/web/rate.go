@@ -273,8 +273,10 @@ func (l *Rates) amongst(n int, anew bool, now time.Time) {
 	}
 }
 
-// debt bounds what a caller may owe: who has asked several processes at once waits for little more than one who has asked one.
-func (l *Rates) debt() time.Duration { return 2*l.per + 2*time.Second }
+// debt bounds what a caller may owe: as much as all processes can have let through before they knew of each other.
+func (l *Rates) debt() time.Duration {
+	return time.Duration(max(2, l.among.Load())) * (l.per + 2*time.Second)
+}
 
 // add counts what a caller has used at another process, which told it at most gap ago.
 func (l *Rates) add(e entry, gap time.Duration, now time.Time) {
@@ -286,7 +288,8 @@ func (l *Rates) add(e entry, gap time.Duration, now time.Time) {
 	if known {
 		from = max(from, t.full)
 	}
-	s.raise(l, e.whom, from+time.Duration(min(e.count, 4*l.count))*l.each, now)
+	count := min(e.count, l.count+int64(e.age/l.each)+1) // more is not let through in that time
+	s.raise(l, e.whom, from+time.Duration(count)*l.each, now)
 }
 
 // learn counts what another process knows that a caller has used, which told it at most gap ago: also what others have told it.

@@ -67,6 +67,8 @@ type served struct {
 	mail *mail.Room
 	http http.Handler
 
+	rates *web.Rates // nil: callers may ask as often as they like
+
 	tables []driver.Table // what the app uses of the database
 }
 
@@ -202,8 +204,12 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 			return nil, err
 		}
 	}
-	return &served{app: app, db: db, gate: gate, live: hub, mail: room,
-		http: web.Observed(room.Show(p.whileFit(door)), app.Server, p.o.log, observer[web.Observer](p.sight)), tables: used(app, tables)}, nil
+	rates, err := p.rates(app)
+	if err != nil {
+		return nil, err
+	}
+	return &served{app: app, db: db, gate: gate, live: hub, mail: room, rates: rates,
+		http: web.Observed(room.Show(p.whileFit(door)), app.Server, p.o.log, observer[web.Observer](p.sight), rates), tables: used(app, tables)}, nil
 }
 
 // close ends what goes on beside requests.

@@ -53,3 +53,31 @@ func TestReload(t *testing.T) {
 		t.Errorf("after a refused reload: %d", got)
 	}
 }
+
+// A reload that leaves the limit of requests as it is leaves what callers have used.
+func TestReloadKeepsCounts(t *testing.T) {
+	t.Parallel()
+	app := notes + "server: {limits: {requests: 3/1h}}\n"
+	dir := folder(t, app)
+	p, err := plinth.Open(t.Context(), dir, inMemory(), env(strings.Repeat("k", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for i, step := range []struct {
+		app    string
+		status int
+	}{{app, 200}, {app, 200}, {strings.Replace(app, "staff", "team", 1), 200}, {app, 429}, {strings.Replace(app, "3/1h", "4/1h", 1), 200}} {
+		if err := os.WriteFile(filepath.Join(dir, spec.FileName), []byte(step.app), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		p.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/notes", nil))
+		if w.Code != step.status {
+			t.Errorf("%d: %d %s", i, w.Code, w.Body)
+		}
+	}
+}

@@ -91,7 +91,9 @@ func (p *Plinth) Serve(ctx context.Context, l Listening) error {
 		})
 	}
 	door := p.Handler()
-	if !l.does("api") {
+	if l.does("api") {
+		beside.Go(func() { p.share(ctx) })
+	} else {
 		door = onlyHealth(door)
 	}
 	listeners, err := p.listeners(ctx, l, door)

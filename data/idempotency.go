@@ -76,6 +76,7 @@ _messages:
     body: {type: text, required: true}
   indexes:
     - [to]
+_rates: {fields: {text: {type: text}}}
 `
 
 // keepAnswers is how long an Idempotency-Key is remembered.

@@ -318,6 +318,7 @@ func problemOf(more ...any) *doc.Node {
 			"instance", object("type", "string", "format", "uri-reference"), "request", text,
 			"operation", object("type", "integer", "description", "The operation of a batch that failed"),
 			"capability", object("type", "string", "description", "What the server lacks, with 501"),
+			"violated-policies", object("type", "array", "items", text, "description", "The policies of RateLimit-Policy by which the caller asks too often, with 429"),
 			"errors", object("type", "array", "items", object("type", "object", "required", doc.FromAny([]any{"code", "message"}),
 				"properties", object("pointer", text, "parameter", text, "at", whole, "code", text, "message", text)))}, more...)...))
 }

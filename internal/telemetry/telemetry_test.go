@@ -179,7 +179,7 @@ func exchange(b *testing.B, w *Telemetry) {
 			w.Asked(r.Context(), data.Statement{Kind: "select", Collection: "posts", Start: time.Now(), Took: time.Microsecond})
 		}
 		rw.WriteHeader(http.StatusOK)
-	}), spec.Server{Limits: spec.Limits{Timeout: time.Minute}}, quiet(), o)
+	}), spec.Server{Limits: spec.Limits{Timeout: time.Minute}}, quiet(), o, nil)
 	r := httptest.NewRequest("GET", "/api/posts/x", nil)
 	rw := &nobody{header: http.Header{}}
 	b.ReportAllocs()

@@ -25,17 +25,17 @@ import (
 // info, the rest as debug. It has the method, the route, the status, the time, who asked and the id,
 // never a query, a body or a credential.
 func Guard(next http.Handler, server spec.Server, log *slog.Logger) http.Handler {
-	return Observed(next, server, log, nil)
+	return Observed(next, server, log, nil, NewRates(server.Limits.Requests, nil))
 }
 
-// Observed is Guard with somebody who is told of each request; nil is nobody.
-func Observed(next http.Handler, server spec.Server, log *slog.Logger, o Observer) http.Handler {
+// Observed is Guard with somebody who is told of each request, nil is nobody, and with counts of callers that are kept elsewhere too.
+func Observed(next http.Handler, server spec.Server, log *slog.Logger, o Observer, rates *Rates) http.Handler {
 	if log == nil {
 		log = slog.Default()
 	}
 	g := &guard{next: next, log: log, observer: o, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
 		secure: strings.HasPrefix(server.URL, "https://"), forged: http.NewCrossOriginProtection(),
-		rates: newRates(server.Limits.Requests), load: newLoad()}
+		rates: rates, load: newLoad()}
 	trusted := []string{server.URL}
 	if server.CORS.Credentials { // else their pages have nothing to do with cookies
 		trusted = append(trusted, server.CORS.Origins...)
@@ -58,7 +58,7 @@ type guard struct {
 	header   int // bytes; 0: as many as the server reads
 	secure   bool
 	forged   *http.CrossOriginProtection
-	rates    *rates // nil: no limit
+	rates    *Rates // nil: no limit
 	load     *load
 }
 
@@ -262,7 +262,7 @@ type recorder struct {
 	http.ResponseWriter
 	conn     Connection // nil: not one that the server knows
 	log      *slog.Logger
-	rates    *rates
+	rates    *Rates
 	load     *load // nil: it is not counted as work
 	start    time.Time
 	deadline deadline // here, so that it costs no allocation of its own

@@ -18,7 +18,7 @@ import (
 func TestRates(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)
-	l := newRates(spec.Rate{Count: 3, Per: time.Minute})
+	l := NewRates(spec.Rate{Count: 3, Per: time.Minute}, nil)
 	for i, want := range []struct {
 		whom string
 		at   time.Duration
@@ -46,14 +46,14 @@ func TestRates(t *testing.T) {
 // What is kept does not grow with the callers that there have ever been, and is bounded with those that there are.
 func TestRatesForget(t *testing.T) {
 	t.Parallel()
-	l := newRates(spec.Rate{Count: 10, Per: time.Second})
+	l := NewRates(spec.Rate{Count: 10, Per: time.Second}, nil)
 	now := time.Unix(1000, 0)
 	for i := range 100_000 {
 		l.spend(fmt.Sprint("address:", i), now.Add(time.Duration(i)*time.Millisecond))
 	}
 	kept := 0
 	for i := range l.shards {
-		kept += len(l.shards[i].full)
+		kept += len(l.shards[i].all)
 	}
 	if kept > 10_000 {
 		t.Errorf("%d callers are kept", kept)
@@ -63,7 +63,7 @@ func TestRatesForget(t *testing.T) {
 		l.spend(fmt.Sprint("address:", i), now)
 	}
 	for i := range l.shards {
-		if n := len(l.shards[i].full); n > max(l.most, kept) {
+		if n := len(l.shards[i].all); n > max(l.most, kept) {
 			t.Errorf("%d callers are kept in a shard", n)
 		}
 	}

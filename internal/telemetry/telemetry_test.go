@@ -114,6 +114,41 @@ func TestNothingAskedFor(t *testing.T) {
 	}
 }
 
+// A job tells of what enqueued it where that is kept, and is kept with it.
+func TestLinked(t *testing.T) {
+	t.Parallel()
+	const receiver = "http://127.0.0.1:1"
+	asked := func(w *Telemetry) string {
+		ctx := w.Began(httptest.NewRequest("POST", "/api/posts", nil))
+		inside := w.Writes(ctx)
+		by := w.Traced(inside)
+		w.Wrote(inside, data.Transaction{})
+		if trace := w.Trace(ctx); trace != "" && (len(by) != 55 || !strings.HasPrefix(by, "00-"+trace+"-"+w.actOf(ctx).span.SpanContext().SpanID().String()) || !strings.HasSuffix(by, "-01")) {
+			t.Errorf("%q is stored for a request of the trace %s", by, trace)
+		}
+		w.Ended(ctx, web.Exchange{})
+		return by
+	}
+	kept := asked(watched(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver}, Options{}))
+	if kept == "" {
+		t.Fatal("nothing is stored for a request that is kept")
+	}
+	for _, c := range []struct {
+		sampler, by string
+		kept        bool
+	}{{"parentbased_always_off", kept, true}, {"parentbased_always_off", "", false}, {"parentbased_always_off", "nonsense", false}, {"always_off", kept, false}} {
+		w := watched(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver, "OTEL_TRACES_SAMPLER": c.sampler}, Options{})
+		if by := asked(w); by != "" {
+			t.Errorf("%s: %q is stored for a request that is not kept", c.sampler, by)
+		}
+		ctx := w.Begun(context.Background(), "a", c.by)
+		if got := w.Trace(ctx) != ""; got != c.kept || got && strings.Contains(c.by, w.Trace(ctx)) {
+			t.Errorf("%s: a job that %q enqueued is kept: %v, as %s", c.sampler, c.by, got, w.Trace(ctx))
+		}
+		w.Tried(ctx, "a", "done", 0)
+	}
+}
+
 // A variable that is wrong is named, and what stands in it is not repeated.
 func TestWrongVariables(t *testing.T) {
 	t.Parallel()

@@ -152,7 +152,7 @@ func (e *environment) sampler() sdktrace.Sampler {
 	}
 	switch name {
 	case "", "parentbased_always_on":
-		return sdktrace.ParentBased(sdktrace.AlwaysSample())
+		return parentBased(sdktrace.AlwaysSample())
 	case "always_on":
 		return sdktrace.AlwaysSample()
 	case "always_off":
@@ -160,10 +160,25 @@ func (e *environment) sampler() sdktrace.Sampler {
 	case "traceidratio":
 		return sdktrace.TraceIDRatioBased(ratio)
 	case "parentbased_always_off":
-		return sdktrace.ParentBased(sdktrace.NeverSample())
+		return parentBased(sdktrace.NeverSample())
 	case "parentbased_traceidratio":
-		return sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))
+		return parentBased(sdktrace.TraceIDRatioBased(ratio))
 	}
 	e.wrong("OTEL_TRACES_SAMPLER", fmt.Sprintf("there is no sampler %q: always_on, always_off, traceidratio, or one of them behind parentbased_", name))
 	return nil
+}
+
+// parentBased keeps what belongs to something that is kept, and of the rest what root keeps.
+func parentBased(root sdktrace.Sampler) sdktrace.Sampler {
+	return following{sdktrace.ParentBased(root)}
+}
+
+// following keeps a job of which what enqueued it is kept, or with a part of all one would hardly ever see both.
+type following struct{ sdktrace.Sampler }
+
+func (f following) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	if p.Kind == trace.SpanKindConsumer && len(p.Links) > 0 && p.Links[0].SpanContext.IsSampled() {
+		return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
+	}
+	return f.Sampler.ShouldSample(p)
 }

@@ -89,7 +89,7 @@ type queue struct {
 // jobColumns are the ordinals of the fields of _jobs.
 type jobColumns struct {
 	kind, state, priority, due, attempt, attempts, timeout, key, payload, error, steps, worker, cancel, batch, left, trace int
-	oneKey                                                                                                          int // the companion by which a key is unique
+	oneKey                                                                                                                 int // the companion by which a key is unique
 }
 
 func jobColumnsOf(c *spec.Collection) jobColumns {

@@ -169,7 +169,7 @@ func (p *Plinth) listeners(ctx context.Context, l Listening, door http.Handler) 
 	}
 	all := []serve.Listener{
 		secure,
-		{Name: "http", Address: server.HTTP, Handler: certs.Plain(p.https.source, port, server.Limits, p.o.log), Crowd: p.crowd},
+		{Name: "http", Address: server.HTTP, Handler: certs.Plain(p.https.source, port, server.Limits, p.doors, p.o.log), Crowd: p.crowd},
 	}
 	if l.Listen != "" {
 		all = append(all, app)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/bluell/plinth/internal/certs"
@@ -207,6 +208,9 @@ func (p *Plinth) public(url string) string {
 		return url
 	}
 	_, port, _ := net.SplitHostPort(server.HTTPS)
+	if port == "0" {
+		_, port, _ = net.SplitHostPort(strings.TrimPrefix(url, "https://"))
+	}
 	if port == "443" {
 		return "https://" + server.Domains[0]
 	}

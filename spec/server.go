@@ -76,7 +76,7 @@ func (l *loader) server(s section, all section) {
 	}
 	if n := s.values["tls"]; n != nil {
 		t := l.section(n, tlsShape)
-		v.TLS = TLS{Cert: l.path(t, "cert"), Key: l.path(t, "key"), CertPos: t.where("cert"), KeyPos: t.where("key")}
+		v.TLS = TLS{Cert: l.path(t, "cert"), Key: l.path(t, "key"), CertPos: t.where("cert"), KeyPos: t.where("key"), CertShown: t.shown("cert"), KeyShown: t.shown("key")}
 		if len(v.Domains) > 0 {
 			l.report(n, "conflict", "tls does not go with domains: a certificate of one's own, or certificates by ACME")
 		}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/bluell/plinth/internal/certs"
@@ -169,7 +170,7 @@ func (p *Plinth) listeners(ctx context.Context, l Listening, door http.Handler) 
 	}
 	all := []serve.Listener{
 		secure,
-		{Name: "http", Address: server.HTTP, Handler: certs.Plain(p.https.source, port, server.Limits, p.o.log), Crowd: p.crowd},
+		{Name: "http", Address: server.HTTP, Handler: certs.Plain(p.https.source, port, server.Limits, p.doors, p.o.log), Crowd: p.crowd},
 	}
 	if l.Listen != "" {
 		all = append(all, app)
@@ -207,6 +208,9 @@ func (p *Plinth) public(url string) string {
 		return url
 	}
 	_, port, _ := net.SplitHostPort(server.HTTPS)
+	if port == "0" {
+		_, port, _ = net.SplitHostPort(strings.TrimPrefix(url, "https://"))
+	}
 	if port == "443" {
 		return "https://" + server.Domains[0]
 	}

@@ -65,3 +65,26 @@ func TestOrphans(t *testing.T) {
 		t.Error("the orphan is there")
 	}
 }
+
+// TestSteady: what is uploaded when the clock is put forward by a day is not old.
+func TestSteady(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		ago  time.Duration
+		now  string
+		want string
+	}{
+		"as it should be": {time.Hour, "2026-03-01T13:00:00Z", "2026-03-01T13:00:00Z"},
+		"put forward":     {time.Hour, "2026-03-02T14:00:00Z", "2026-03-01T13:00:00Z"},
+		"put back":        {time.Hour, "2026-02-01T13:00:00Z", "2026-02-01T13:00:00Z"},
+	} {
+		now, err := time.Parse(time.RFC3339, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := steady(began, c.ago, now).Format(time.RFC3339); got != c.want {
+			t.Errorf("%s: it is %s, want %s", name, got, c.want)
+		}
+	}
+}

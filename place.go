@@ -135,14 +135,30 @@ func (at place) own() (release func(), err error) {
 
 // lock opens the file whose lock stands for the database. It stays: removed, it would be two.
 func (at place) lock() (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(at.file), 0o700); err != nil {
-		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "the folder of the database cannot be made", Err: err}
+	if err := at.folder(); err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(at.file+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "the folder of the database cannot be written", Err: err}
 	}
 	return f, nil
+}
+
+// folder sees to it that the database has one. That of an app's data is made; another must be there: where a name is mistyped, or a
+// disk not mounted, a new and empty database would be served.
+func (at place) folder() error {
+	folder := filepath.Dir(at.file)
+	if filepath.Base(at.file) != "plinth.db" || filepath.Base(folder) != "data" {
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			return fault.New(fault.Unavailable, "there is no folder %s for the database: make it, or name another file", folder)
+		}
+		return nil
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return &fault.Error{Kind: fault.Unavailable, Msg: "the folder of the database cannot be made", Err: err}
+	}
+	return nil
 }
 
 func unheld(err error) error {

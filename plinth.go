@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/driver"
@@ -53,9 +54,11 @@ type Plinth struct {
 	said      string      // what follow told last
 
 	sight *telemetry.Telemetry // nil: nobody looks
+	doors *web.Load            // of all its doors, also after a reload
 
 	url      atomic.Pointer[string] // where requests are answered, when they are
 	mailKept sync.Once
+	began    time.Time // with what tells time that passes from a clock that is set
 }
 
 // served is what answers requests, until a reload puts another in its place.
@@ -101,7 +104,7 @@ func Open(ctx context.Context, dir string, opts ...Option) (*Plinth, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plinth{dir: dir, at: at, o: o, secret: key, eng: eng, hasher: hasher()}
+	p := &Plinth{dir: dir, at: at, o: o, secret: key, eng: eng, hasher: hasher(), doors: web.NewLoad(), began: time.Now()}
 	p.crowd = serve.NewCrowd(func() *spec.Server { return &p.App().Server }, o.log)
 	err = p.observe(app)
 	if err == nil && made {
@@ -209,7 +212,7 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 		return nil, err
 	}
 	return &served{app: app, db: db, gate: gate, live: hub, mail: room, rates: rates,
-		http: web.Observed(room.Show(p.whileFit(door)), app.Server, p.o.log, observer[web.Observer](p.sight), rates), tables: used(app, tables)}, nil
+		http: web.Observed(room.Show(p.whileFit(door)), app.Server, p.doors, rates, p.o.log, observer[web.Observer](p.sight)), tables: used(app, tables)}, nil
 }
 
 // close ends what goes on beside requests.

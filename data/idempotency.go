@@ -60,6 +60,7 @@ _jobs:
     cancel:   {type: bool}
     batch:    {type: text, max: 36}
     left:     {type: int}
+    trace:    {type: text, max: 55}
   indexes:
     - [state, kind, priority]
     - [state, due]

@@ -71,6 +71,7 @@ type Job struct {
 	Worker   string   // who works on it, or did last
 	Batch    string   // the job that waits for it
 	Cancel   bool     // it is running, and to be cancelled
+	Trace    string   // of what enqueued it, as its traceparent (W3C Trace Context); "": none was kept
 	Created  time.Time
 	Updated  time.Time
 
@@ -87,8 +88,8 @@ type queue struct {
 
 // jobColumns are the ordinals of the fields of _jobs.
 type jobColumns struct {
-	kind, state, priority, due, attempt, attempts, timeout, key, payload, error, steps, worker, cancel, batch, left int
-	oneKey                                                                                                          int // the companion by which a key is unique
+	kind, state, priority, due, attempt, attempts, timeout, key, payload, error, steps, worker, cancel, batch, left, trace int
+	oneKey                                                                                                                 int // the companion by which a key is unique
 }
 
 func jobColumnsOf(c *spec.Collection) jobColumns {
@@ -97,7 +98,7 @@ func jobColumnsOf(c *spec.Collection) jobColumns {
 		return f.Ord
 	}
 	return jobColumns{ord("kind"), ord("state"), ord("priority"), ord("due"), ord("attempt"), ord("attempts"), ord("timeout"), ord("key"),
-		ord("payload"), ord("error"), ord("steps"), ord("worker"), ord("cancel"), ord("batch"), ord("left"),
+		ord("payload"), ord("error"), ord("steps"), ord("worker"), ord("cancel"), ord("batch"), ord("left"), ord("trace"),
 		slices.IndexFunc(c.Fields, func(f *spec.Field) bool { return f.Companion == spec.Partial })}
 }
 
@@ -113,7 +114,7 @@ func (db *DB) job(rec Record) (Job, error) {
 		Priority: int(plain[q.priority].Int()), Due: at(q.due), Attempt: int(plain[q.attempt].Int()), Attempts: int(plain[q.attempts].Int()),
 		Timeout: time.Duration(plain[q.timeout].Int()) * time.Millisecond, Key: plain[q.key].Text(),
 		Payload: json.RawMessage(plain[q.payload].Text()), Error: plain[q.error].Text(), Worker: plain[q.worker].Text(),
-		Batch: plain[q.batch].Text(), Cancel: q.asksEnd(plain), Created: at(spec.OrdCreated), Updated: at(spec.OrdUpdated), rec: rec}
+		Batch: plain[q.batch].Text(), Cancel: q.asksEnd(plain), Trace: plain[q.trace].Text(), Created: at(spec.OrdCreated), Updated: at(spec.OrdUpdated), rec: rec}
 	for _, s := range plain[q.steps].List() {
 		j.Steps = append(j.Steps, s.Text())
 	}
@@ -153,6 +154,9 @@ func (n *NewJob) record(w *work) (Record, error) {
 	rec[q.kind], rec[q.state], rec[q.priority] = expr.TextOf(n.Kind), expr.TextOf(Waiting), expr.IntOf(int64(n.Priority))
 	rec[q.due], rec[q.attempt], rec[q.attempts] = rec[spec.OrdCreated], expr.IntOf(0), expr.IntOf(int64(attempts))
 	rec[q.timeout], rec[q.key], rec[q.payload] = expr.IntOf(timeout.Milliseconds()), textOrNull(expr.NFC(n.Key)), expr.TextOf(string(payload))
+	if w.db.observer != nil {
+		rec[q.trace] = textOrNull(w.db.observer.Traced(w.ctx))
+	}
 	if n.Delay > 0 {
 		now, err := w.tx.Now()
 		if err != nil {

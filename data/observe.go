@@ -20,6 +20,9 @@ type Observer interface {
 	Wrote(ctx context.Context, t Transaction)
 	// Judged is told of each rule that was evaluated for a write, in its transaction.
 	Judged(ctx context.Context, j Judgement)
+	// Traced is asked, in a transaction, for the trace that it is part of, which is stored with a job so that the job's names it:
+	// a traceparent of W3C Trace Context, "" where none is kept.
+	Traced(ctx context.Context) string
 }
 
 // Statement is one question to the engine, or one change.

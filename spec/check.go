@@ -306,6 +306,14 @@ func (s section) where(name string) (p Pos) {
 	return p
 }
 
+// shown is a value as it may stand in a message.
+func (s section) shown(name string) string {
+	if n := s.values[name]; n != nil {
+		return n.show()
+	}
+	return ""
+}
+
 func (s section) bool(name string) bool {
 	b, _ := boolOf(s.text(name))
 	return b

@@ -302,10 +302,10 @@ var corsShape = &shape{"cors", "Which other origins may call.", []key{
 }}
 
 var limitsShape = &shape{"limits", "Bounds on a request.", []key{
-	{name: "body", form: asSize, doc: "The largest body: 1MB when absent."},
+	{name: "body", form: asSize, doc: "The largest body, 256 to 1GB: 1MB when absent."},
 	{name: "header", form: asSize, doc: "The largest header: 16KB when absent."},
-	{name: "timeout", form: asDuration, doc: "The longest a request may take: 30s when absent."},
-	{name: "requests", form: asRate, doc: "The most requests of one caller: 100/s. No limit when absent."},
+	{name: "timeout", form: asDuration, doc: "The longest a request may take, 100ms to 7d: 30s when absent."},
+	{name: "requests", form: asRate, doc: "The most requests of one caller: 100/s, in a time from 1s to 1d. No limit when absent."},
 	{name: "streams", form: asInt, doc: "The most live connections of one caller at one process: 10000 when absent."},
 	{name: "connections", form: asInt, doc: "The most connections of one process: 50000 when absent, and never more than four fifths of the files that it may open."},
 	{name: "connectionsPerAddress", form: asInt, doc: "The most of them from one address: 10000 when absent. Trusted proxies and this machine are no such addresses."},

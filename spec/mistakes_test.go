@@ -462,6 +462,14 @@ plinth.yaml:1:89: "10.0.0.0/33" is not an address or a range like 10.0.0.0/8
 plinth.yaml:1:113: listen is missing in operator
 plinth.yaml:1:122: key is missing in tls
 plinth.yaml:1:129: cert is a file in the folder, or an absolute path, not "../c.pem"`},
+	{`server: {limits: {body: "255", timeout: 1us, requests: 5/1ms}}
+`, `plinth.yaml:1:25: body is from 256 to 1GB
+plinth.yaml:1:41: timeout is from 100ms to 7d
+plinth.yaml:1:56: requests is up to 1000000 in a time from 1s to 1d`},
+	{`server: {limits: {body: 2GB, timeout: 8d, requests: 1000001/s}}
+`, `plinth.yaml:1:25: body is from 256 to 1GB
+plinth.yaml:1:39: timeout is from 100ms to 7d
+plinth.yaml:1:53: requests is up to 1000000 in a time from 1s to 1d`},
 	{`server: {domains: [a.b], tls: {cert: a, key: b}}
 `, `plinth.yaml:1:31: tls does not go with domains: a certificate of one's own, or certificates by ACME`},
 	{`server: {acme: {issuer: "http://a.b", email: x}, https: ":443"}

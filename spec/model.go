@@ -101,8 +101,9 @@ func (p Proxies) Has(addr netip.Addr) bool {
 
 // TLS names the files of a certificate, relative to the folder; both or neither.
 type TLS struct {
-	Cert, Key       string
-	CertPos, KeyPos Pos
+	Cert, Key           string
+	CertPos, KeyPos     Pos
+	CertShown, KeyShown string // as they may stand in a message: what comes from the environment may be the key itself
 }
 
 // ACME is where certificates come from. Roots is a file, relative to the folder.

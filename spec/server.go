@@ -76,7 +76,7 @@ func (l *loader) server(s section, all section) {
 	}
 	if n := s.values["tls"]; n != nil {
 		t := l.section(n, tlsShape)
-		v.TLS = TLS{Cert: l.path(t, "cert"), Key: l.path(t, "key"), CertPos: t.where("cert"), KeyPos: t.where("key")}
+		v.TLS = TLS{Cert: l.path(t, "cert"), Key: l.path(t, "key"), CertPos: t.where("cert"), KeyPos: t.where("key"), CertShown: t.shown("cert"), KeyShown: t.shown("key")}
 		if len(v.Domains) > 0 {
 			l.report(n, "conflict", "tls does not go with domains: a certificate of one's own, or certificates by ACME")
 		}
@@ -166,6 +166,13 @@ func (l *loader) acmeIssuer(s section) (i Issuer) {
 	return i
 }
 
+// What can be meant by limits: less would refuse every request, and more would be none.
+const (
+	leastBody, mostBody       = 256, 1 << 30
+	leastTimeout, mostTimeout = 100 * time.Millisecond, 7 * 24 * time.Hour
+	mostRequests              = 1_000_000
+)
+
 func (l *loader) limits(s section) {
 	v := &l.app.Server.Limits
 	*v = Limits{Body: 1 << 20, Header: 16 << 10, Timeout: 30 * time.Second, Streams: 10_000, Connections: 50_000, PerAddress: 10_000}
@@ -174,7 +181,11 @@ func (l *loader) limits(s section) {
 		return
 	}
 	m := l.section(n, limitsShape)
-	v.Body = m.size("body", v.Body)
+	if body := m.size("body", v.Body); body < leastBody || body > mostBody {
+		l.report(m.values["body"], "value", "body is from 256 to 1GB")
+	} else {
+		v.Body = body
+	}
 	header := m.size("header", int64(v.Header))
 	if header < 1<<10 || header > 1<<20 {
 		l.report(m.values["header"], "value", "header is from 1KB to 1MB")
@@ -182,9 +193,19 @@ func (l *loader) limits(s section) {
 		v.Header = int(header)
 	}
 	if d, ok := durationOf(m.text("timeout")); ok {
-		v.Timeout = d
+		if d < leastTimeout || d > mostTimeout {
+			l.report(m.values["timeout"], "value", "timeout is from 100ms to 7d")
+		} else {
+			v.Timeout = d
+		}
 	}
-	v.Requests, _ = rateOf(m.text("requests"))
+	if r, ok := rateOf(m.text("requests")); ok {
+		if r.Count > mostRequests || r.Per < time.Second || r.Per > 24*time.Hour {
+			l.report(m.values["requests"], "value", "requests is up to 1000000 in a time from 1s to 1d")
+		} else {
+			v.Requests = r
+		}
+	}
 	if v.Streams = m.int("streams", v.Streams); v.Streams < 1 || v.Streams > 1_000_000 {
 		l.report(m.values["streams"], "value", "streams is from 1 to 1000000")
 	}

@@ -338,12 +338,12 @@ func TestDoctorCertificate(t *testing.T) {
 		{"not yet", func(dir string) { ownCertificateFor(t, dir, key, key, hour, 2*hour, "app.example.com") }, "plinth.yaml:1:97: the certificate is not valid before"},
 		{"another's name", func(dir string) { ownCertificateFor(t, dir, key, key, -hour, hour, "www.example.com") }, "plinth.yaml:1:97: the certificate is not for app.example.com"},
 		{"another's key", func(dir string) { ownCertificateFor(t, dir, key, other, -hour, hour, "app.example.com") }, "plinth.yaml:1:112: this is no certificate with its key: private key does not match"},
-		{"nothing", func(string) {}, "plinth.yaml:1:97: the file cannot be read: no such file or directory"},
+		{"nothing", func(string) {}, `plinth.yaml:1:97: the file, "cert.pem", cannot be read: no such file or directory`},
 		{"a folder", func(dir string) {
 			if err := os.Mkdir(filepath.Join(dir, "cert.pem"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-		}, "plinth.yaml:1:97: the file cannot be read: is a directory"},
+		}, `plinth.yaml:1:97: the file, "cert.pem", cannot be read: is a directory`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -282,7 +282,7 @@ func TestHTTPSOwnCertificate(t *testing.T) {
 	cmd := exec.Command(plinth, "serve", dir)
 	cmd.Env = environ("HTTP_PORT=1", "HTTPS_PORT=2")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "plinth.yaml:3:30: the file cannot be read: no such file or directory") {
+	if err == nil || !strings.Contains(string(out), "plinth.yaml:3:30: the file, \"key.pem\", cannot be read: no such file or directory") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

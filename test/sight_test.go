@@ -309,6 +309,17 @@ func TestTraces(t *testing.T) {
 	if rule := find("rule", all)[0]; rule.Attributes["plinth.rule"] != `title != "never"` || rule.Attributes["plinth.holds"] != true {
 		t.Errorf("the rule is %+v", rule)
 	}
+	register := find("POST /api/auth/register", all)
+	var job span
+	for _, one := range all {
+		if strings.HasPrefix(one.Name, "job ") {
+			job = one
+			break
+		}
+	}
+	if len(register) != 1 || !slices.Equal(job.Links, []string{register[0].Trace}) || job.Trace == register[0].Trace {
+		t.Errorf("the job %+v has no link to the request %+v that enqueued it", job, register)
+	}
 	if !strings.Contains(s.stderr.text(), request.Trace) {
 		t.Errorf("the log does not name the trace %s: %s", request.Trace, s.stderr.text())
 	}

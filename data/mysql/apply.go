@@ -31,7 +31,7 @@ func (e *Engine) Statements(steps ...driver.Step) [][]string {
 // A table that a transaction has used cannot be changed beside it. A fence that uses the tables of its own
 // step (package data's does not) is run before the step and undone, and after it again.
 func (e *Engine) Apply(ctx context.Context, s driver.Step, fence func(driver.Tx) error) error {
-	alone, done, err := e.pool.Extra(ctx, reading)
+	alone, done, err := e.alone(ctx)
 	if err != nil {
 		return err
 	}

@@ -26,25 +26,21 @@ func (e *Engine) Check(ctx context.Context) error {
 	return during(ctx, "check", err)
 }
 
-// Verify has the server look at every page and every index of every table.
+// Verify has the server look at every page and every index of every table, on a connection of its own.
 func (e *Engine) Verify(ctx context.Context) error {
-	c, err := e.pool.Take(ctx, reading)
+	c, done, err := e.alone(ctx)
 	if err != nil {
 		return err
 	}
-	s := session{e: e, c: c, reads: true}
-	defer s.end()
+	defer done()
 	var tables []string
-	err = s.first(ctx, func() error {
-		tables = nil
-		return s.c.each(ctx, `SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME`,
-			func(text func(int) string) error { tables = append(tables, text(0)); return nil })
-	})
+	err = c.each(ctx, `SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME`,
+		func(text func(int) string) error { tables = append(tables, text(0)); return nil })
 	for _, name := range tables {
 		if err != nil {
 			break
 		}
-		err = s.c.each(ctx, "CHECK TABLE "+q(name)+" EXTENDED", func(text func(int) string) error {
+		err = c.each(ctx, "CHECK TABLE "+q(name)+" EXTENDED", func(text func(int) string) error {
 			if slices.Contains([]string{"error", "Error", "Corrupt", "corrupt"}, text(2)) {
 				return &fault.Error{Kind: fault.Internal, Op: "verify", Msg: damaged, Err: errors.New(text(3))}
 			}

@@ -414,9 +414,9 @@ func clone(row []sqldriver.Value) []sqldriver.Value {
 	return row
 }
 
-// ask answers a query, and gives its rows to yield. refused is an error of yield.
-func (c *conn) ask(ctx context.Context, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) (refused, err error) {
-	p, err := c.prepare(ctx, st.SQL)
+// ask answers a query whose text is sql, and gives its rows to yield. refused is an error of yield.
+func (c *conn) ask(ctx context.Context, sql string, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) (refused, err error) {
+	p, err := c.prepare(ctx, sql)
 	if err != nil {
 		return nil, err
 	}

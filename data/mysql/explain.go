@@ -62,9 +62,9 @@ func (s *stmt) Explain(ctx context.Context, args []expr.Value) (driver.Explanati
 // plan asks for a statement's plan. The columns of EXPLAIN are not the same everywhere, so they go by name.
 func (c *conn) plan(ctx context.Context, p part) ([]plan, error) {
 	explained := *p.st
-	explained.SQL, explained.Outputs = "EXPLAIN "+p.st.SQL, nil
+	explained.Outputs = nil
 	var lines []plan
-	_, err := c.ask(ctx, &explained, p.args, func(driver.Columns) error {
+	_, err := c.ask(ctx, "EXPLAIN "+p.st.SQL, &explained, p.args, func(driver.Columns) error {
 		line := plan{}
 		k := c.top
 		for i, name := range k.result.Columns() {

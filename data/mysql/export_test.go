@@ -34,3 +34,11 @@ func (e *Engine) Impatient(seconds int) bool {
 	e.settings = strings.Replace(was, "idle_transaction_timeout = "+strconv.Itoa(idleTime), "idle_transaction_timeout = "+strconv.Itoa(seconds), 1)
 	return e.settings != was
 }
+
+// Brief makes the server end what takes longer than so many seconds, where it does that at all, for which nobody may wait longer. It
+// holds for connections that are made from now on.
+func (e *Engine) Brief(seconds int) bool {
+	was := e.settings
+	e.settings = strings.Replace(was, "max_statement_time = "+strconv.Itoa(longest), "max_statement_time = "+strconv.Itoa(seconds), 1)
+	return e.settings != was
+}

@@ -33,6 +33,7 @@ type Engine struct {
 	pool      *pool.Pool[*conn]
 	connector sqldriver.Connector
 	settings  string // of each connection
+	bounds    bool   // the server ends by itself what takes longer than longest
 	kept      int    // statements that a connection keeps at most
 	d         dialect
 	compounds bool // the server takes compound statements, see compound.go
@@ -91,7 +92,8 @@ func (e *Engine) prepareDatabase(ctx context.Context, config *mysql.Config, conn
 	if e.d.collation, err = collationFor(version); err != nil {
 		return err
 	}
-	e.settings = settings(e.d.collation, strings.Contains(version, "MariaDB"))
+	e.bounds = strings.Contains(version, "MariaDB")
+	e.settings = settings(e.d.collation, e.bounds)
 	if err := c.begun(soon, e.settings, reading); err != nil {
 		return during(ctx, "open the database", err)
 	}
@@ -158,10 +160,14 @@ func collationFor(version string) (string, error) {
 //
 // What a process has locked that stops in the middle of a transaction (a machine that is paused, a network that is cut) is free again
 // after idleTime. MySQL has no such setting: there it is kept until the server finds that the connection is gone.
+//
+// What nobody waits for any more is killed (see session.fail); where nobody is left to do that, the server ends it after longest.
+// MySQL bounds nothing but SELECT, by a setting of another kind: there such a statement goes on to its end.
 func settings(collation string, maria bool) string {
 	own := ""
 	if maria {
-		own = ", optimizer_switch = 'exists_to_in=off', idle_transaction_timeout = " + strconv.Itoa(idleTime)
+		own = ", optimizer_switch = 'exists_to_in=off', idle_transaction_timeout = " + strconv.Itoa(idleTime) +
+			", max_statement_time = " + strconv.Itoa(longest)
 	}
 	return "SET NAMES utf8mb4 COLLATE " + collation + `, time_zone = '+00:00', lc_messages = 'en_US', innodb_lock_wait_timeout = 5, lock_wait_timeout = 5,
 	sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',
@@ -170,6 +176,9 @@ func settings(collation string, maria bool) string {
 
 // idleTime is how long a transaction may say nothing, in seconds.
 const idleTime = 10
+
+// longest is how long the server works on a statement at most, in seconds, unless somebody may wait longer for it: more than answerTime.
+const longest = 60
 
 func (e *Engine) Name() string { return "mysql" }
 

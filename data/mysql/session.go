@@ -79,14 +79,18 @@ func (s *session) query(ctx context.Context, st driver.Stmt, args []expr.Value, 
 }
 
 func (s *session) ask(ctx context.Context, before bool, st *sqldb.Statement, args []expr.Value, yield func(driver.Columns) error) error {
+	sql := st.SQL
 	if st.Single || ctx.Done() == nil {
 		ctx = s.bounded(ctx)
 	} else {
 		s.c.unlimit()
+		if until, ok := ctx.Deadline(); s.e.bounds && (!ok || time.Until(until) > longest*time.Second) {
+			sql = forAll + sql
+		}
 	}
 	var refused error
 	err := s.attempt(ctx, before && s.late, func() (err error) {
-		refused, err = s.c.ask(ctx, st, args, func(cols driver.Columns) error {
+		refused, err = s.c.ask(ctx, sql, st, args, func(cols driver.Columns) error {
 			s.sent = true
 			return yield(cols)
 		})
@@ -96,6 +100,21 @@ func (s *session) ask(ctx context.Context, before bool, st *sqldb.Statement, arg
 		return refused
 	}
 	return err
+}
+
+// forAll before a statement lets the server work on it as long as it takes, which costs no round trip.
+const forAll = "SET STATEMENT max_statement_time = 0 FOR "
+
+// alone gives a connection beside the pool's, on which a statement may take as long as it does. It is given up with done.
+func (e *Engine) alone(ctx context.Context) (c *conn, done func(), err error) {
+	if c, done, err = e.pool.Extra(ctx, reading); err != nil || !e.bounds {
+		return c, done, err
+	}
+	if err := c.exec(ctx, "SET SESSION max_statement_time = 0"); err != nil {
+		done()
+		return nil, nil, during(ctx, "connect", err)
+	}
+	return c, done, nil
 }
 
 // bounded gives the server answerTime, or until ctx's deadline, without a watch over ctx.

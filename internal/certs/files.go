@@ -56,11 +56,15 @@ func OpenFiles(dir string, s spec.Server, log *slog.Logger) (*Files, error) {
 // first reads the files, and says at which setting something is wrong.
 func (f *Files) first(t spec.TLS) (*tls.Certificate, error) {
 	for _, file := range []struct {
-		name string
-		at   spec.Pos
-	}{{f.cert, t.CertPos}, {f.key, t.KeyPos}} {
+		name, shown string
+		at          spec.Pos
+	}{{f.cert, t.CertShown, t.CertPos}, {f.key, t.KeyShown, t.KeyPos}} {
 		if _, err := os.ReadFile(file.name); err != nil {
-			return nil, problem(file.at, "the file cannot be read: "+reason(err))
+			who := "the file"
+			if file.shown != "" {
+				who += ", " + file.shown + ","
+			}
+			return nil, problem(file.at, who+" cannot be read: "+reason(err))
 		}
 	}
 	c, err := f.read()

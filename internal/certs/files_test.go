@@ -121,6 +121,10 @@ func TestFilesWrong(t *testing.T) {
 			t.Errorf("%s %s: %v", c.cert, c.key, err)
 		}
 	}
+	_, err := certs.OpenFiles(dir, spec.Server{TLS: spec.TLS{Cert: "c.pem", Key: "no.pem", KeyPos: at(2), KeyShown: "the value of KEY"}}, slog.New(slog.DiscardHandler))
+	if want := "plinth.yaml:2:7: the file, the value of KEY, cannot be read: no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
 	log := &said{}
 	if _, err := certs.OpenFiles(dir, spec.Server{TLS: spec.TLS{Cert: "c2.pem", Key: "k2.pem"}}, slog.New(slog.NewTextHandler(log, nil))); err != nil || !strings.Contains(log.String(), "has ended") {
 		t.Errorf("an old certificate: %v %s", err, log)

@@ -31,6 +31,7 @@ import (
 	"github.com/bluell/plinth/data/memory"
 	"github.com/bluell/plinth/internal/certs"
 	"github.com/bluell/plinth/internal/certs/acmetest"
+	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -119,7 +120,7 @@ func openWith(t testing.TB, p ports, app *spec.App, db *data.DB) *site {
 		t.Cleanup(func() { _ = srv.Close() })
 	}
 	if p.http > 0 {
-		serve(s.http, certs.Plain(source, strconv.Itoa(p.https), app.Server.Limits, slog.New(slog.DiscardHandler)), nil)
+		serve(s.http, certs.Plain(source, strconv.Itoa(p.https), app.Server.Limits, web.NewLoad(), slog.New(slog.DiscardHandler)), nil)
 	}
 	if p.https > 0 {
 		serve(s.https, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }), certs.Config(source))

@@ -21,8 +21,8 @@ var (
 // page to https, under a name that the app has and never under one that a request has invented, and refuses the API: a
 // redirect would hide that credentials are sent in clear, each time anew. Nothing else is served.
 //
-// port is where https answers.
-func Plain(source func() Source, port string, limits spec.Limits, log *slog.Logger) http.Handler {
+// port is where https answers, load what is shared with it.
+func Plain(source func() Source, port string, limits spec.Limits, load *web.Load, log *slog.Logger) http.Handler {
 	if port == "443" {
 		port = ""
 	}
@@ -49,7 +49,7 @@ func Plain(source func() Source, port string, limits spec.Limits, log *slog.Logg
 			w.WriteHeader(http.StatusPermanentRedirect)
 		}
 	})
-	return web.Guard(plain, spec.Server{Limits: limits}, log)
+	return web.Observed(plain, spec.Server{Limits: limits}, load, web.NewRates(limits.Requests, nil), log, nil)
 }
 
 // hostOf is the name in a Host header.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/bluell/plinth/internal/certs"
+	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -54,7 +55,7 @@ func TestPlain(t *testing.T) {
 		{"GET", "app.example.com", "/.well-known/acme-challenge/other", "443", 404, ""},
 		{"GET", "evil.example", "/.well-known/acme-challenge/known", "443", 404, ""},
 	} {
-		h := certs.Plain(func() certs.Source { return named{"app.example.com"} }, c.port, spec.Limits{}, slog.New(slog.DiscardHandler))
+		h := certs.Plain(func() certs.Source { return named{"app.example.com"} }, c.port, spec.Limits{}, web.NewLoad(), slog.New(slog.DiscardHandler))
 		r := httptest.NewRequest(c.method, "http://x"+c.path, nil)
 		r.Host, r.RequestURI = c.host, c.path
 		r.Header.Set("Authorization", "Bearer pk_secret")

@@ -37,8 +37,8 @@ type Options struct {
 
 // Observer is told of attempts at jobs, so that they can be counted, timed and traced.
 type Observer interface {
-	// Begun is told of each. It goes on with the context that is returned.
-	Begun(ctx context.Context, kind string) context.Context
+	// Begun is told of each, and of the trace of what enqueued the job (see data.Job). It goes on with the context that is returned.
+	Begun(ctx context.Context, kind, trace string) context.Context
 	// Tried is told, with that context, what became of it: done, failed (it is tried again), dead, cancelled, returned.
 	Tried(ctx context.Context, kind, result string, took time.Duration)
 }
@@ -314,7 +314,7 @@ func (p *Pool) begin(stop context.Context, j data.Job) {
 		}
 		start := time.Now()
 		if p.o.Observer != nil {
-			ctx = p.o.Observer.Begun(ctx, j.Kind)
+			ctx = p.o.Observer.Begun(ctx, j.Kind, j.Trace)
 		}
 		err := p.attempt(ctx, k.Do, w)
 		o, settled := p.outcome(ctx, w, err)

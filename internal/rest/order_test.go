@@ -147,7 +147,7 @@ func (waiting) List(ctx context.Context, _ data.Caller, _ *data.ListQuery, _ []b
 // is no stream.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
-	s := open(t, agency+"server: {limits: {timeout: 10ms}}\n", "")
+	s := open(t, agency+"server: {limits: {timeout: 100ms}}\n", "")
 	s.http = conform.Handler(t, web.Guard(rest.New(waiting{s.db}, caller, rest.Options{Live: &live{}}), s.db.App().Server, slog.New(slog.DiscardHandler)))
 	for _, accept := range []string{"application/json", "*/*", "text/event-stream, application/json", "text/event-stream;q=0, */*"} {
 		if a := s.ask("POST /api/posts/query", "Accept: "+accept, `{}`).want(503); a.header.Get("Retry-After") == "" {

@@ -22,6 +22,9 @@ var program = func() string {
 	return os.Args[0]
 }()
 
+// soonTaken is how long it takes as a rule until another process serves, and more; then it is told that it does not.
+const soonTaken = 10 * time.Second
+
 // handOver starts the program as it is now with the sockets of this process, and waits until it serves. Its
 // arguments, environment and output are this process's. It returns the process that serves.
 func (s *server) handOver(ctx context.Context, patience time.Duration) (pid int, err error) {
@@ -52,16 +55,21 @@ func (s *server) handOver(ctx context.Context, patience time.Duration) (pid int,
 	files = append(files, write.Fd())
 	pid, err = syscall.ForkExec(program, os.Args, &syscall.ProcAttr{Env: append(os.Environ(), handedSockets+"="+s.handed()), Files: files})
 	if err != nil {
-		return 0, &fault.Error{Kind: fault.Unavailable, Msg: "the program " + program + " cannot be started: " + err.Error(), Err: err}
+		return 0, &fault.Error{Kind: fault.Unavailable, Msg: "the program " + program + " cannot be started", Err: err}
 	}
 	other, err := os.FindProcess(pid)
 	if err != nil {
 		return 0, err
 	}
 	_ = write.Close() // so that its end is seen when the other process ends
-	_ = read.SetReadDeadline(time.Now().Add(patience))
+	began := time.Now()
+	_ = read.SetReadDeadline(began.Add(patience))
 	stop := context.AfterFunc(ctx, func() { _ = read.SetReadDeadline(time.Now()) })
 	defer stop()
+	slow := time.AfterFunc(soonTaken, func() {
+		s.o.Log.Warn("the new process does not serve yet: it may wait for a change of the schema", "process", pid, "until", began.Add(patience))
+	})
+	defer slow.Stop()
 	err = outcome(read)
 	if err == nil {
 		go func() { _, _ = other.Wait() }() // if it ends while this process still ends its requests
@@ -69,6 +77,9 @@ func (s *server) handOver(ctx context.Context, patience time.Duration) (pid int,
 	}
 	_ = other.Kill()
 	_, _ = other.Wait()
+	if time.Since(began) >= patience {
+		err = fault.New(fault.Unavailable, "the new process could not serve within %s, and was ended: its log says what it did", patience)
+	}
 	return 0, err
 }
 

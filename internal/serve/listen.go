@@ -65,14 +65,17 @@ func cannotListen(name, asked string, err error) error {
 	case "operator":
 		setting = "server.operator.listen"
 	}
-	why := "it is not an address like 127.0.0.1:8080"
+	var unknown *net.DNSError
+	why := "it is not an address like 127.0.0.1:8080; give one with " + setting
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		why = "another program listens there, or another listener of this one; choose another address with " + setting
+	case errors.As(err, &unknown):
+		why = "the name " + unknown.Name + " is no address of this machine; give one, such as 127.0.0.1:8080 or :8080, with " + setting
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		why = "that is not allowed to this user"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		why = "this machine does not have that address"
+		why = "this machine does not have that address; give another with " + setting
 	}
 	return &fault.Error{Kind: fault.Unavailable, Msg: "cannot listen on " + asked + ": " + why}
 }

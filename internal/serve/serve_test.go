@@ -121,7 +121,8 @@ func TestCannotListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	for listen, words := range map[string]string{ln.Addr().String(): "another program listens there", "nonsense": "it is not an address", "192.0.2.1:0": "does not have that address"} {
+	for listen, words := range map[string]string{ln.Addr().String(): "another program listens there", "nonsense": "it is not an address", "192.0.2.1:0": "does not have that address; give another with --listen",
+		"nosuchhost.invalid:80": "the name nosuchhost.invalid is no address of this machine; give one, such as 127.0.0.1:8080 or :8080, with --listen"} {
 		err := Run(t.Context(), []Listener{{Name: "app", Address: listen}}, Options{Log: quiet})
 		if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v", listen, err)

@@ -2,11 +2,16 @@ package telemetry
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -114,6 +119,82 @@ func TestNothingAskedFor(t *testing.T) {
 	}
 }
 
+// A job tells of what enqueued it where that is kept, and is kept with it.
+func TestLinked(t *testing.T) {
+	t.Parallel()
+	const receiver = "http://127.0.0.1:1"
+	asked := func(w *Telemetry) string {
+		ctx := w.Began(httptest.NewRequest("POST", "/api/posts", nil))
+		inside := w.Writes(ctx)
+		by := w.Traced(inside)
+		w.Wrote(inside, data.Transaction{})
+		if trace := w.Trace(ctx); trace != "" && (len(by) != 55 || !strings.HasPrefix(by, "00-"+trace+"-"+w.actOf(ctx).span.SpanContext().SpanID().String()) || !strings.HasSuffix(by, "-01")) {
+			t.Errorf("%q is stored for a request of the trace %s", by, trace)
+		}
+		w.Ended(ctx, web.Exchange{})
+		return by
+	}
+	kept := asked(watched(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver}, Options{}))
+	if kept == "" {
+		t.Fatal("nothing is stored for a request that is kept")
+	}
+	for _, c := range []struct {
+		sampler, by string
+		kept        bool
+	}{{"parentbased_always_off", kept, true}, {"parentbased_always_off", "", false}, {"parentbased_always_off", "nonsense", false}, {"always_off", kept, false}} {
+		w := watched(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver, "OTEL_TRACES_SAMPLER": c.sampler}, Options{})
+		if by := asked(w); by != "" {
+			t.Errorf("%s: %q is stored for a request that is not kept", c.sampler, by)
+		}
+		ctx := w.Begun(context.Background(), "a", c.by)
+		if got := w.Trace(ctx) != ""; got != c.kept || got && strings.Contains(c.by, w.Trace(ctx)) {
+			t.Errorf("%s: a job that %q enqueued is kept: %v, as %s", c.sampler, c.by, got, w.Trace(ctx))
+		}
+		w.Tried(ctx, "a", "done", 0)
+	}
+}
+
+// A receiver is known by a certificate of one's own, and asks for one.
+func TestReceiverByHTTPS(t *testing.T) {
+	t.Parallel()
+	got := make(chan int, 100)
+	receiver := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- len(r.TLS.PeerCertificates) }))
+	receiver.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	receiver.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	receiver.StartTLS()
+	defer receiver.Close()
+	file := func(name, kind string, der []byte) string {
+		name = filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	own := receiver.TLS.Certificates[0]
+	der, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key := file("cert", "CERTIFICATE", own.Certificate[0]), file("key", "PRIVATE KEY", der)
+	arrives := func(more map[string]string) bool {
+		env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.URL}
+		maps.Copy(env, more)
+		w := watched(t, env, Options{})
+		w.Ended(w.Began(httptest.NewRequest("GET", "/api/posts", nil)), web.Exchange{})
+		_ = w.Close()
+		return len(got) > 0 && <-got == 1
+	}
+	if !arrives(map[string]string{"OTEL_EXPORTER_OTLP_CERTIFICATE": cert, "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE": cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY": key}) {
+		t.Error("the span has not arrived")
+	}
+	if arrives(map[string]string{"OTEL_EXPORTER_OTLP_CERTIFICATE": cert}) {
+		t.Error("the receiver asks for no certificate, so this shows nothing")
+	}
+	if arrives(map[string]string{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY": key}) {
+		t.Error("any receiver is trusted")
+	}
+}
+
 // A variable that is wrong is named, and what stands in it is not repeated.
 func TestWrongVariables(t *testing.T) {
 	t.Parallel()
@@ -121,6 +202,8 @@ func TestWrongVariables(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT":    {"127.0.0.1:4318", "ftp://127.0.0.1"},
 		"OTEL_EXPORTER_OTLP_TIMEOUT":     {"5s", "-1"},
 		"OTEL_EXPORTER_OTLP_COMPRESSION": {"br"},
+		"OTEL_EXPORTER_OTLP_CERTIFICATE": {"/nosuch/file", "traces.go"},
+		"OTEL_EXPORTER_OTLP_CLIENT_KEY":  {"traces.go"},
 		"OTEL_EXPORTER_OTLP_PROTOCOL":    {"grpc"},
 		"OTEL_TRACES_SAMPLER":            {"sometimes"},
 		"OTEL_BSP_SCHEDULE_DELAY":        {"5s", "0"},
@@ -131,7 +214,7 @@ func TestWrongVariables(t *testing.T) {
 		for _, value := range values {
 			env := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", name: value}
 			_, err := New(Options{Env: func(name string) (string, bool) { text, ok := env[name]; return text, ok }})
-			if !fault.Is(err, fault.BadRequest) || !strings.HasPrefix(err.Error(), name+": ") {
+			if !fault.Is(err, fault.BadRequest) || !strings.HasPrefix(err.Error(), strings.Replace(name, "CLIENT_KEY", "CLIENT_CERTIFICATE", 1)+": ") {
 				t.Errorf("%s=%s: %v", name, value, err)
 			}
 		}
@@ -179,7 +262,7 @@ func exchange(b *testing.B, w *Telemetry) {
 			w.Asked(r.Context(), data.Statement{Kind: "select", Collection: "posts", Start: time.Now(), Took: time.Microsecond})
 		}
 		rw.WriteHeader(http.StatusOK)
-	}), spec.Server{Limits: spec.Limits{Timeout: time.Minute}}, quiet(), o, nil)
+	}), spec.Server{Limits: spec.Limits{Timeout: time.Minute}}, web.NewLoad(), nil, quiet(), o)
 	r := httptest.NewRequest("GET", "/api/posts/x", nil)
 	rw := &nobody{header: http.Header{}}
 	b.ReportAllocs()

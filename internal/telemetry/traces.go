@@ -1,9 +1,14 @@
 package telemetry
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -58,6 +63,11 @@ func newTraces(o *Options) (*traces, error) {
 			e.wrong("OTEL_EXPORTER_OTLP_TIMEOUT", "it is a number of milliseconds")
 		}
 		x.client.Timeout = time.Duration(ms) * time.Millisecond
+	}
+	if secure := e.secure(); secure != nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.TLSClientConfig = secure
+		x.client.Transport = transport
 	}
 	e.pairs("OTEL_EXPORTER_OTLP_HEADERS", e.signal("HEADERS"), func(k, v string) { x.headers.Set(k, v) })
 	sampler := e.sampler()
@@ -125,6 +135,55 @@ func (e *environment) endpoint(text string, whole bool) string {
 	return u.String()
 }
 
+// secure is how a receiver by https is known, and how we are by it; nil: as usual. Our own certificate is read for each connection:
+// it may have been renewed.
+func (e *environment) secure() *tls.Config {
+	roots, cert, key := e.signal("CERTIFICATE"), e.signal("CLIENT_CERTIFICATE"), e.signal("CLIENT_KEY")
+	if roots == "" && cert == "" && key == "" {
+		return nil
+	}
+	c := &tls.Config{}
+	if roots != "" {
+		text, err := os.ReadFile(roots)
+		c.RootCAs = x509.NewCertPool()
+		if err != nil {
+			e.unread("OTEL_EXPORTER_OTLP_CERTIFICATE", err)
+		} else if !c.RootCAs.AppendCertsFromPEM(text) {
+			e.wrong("OTEL_EXPORTER_OTLP_CERTIFICATE", "there is no certificate in its file, in PEM")
+		}
+	}
+	switch {
+	case cert == "" && key == "":
+		return c
+	case cert == "":
+		e.wrong("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "it is missing beside OTEL_EXPORTER_OTLP_CLIENT_KEY")
+	case key == "":
+		e.wrong("OTEL_EXPORTER_OTLP_CLIENT_KEY", "it is missing beside OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")
+	}
+	for name, file := range map[string]string{"CLIENT_CERTIFICATE": cert, "CLIENT_KEY": key} {
+		if _, err := os.ReadFile(file); err != nil {
+			e.unread("OTEL_EXPORTER_OTLP_"+name, err)
+		}
+	}
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		return &pair, err
+	}
+	if _, err := c.GetClientCertificate(nil); err != nil {
+		e.wrong("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "this is no certificate with its key, in PEM")
+	}
+	return c
+}
+
+// unread does not repeat the name of a file that cannot be read.
+func (e *environment) unread(name string, err error) {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	e.wrong(name, "its file cannot be read: "+err.Error())
+}
+
 // pairs reads a=1,b=2, in which values are written as in addresses.
 func (e *environment) pairs(name, text string, yield func(key, value string)) {
 	for pair := range strings.SplitSeq(text, ",") {
@@ -152,7 +211,7 @@ func (e *environment) sampler() sdktrace.Sampler {
 	}
 	switch name {
 	case "", "parentbased_always_on":
-		return sdktrace.ParentBased(sdktrace.AlwaysSample())
+		return parentBased(sdktrace.AlwaysSample())
 	case "always_on":
 		return sdktrace.AlwaysSample()
 	case "always_off":
@@ -160,10 +219,25 @@ func (e *environment) sampler() sdktrace.Sampler {
 	case "traceidratio":
 		return sdktrace.TraceIDRatioBased(ratio)
 	case "parentbased_always_off":
-		return sdktrace.ParentBased(sdktrace.NeverSample())
+		return parentBased(sdktrace.NeverSample())
 	case "parentbased_traceidratio":
-		return sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))
+		return parentBased(sdktrace.TraceIDRatioBased(ratio))
 	}
 	e.wrong("OTEL_TRACES_SAMPLER", fmt.Sprintf("there is no sampler %q: always_on, always_off, traceidratio, or one of them behind parentbased_", name))
 	return nil
+}
+
+// parentBased keeps what belongs to something that is kept, and of the rest what root keeps.
+func parentBased(root sdktrace.Sampler) sdktrace.Sampler {
+	return following{sdktrace.ParentBased(root)}
+}
+
+// following keeps a job of which what enqueued it is kept, or with a part of all one would hardly ever see both.
+type following struct{ sdktrace.Sampler }
+
+func (f following) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	if p.Kind == trace.SpanKindConsumer && len(p.Links) > 0 && p.Links[0].SpanContext.IsSampled() {
+		return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
+	}
+	return f.Sampler.ShouldSample(p)
 }

@@ -7,17 +7,38 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Begun begins the trace of an attempt at a job: one of its own. Which request has enqueued the job is not stored with it.
-func (t *Telemetry) Begun(ctx context.Context, kind string) context.Context {
+// Traced is the span of the request, or of the job, that a transaction is part of.
+func (t *Telemetry) Traced(ctx context.Context) string {
+	a := t.actOf(ctx)
+	if a != nil && a.of != nil {
+		a = a.of
+	}
+	if a == nil || a.span == nil || !a.span.SpanContext().IsSampled() {
+		return ""
+	}
+	// What others say of the trace (tracestate) is not stored.
+	said := propagation.MapCarrier{}
+	w3c.Inject(trace.ContextWithSpanContext(context.Background(), a.span.SpanContext().WithTraceState(trace.TraceState{})), said)
+	return said["traceparent"]
+}
+
+// Begun begins the trace of an attempt at a job: one of its own, with a link to what enqueued the job.
+func (t *Telemetry) Begun(ctx context.Context, kind, by string) context.Context {
 	if t.traces == nil {
 		return ctx
 	}
 	a := &act{Context: ctx, start: time.Now()}
-	below, span := t.traces.tracer.Start(context.Background(), "job "+kind, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(a.start),
-		trace.WithAttributes(attribute.String("plinth.job.kind", kind)))
+	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(a.start), trace.WithAttributes(attribute.String("plinth.job.kind", kind))}
+	if by != "" {
+		if said := trace.SpanContextFromContext(w3c.Extract(context.Background(), propagation.MapCarrier{"traceparent": by})); said.IsValid() {
+			opts = append(opts, trace.WithLinks(trace.Link{SpanContext: said}))
+		}
+	}
+	below, span := t.traces.tracer.Start(context.Background(), "job "+kind, opts...)
 	if !span.IsRecording() {
 		return ctx
 	}

@@ -25,17 +25,18 @@ import (
 // info, the rest as debug. It has the method, the route, the status, the time, who asked and the id,
 // never a query, a body or a credential.
 func Guard(next http.Handler, server spec.Server, log *slog.Logger) http.Handler {
-	return Observed(next, server, log, nil, NewRates(server.Limits.Requests, nil))
+	return Observed(next, server, NewLoad(), NewRates(server.Limits.Requests, nil), log, nil)
 }
 
-// Observed is Guard with somebody who is told of each request, nil is nobody, and with counts of callers that are kept elsewhere too.
-func Observed(next http.Handler, server spec.Server, log *slog.Logger, o Observer, rates *Rates) http.Handler {
+// Observed is Guard with a load that others have part in, with counts of callers that are kept elsewhere too, and with somebody who is told of
+// each request; nil is nobody.
+func Observed(next http.Handler, server spec.Server, load *Load, rates *Rates, log *slog.Logger, o Observer) http.Handler {
 	if log == nil {
 		log = slog.Default()
 	}
 	g := &guard{next: next, log: log, observer: o, cors: newCORS(server.CORS), timeout: server.Limits.Timeout, header: server.Limits.Header,
 		secure: strings.HasPrefix(server.URL, "https://"), forged: http.NewCrossOriginProtection(),
-		rates: rates, load: newLoad()}
+		rates: rates, load: load}
 	trusted := []string{server.URL}
 	if server.CORS.Credentials { // else their pages have nothing to do with cookies
 		trusted = append(trusted, server.CORS.Origins...)
@@ -59,7 +60,7 @@ type guard struct {
 	secure   bool
 	forged   *http.CrossOriginProtection
 	rates    *Rates // nil: no limit
-	load     *load
+	load     *Load
 }
 
 // MaxAddress is how many bytes the path and the query string may have together. What is longer goes
@@ -263,7 +264,7 @@ type recorder struct {
 	conn     Connection // nil: not one that the server knows
 	log      *slog.Logger
 	rates    *Rates
-	load     *load // nil: it is not counted as work
+	load     *Load // nil: it is not counted as work
 	start    time.Time
 	deadline deadline // here, so that it costs no allocation of its own
 	id       string

@@ -14,7 +14,7 @@ import (
 	"github.com/bluell/plinth/fault"
 )
 
-// load bounds the work that is under way at once. More requests than that wait in a line, and more than can be answered
+// Load bounds the work that is under way at once, of all doors that share it: they have the same processors. More requests than that wait in a line, and more than can be answered
 // soon are refused at once: a server that takes whatever comes answers everybody late, and soon nobody in time.
 //
 // How much is soon is measured: by how many were answered in the last moments. Whoever waits for his client, to send a body
@@ -23,7 +23,7 @@ import (
 // Requests wait before they come here, too: for a processor. Where each is answered without a pause none sees that others wait,
 // and the line stays empty while thousands stand before the door. So it is measured how long one who is ready waits for a
 // processor; when that is long, those who are let in step back once, and all who wait come to stand in the line, or are refused.
-type load struct {
+type Load struct {
 	inside  atomic.Int64
 	slots   atomic.Int64 // how many may be inside
 	most    atomic.Int64 // how many may wait
@@ -61,8 +61,9 @@ const (
 	longer      = 5 * time.Second        // patience with live connections: a browser does not come back from a refusal
 )
 
-func newLoad() *load {
-	l := &load{start: time.Now()}
+// NewLoad is the load of a process.
+func NewLoad() *Load {
+	l := &Load{start: time.Now()}
 	l.slots.Store(mostSlots)
 	l.most.Store(shortLine)
 	return l
@@ -79,7 +80,7 @@ func busy(s int) error {
 func unbounded(r *http.Request) bool { return r.URL.Path == "/healthz" || r.URL.Path == "/readyz" }
 
 // enter waits until there is room, and fails when that takes too long.
-func (l *load) enter(r *http.Request) error {
+func (l *Load) enter(r *http.Request) error {
 	if l.waiting.Load() == 0 {
 		if l.inside.Add(1) <= l.slots.Load() {
 			l.stepBack()
@@ -123,19 +124,19 @@ func (l *load) enter(r *http.Request) error {
 
 // stepBack lets those who wait for a processor come in before, if they have waited long. Without it whoever is let in from the
 // line goes first, before all who were never looked at.
-func (l *load) stepBack() {
+func (l *Load) stepBack() {
 	if l.crowded.Load() {
 		runtime.Gosched()
 	}
 }
 
-func (l *load) refuse() error {
+func (l *Load) refuse() error {
 	l.refused.Add(1)
 	return overloaded[rand.IntN(len(overloaded))]
 }
 
 // admit lets those in for whom there is room. The lock is held.
-func (l *load) admit() {
+func (l *Load) admit() {
 	for l.line.Len() > 0 && l.inside.Load() < l.slots.Load() {
 		l.inside.Add(1)
 		l.waiting.Add(-1)
@@ -144,7 +145,7 @@ func (l *load) admit() {
 }
 
 // pause is for whoever waits for his client, until resume.
-func (l *load) pause() {
+func (l *Load) pause() {
 	l.inside.Add(-1)
 	if l.waiting.Load() > 0 {
 		l.mu.Lock()
@@ -153,10 +154,10 @@ func (l *load) pause() {
 	}
 }
 
-func (l *load) resume() { l.inside.Add(1) }
+func (l *Load) resume() { l.inside.Add(1) }
 
 // leave ends what enter began.
-func (l *load) leave() {
+func (l *Load) leave() {
 	l.done.Add(1)
 	began, now := l.window.Load(), int64(time.Since(l.start))
 	closes := now-began >= int64(loadWindow) && l.window.CompareAndSwap(began, now)
@@ -170,7 +171,7 @@ func (l *load) leave() {
 }
 
 // look says whether those who are ready wait long for a processor: whether they are more than are answered in crowdTime.
-func (l *load) look() {
+func (l *Load) look() {
 	sample := [1]metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}}
 	metrics.Read(sample[:])
 	l.mu.Lock()
@@ -180,7 +181,7 @@ func (l *load) look() {
 
 // room sets how many are let in, and how many may wait: as many as are soon answered. While there is no crowd the rate says what is
 // asked for, not what could be answered, and few may be let in only because few came. The lock is held.
-func (l *load) room() {
+func (l *Load) room() {
 	work, line, shortest := workTime, lineTime, float64(shortLine)
 	if l.crowded.Load() {
 		work, line, shortest = crowdedWork, crowdedTime, crowdedLine
@@ -190,7 +191,7 @@ func (l *load) room() {
 }
 
 // measure closes a window. After a time in which nobody asked nothing is known.
-func (l *load) measure(took time.Duration) {
+func (l *Load) measure(took time.Duration) {
 	n := float64(l.done.Swap(0)) / took.Seconds()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -208,7 +209,7 @@ func (l *load) measure(took time.Duration) {
 }
 
 // tell gives how many were refused since it was told last, once a second.
-func (l *load) tell() (n int64) {
+func (l *Load) tell() (n int64) {
 	was, now := l.told.Load(), int64(time.Since(l.start))
 	if now-was < int64(time.Second) || !l.told.CompareAndSwap(was, now) {
 		return 0

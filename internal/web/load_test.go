@@ -19,7 +19,7 @@ import (
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLoad()
+		l := NewLoad()
 		r := httptest.NewRequest("GET", "/api/x", nil)
 		for range mostSlots {
 			if err := l.enter(r); err != nil {
@@ -83,7 +83,7 @@ func TestLoad(t *testing.T) {
 // What may be inside follows what was answered.
 func TestLoadMeasures(t *testing.T) {
 	t.Parallel()
-	l := newLoad()
+	l := NewLoad()
 	for range 10 {
 		l.done.Store(100)
 		l.measure(time.Second)
@@ -114,7 +114,7 @@ func TestLoadMeasures(t *testing.T) {
 // answered, each later than the one before.
 func TestLoadOfProcessors(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // with many, all of them are answered in time
-	l := newLoad()
+	l := NewLoad()
 	r := httptest.NewRequest("GET", "/api/x", nil)
 	var answered, refused atomic.Int64
 	ask := func() {
@@ -148,7 +148,7 @@ func TestLoadOfProcessors(t *testing.T) {
 // What has a bound of its own takes no room, and nobody counts it twice.
 func TestAside(t *testing.T) {
 	t.Parallel()
-	var l *load
+	var l *Load
 	h := Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		within := l.inside.Load()
 		back := Aside(r.Context())
@@ -197,5 +197,25 @@ func TestLoadAtOnce(t *testing.T) {
 	l.inside.Store(10_000)
 	if rec := ask(h, "GET", "/readyz", ""); rec.Code != http.StatusOK {
 		t.Errorf("/readyz: %d", rec.Code)
+	}
+}
+
+// Doors that share a load are one: what waits at one is no room at the other.
+func TestShared(t *testing.T) {
+	t.Parallel()
+	inside, goes := make(chan struct{}), make(chan struct{})
+	l := NewLoad()
+	first := Observed(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { inside <- struct{}{}; <-goes }), spec.Server{}, l, nil, quiet, nil)
+	second := Observed(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), spec.Server{}, l, nil, quiet, nil)
+	l.slots.Store(1)
+	ended := make(chan int)
+	go func() { ended <- ask(first, "GET", "/api/x", "").Code }()
+	<-inside
+	if rec := ask(second, "GET", "/", ""); rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
+		t.Errorf("the other door has room: %d", rec.Code)
+	}
+	close(goes)
+	if code := <-ended; code != http.StatusOK {
+		t.Error(code)
 	}
 }

@@ -94,3 +94,23 @@ func (s *served) letters() jobs.Kind {
 		return w.Commit(ctx, func(tx *data.Tx) error { return s.gate.Answer(ctx, tx, w.Job().Payload) })
 	}}
 }
+
+// renewing has this process look users up anew who were changed, or whose teams were: whoever has changed them, and by whichever way.
+func renewing(app *spec.App, anew func(user string)) (all []data.Hook) {
+	add := func(collection string, user func(*data.Writing) []string) {
+		for _, op := range []data.Op{data.Create, data.Update, data.Delete} {
+			all = append(all, data.Hook{Collection: collection, Op: op, After: func(_ context.Context, c *data.Writing) {
+				for _, id := range user(c) {
+					anew(id)
+				}
+			}})
+		}
+	}
+	if app.Auth.Collection != "" {
+		add(app.Auth.Collection, func(c *data.Writing) []string { return []string{c.ID()} })
+	}
+	if app.Auth.Teams.Members != "" {
+		add(app.Auth.Teams.Members, func(c *data.Writing) []string { return []string{c.Old("user").Text(), c.New("user").Text()} })
+	}
+	return all
+}

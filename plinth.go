@@ -185,13 +185,14 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	if err != nil {
 		return nil, err
 	}
-	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs, Hooks: p.o.hooks,
+	var gate *auth.Gate
+	hooks := append(renewing(app, func(user string) { gate.Anew(user) }), p.o.hooks...)
+	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs, Hooks: hooks,
 		Observer: observer[data.Observer](p.sight), Slow: p.o.slow})
 	if err != nil {
 		return nil, err
 	}
-	gate, err := p.entrance(app, db, room)
-	if err != nil {
+	if gate, err = p.entrance(app, db, room); err != nil {
 		return nil, err
 	}
 	p.sight.Trust(app.Server.TrustedProxies)

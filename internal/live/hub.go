@@ -597,21 +597,45 @@ func (h *Hub) still(known []*client) {
 
 // same says whether a client is who he was; else his stream has ended.
 func (h *Hub) same(c *client) bool {
+	why := h.other(c, c.again)
+	if why != "" {
+		c.resync(why)
+	}
+	return why == ""
+}
+
+// other says why a client is not who he was any more; "": he is, as far as one can say.
+func (h *Hub) other(c *client, again func() (data.Caller, error)) string {
 	h.mu.Lock()
 	view := c.view
 	h.mu.Unlock()
-	by, err := c.again()
+	by, err := again()
 	switch {
 	case fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Denied):
-		c.resync("the credential is not valid any more")
+		return "the credential is not valid any more"
 	case err != nil: // the database is away, perhaps
-		return true
+		return ""
 	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn || by.MFA != c.by.MFA || !view.same(&by, &c.by):
-		c.resync(rightsChanged)
-	default:
-		return true
+		return rightsChanged
 	}
-	return false
+	return ""
+}
+
+// sure fails where a user is not who he was taken for. What is remembered of him may be older than the place in the log from
+// which on he is told what happens: nothing behind that place tells of the difference, to him or to whoever goes on for him there.
+func (h *Hub) sure(c *client) error {
+	again := c.again
+	if again == nil && c.root != nil {
+		again = c.root.again
+	}
+	if again == nil || c.by.ID == "" || h.anew == nil {
+		return nil
+	}
+	h.anew(c.by.ID)
+	if h.other(c, again) != "" {
+		return errRights
+	}
+	return nil
 }
 
 // watch looks after one client that follows the log for itself, until it ends.

@@ -101,6 +101,28 @@ func TestRightsThatChangedBeforeTheStreamBegan(t *testing.T) {
 	})
 }
 
+// What is remembered of a caller may be older than where his stream begins. Nothing in the log behind that tells of the difference, so
+// he is looked up anew, however he begins.
+func TestRememberedRights(t *testing.T) {
+	onEach(t, club, func(h *house) {
+		h.member(1, "red")
+		stale, _ := h.callers.Load("ann")
+		h.member(1, "blue")
+		l := h.listen("ann", "/api/secrets", "")
+		l.want("ready")
+		h.create("secrets", `{"name":"z","team":"blue"}`)
+		l.want("create z")
+		l.cancel()
+		for _, how := range []struct{ path, last string }{{"/api/secrets", ""}, {"/api/secrets?start=snapshot", ""}, {"/api/secrets", l.last}} {
+			h.stale.Store("ann", stale)
+			again := h.listen("ann", how.path, how.last)
+			again.want("resync")
+			again.ended()
+			h.listen("ann", how.path, how.last).cancel() // he is remembered as he is
+		}
+	})
+}
+
 // Two who see the same may see something else after a change of what only one of them rests on.
 func TestNewRightsOfOneOfTwoWhoSeeTheSame(t *testing.T) {
 	onEach(t, club, func(h *house) {
@@ -196,6 +218,7 @@ func TestWhoLeavesATeam(t *testing.T) {
 			before := bob.last
 
 			// What is committed with the loss of a right, or behind it, is not told by that right.
+			h.again.Clear()
 			h.batch(data.Operation{Op: "delete", Collection: "memberships", ID: id(6)},
 				data.Operation{Op: "create", Collection: "notes", Body: h.node(`{"name":"secret","team":"` + id(3) + `"}`)},
 				data.Operation{Op: "create", Collection: "open", Body: h.node(`{"name":"o"}`)})

@@ -172,7 +172,7 @@ func TestSocketResumes(t *testing.T) {
 		c = h.dial("", "?subscribe=posts%3Ffields%3Dname&lastEventId="+last.Text)
 		c.told(`{"event":"create","subscription":0,"record":{"id":"` + id(2) + `","name":"b"}}`)
 		c.say(`{"subscribe":"posts?fields=name","id":5,"lastEventId":"` + last.Text + `"}`)
-		c.told(`{"event":"create","subscription":5,"record":{"id":"` + id(2) + `","name":"b"}}`)
+		c.told(`{"event":"ready","subscription":5,"position":"`+last.Text+`"}`, `{"event":"create","subscription":5,"record":{"id":"`+id(2)+`","name":"b"}}`)
 		c.say(`{"subscribe":"posts?fields=name","id":6,"lastEventId":"other.1"}`)
 		c.told(`{"event":"resync","subscription":6,"reason":…`)
 		c.say(`{"subscribe":"posts?fields=name","id":6,"start":"snapshot"}`)

@@ -298,8 +298,14 @@ func (h *Hub) begin(ctx context.Context, c *client, q *question) error {
 		if from, err = readPlace(q.from); err != nil {
 			return &data.TooOld{}
 		}
+		if err := h.sure(c); err != nil {
+			return err
+		}
 		if err := h.listen(ctx, c, q); err != nil {
 			return err
+		}
+		if c.root != nil && from.Epoch == h.position().Epoch { // he has asked by a message, and waits for an answer to it
+			c.send(ready(q.form, from, c.number()))
 		}
 		return h.catchUp(ctx, c, from)
 	case q.snapshot && len(q.lists) > 0:
@@ -314,6 +320,9 @@ func (h *Hub) begin(ctx context.Context, c *client, q *question) error {
 			return err
 		}
 		from.Position = h.position()
+	}
+	if err := h.sure(c); err != nil {
+		return err
 	}
 	if err := h.listen(ctx, c, q); err != nil {
 		return err

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,6 +10,24 @@ import (
 
 // mistakes are files and all that is said about them.
 var mistakes = []struct{ file, want string }{
+	{`schedules:
+  a: {every: 1h, delete: {collection: posts, filter: 'at < now - duration("9999999999h")'}}
+  b: {every: 1h, delete: {collection: posts, filter: 'at < "2026-13-01"'}}
+  c: {every: 1h, delete: {collection: posts, filter: 'at < now - duration("720h") && kind == "a"'}}
+  d: {every: 1h, delete: {collection: posts, filter: 'kind == "nope"'}}
+  e: {every: 1h, create: {collection: posts, body: {text: ` + strings.Repeat("x", 50_000) + `}}}
+  f:
+    every: 1h
+    create:
+      collection: posts
+      body:
+        text: ` + strings.Repeat("x", 40_000) + `
+        more: ` + strings.Repeat("x", 40_000) + `
+collections: {posts: {fields: {at: {type: time}, kind: {type: enum, values: [a, b]}, text: {type: text}, more: {type: text}}}}
+`, `plinth.yaml:2:75: must be a duration like 90s, 24h or 1h30m
+plinth.yaml:3:60: must be a time like 2026-01-31T12:00:00Z
+plinth.yaml:5:63: "nope" is not one of "a", "b"
+plinth.yaml:12:9: it has 80021 bytes as JSON: a schedule takes at most 65024`},
 	{`schedules:
   a: {cron: "0 0 30 2 *", job: x}
   b: {cron: "0 3 * * *", zone: Europe/Berln, job: x}

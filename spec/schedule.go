@@ -147,6 +147,7 @@ func (l *loader) what(s section, v *Schedule) {
 			l.report(n, "option", "payload is for job")
 		}
 		v.Body, _ = l.json(n)
+		l.travels(n, v.Body)
 	}
 	if n := s.values["create"]; n != nil {
 		c := l.section(n, createShape)
@@ -154,6 +155,7 @@ func (l *loader) what(s section, v *Schedule) {
 		if at := l.target(c.values["collection"]); at != nil {
 			v.Create = at.Name
 			v.Body = l.newRecord(at, c.values["body"], n, "body")
+			l.travels(c.values["body"], v.Body)
 		}
 	}
 	if n := s.values["delete"]; n != nil {
@@ -181,7 +183,25 @@ func (l *loader) scheduleFilter(n *node, c *Collection) {
 	for _, p := range e.Params {
 		if p.Name != "" {
 			l.report(n, "rule", "param.%s is given by nobody: write its value", p.Name)
+			return
 		}
+	}
+	_, lits, err := expr.Shape(n.text)
+	if err == nil { // its values are read when it is asked: one that is none would fail at each tick
+		_, err = e.Args(nil, lits, nil, func(_, text string) (string, error) { return text, nil })
+	}
+	if err != nil {
+		l.compiled(n, c, nil, err)
+	}
+}
+
+// mostTaken is how many bytes a job takes with it (data.NewJob), in which the body of a schedule travels.
+const mostTaken = 64<<10 - 512 // the rest says what is to be done with it
+
+// travels says of a body that it is too long to be done by a job.
+func (l *loader) travels(n *node, body *doc.Node) {
+	if body != nil && n != nil && len(body.Append(nil)) > mostTaken {
+		l.report(n, "max", "it has %d bytes as JSON: a schedule takes at most %d", len(body.Append(nil)), mostTaken)
 	}
 }
 

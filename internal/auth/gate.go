@@ -106,9 +106,9 @@ _tries:
     - [until]
 `
 
-// remembered is how long a credential that was found in the database is believed without asking
-// again: a key that is removed is dead everywhere after it.
-const remembered = 5 * time.Second
+// remembered is how long a credential that was found in the database is believed without asking again. A key that is removed
+// is dead everywhere within 5 s: a live connection asks each 2 s, and may be told what is remembered.
+const remembered = 3 * time.Second
 
 // Options of New. Zero values are the defaults.
 type Options struct {

@@ -155,7 +155,7 @@ func (at place) folder() error {
 		}
 		return nil
 	}
-	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.MkdirAll(folder, 0o700); err != nil { // a backup may be restored to where nothing is yet
 		return &fault.Error{Kind: fault.Unavailable, Msg: "the folder of the database cannot be made", Err: err}
 	}
 	return nil

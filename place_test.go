@@ -10,7 +10,7 @@ import (
 func TestNoFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for name, fine := range map[string]bool{"x.db": true, "data/plinth.db": true, "none/x.db": false, "none/data/plinth.db": false, "data/x.db": true} {
+	for name, fine := range map[string]bool{"x.db": true, "data/plinth.db": true, "none/x.db": false, "new/data/plinth.db": true, "data/x.db": true} {
 		if name == "data/x.db" {
 			if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 				t.Fatal(err)

@@ -212,7 +212,13 @@ func (l *changeLog) give(w *work, last int64) (int, error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	l.order(rows)
+	whole := func(row Record) (Record, error) { return row, nil }
+	if far {
+		whole = func(row Record) (Record, error) { return l.k.record(w.ctx, w.tx, l.k.lock, row[spec.OrdID].Text()) }
+	}
+	if err := l.order(rows, whole); err != nil {
+		return 0, err
+	}
 	ids := make([]string, len(rows))
 	for i, row := range rows {
 		ids[i] = row[spec.OrdID].Text()
@@ -256,7 +262,9 @@ func (l *changeLog) pending(ctx context.Context, rd driver.Reader) ([]Record, er
 	if len(rows) > mostLater {
 		return nil, &TooOld{}
 	}
-	l.order(rows)
+	if err == nil {
+		err = l.order(rows, func(row Record) (Record, error) { return row, nil })
+	}
 	return rows, err
 }
 
@@ -269,8 +277,8 @@ func (l *changeLog) whole(ctx context.Context, rd driver.Reader, limit int64) (r
 }
 
 // order puts rows that were committed at about the same time in order. They come in the order of their ids, which is
-// that of the clocks of those who made them; but whatever clocks say, changes of one record follow its revisions.
-func (l *changeLog) order(rows []Record) {
+// that of the clocks of those who made them; but whatever clocks say, changes of one record follow its revisions. whole gives all of a row.
+func (l *changeLog) order(rows []Record, whole func(row Record) (Record, error)) error {
 	type record struct{ collection, id string }
 	places := map[record][]int{}
 	for i, row := range rows {
@@ -286,7 +294,11 @@ func (l *changeLog) order(rows []Record) {
 			own[i] = rows[n]
 		}
 		if l.follows(own) {
-			continue
+			if again, err := l.again(own, whole); err != nil {
+				return err
+			} else if again {
+				continue
+			}
 		}
 		slices.SortStableFunc(own, func(a, b Record) int {
 			gone := func(r Record) int { return strings.Count(r[l.row.op].Text(), opWords[Delete]) }
@@ -296,6 +308,43 @@ func (l *changeLog) order(rows []Record) {
 			rows[n] = own[i]
 		}
 	}
+	return nil
+}
+
+// again says of changes of a record that follow whether each create behind a delete makes another of the same id. If it has made the one that
+// was deleted, it comes before: two processes have done both in one millisecond, or their clocks differ.
+func (l *changeLog) again(own []Record, whole func(row Record) (Record, error)) (bool, error) {
+	for i, row := range own[1:] {
+		if own[i][l.row.op].Text() != opWords[Delete] || row[l.row.op].Text() != opWords[Create] {
+			continue
+		}
+		var made [2]expr.Value
+		for j, row := range []Record{own[i], row} {
+			all, err := whole(row)
+			if err != nil {
+				return false, err
+			}
+			if all == nil {
+				return false, fault.New(fault.Unavailable, "a row of the log was changed by another")
+			}
+			c, err := l.change(all)
+			if err != nil {
+				return false, err
+			}
+			if c == nil { // nobody reads it: the app has the collection no more
+				return true, nil
+			}
+			is := c.New
+			if is == nil {
+				is = c.Old
+			}
+			made[j] = is[spec.OrdCreated]
+		}
+		if same(made[0], made[1]) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // follows says whether changes of a record can have come in this order. Its id may be given again after it was deleted.

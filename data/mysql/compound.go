@@ -21,8 +21,9 @@ const (
 	absent  = " THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31000, MESSAGE_TEXT = 'not there'; END IF; "
 )
 
-// mostArguments is how many arguments a statement may have.
-const mostArguments = 65535
+// mostCompound is how many arguments a compound statement has at most: at every execution the server writes its statements
+// out with their values, which for more costs it more than the round trips that are saved cost us.
+const mostCompound = 256
 
 // compounds says whether the server takes compound statements.
 func (c *conn) compounds(ctx context.Context) bool {
@@ -48,7 +49,14 @@ func (b *body) add(sql, end string) {
 
 // compound is the statement that does it all, with its arguments; "" where it would be too long to be kept.
 func (e *Engine) compound(u *driver.Revision, all []driver.Insertion) (string, []sqldriver.Value) {
-	if !e.compounds {
+	n := 0
+	if u != nil {
+		n = len(u.Ords)
+	}
+	for i := 0; i < len(all) && n <= mostCompound; i++ {
+		n += len(all[i].C.Fields)
+	}
+	if !e.compounds || n > mostCompound {
 		return "", nil
 	}
 	b := &body{}
@@ -69,10 +77,7 @@ func (e *Engine) compound(u *driver.Revision, all []driver.Insertion) (string, [
 	}
 	for _, target := range sqldb.Targets(all) {
 		ids := target.IDs()
-		size := 1
-		for size < len(ids) {
-			size *= 2
-		}
+		size := stepped(len(ids))
 		b.add("IF (SELECT COUNT(*) FROM "+q(target.C.Name)+` FORCE INDEX (PRIMARY) WHERE "id" IN (?`+strings.Repeat(", ?", size-1)+")"+
 			e.d.Lock(driver.LockStay)+") <> ?", absent)
 		for i := range size {
@@ -93,7 +98,7 @@ func (e *Engine) compound(u *driver.Revision, all []driver.Insertion) (string, [
 		all = all[n:]
 	}
 	b.WriteString("COMMIT; END")
-	if b.Len() > keptLength || len(b.args) > mostArguments {
+	if b.Len() > keptLength {
 		return "", nil
 	}
 	return b.String(), b.args

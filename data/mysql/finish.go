@@ -171,10 +171,7 @@ func (e *Engine) whole(u *driver.Revision, all []driver.Insertion) (string, []sq
 		}
 		return w.Referring(targets[0].C.Name, by), append(args, ids[0].Text())
 	}
-	size := 1
-	for size < len(ids) {
-		size *= 2
-	}
+	size := stepped(len(ids))
 	if size > mostDeleted {
 		return "", nil
 	}

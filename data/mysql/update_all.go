@@ -12,7 +12,7 @@ import (
 // mostUpdated is how many records one statement changes at most. Each looks for its values among those of all.
 const mostUpdated = 32
 
-// UpdateAll changes some records by each statement, as many as there are rounded up to a power of two: the last one
+// UpdateAll changes some records by each statement, as many as there are, stepped: the last one
 // then stands in several places.
 func (t *tx) UpdateAll(all []driver.Revision) (n int, err error) {
 	if len(all) == 0 {
@@ -37,10 +37,7 @@ func (t *tx) UpdateAll(all []driver.Revision) (n int, err error) {
 		if err := t.writes(); err != nil {
 			return n, err
 		}
-		size := 1
-		for size < len(some) {
-			size *= 2
-		}
+		size := stepped(len(some))
 		one := func(i int) *driver.Revision { return &some[min(i, len(some)-1)] }
 		changed, err := t.change("update", c, t.updateSome(c, ords, size), func(add func(expr.Value, expr.Kind)) {
 			for _, ord := range ords {

@@ -17,6 +17,8 @@ import (
 // Change is one committed change of a record of the app.
 type Change struct {
 	Position   int64 // in the log: dense, from 1, in an order in which each record's changes follow one another
+	First      int64 // the position of the first change of the same transaction
+	Last       int64 // that of the last: all between them are of it
 	At         time.Time
 	Op         Op // Create, Update, Delete
 	Collection string
@@ -143,12 +145,20 @@ func (w *work) record() error {
 		}
 		next = last + 1
 	}
-	for i, row := range w.changes {
-		if log.ordered {
-			row[spec.OrdID] = expr.TextOf(positionID(next + int64(i)))
-		} else {
-			row[spec.OrdID] = expr.TextOf(w.db.ids.next(time.Now())) // not the clock of the app, which may be anything
+	if log.ordered {
+		for i := 0; i < len(w.changes); i += mostTogether {
+			number(w.changes[i:min(i+mostTogether, len(w.changes))], next+int64(i))
 		}
+	} else {
+		id := ""
+		for i, row := range w.changes {
+			if n := i % mostTogether; n == 0 {
+				id = w.db.ids.next(time.Now()) // not the clock of the app, which may be anything
+			}
+			row[spec.OrdID] = expr.TextOf(waitingID(id, i%mostTogether))
+		}
+	}
+	for _, row := range w.changes {
 		if err := w.insert(log.k, row); err != nil {
 			return err
 		}
@@ -209,6 +219,7 @@ func appendImage(dst []byte, k *kind, rec, other Record) []byte {
 func (l *changeLog) change(row Record) (*Change, error) {
 	c := &Change{Position: positionOf(row[spec.OrdID].Text()), At: time.UnixMilli(row[spec.OrdCreated].Int()).UTC(),
 		Collection: row[l.row.collection].Text(), ID: row[l.row.record].Text(), Rev: row[spec.OrdRev].Int()}
+	c.First, c.Last = spanOf(row[spec.OrdID].Text())
 	c.Op = Op(slices.Index(opWords[:], row[l.row.op].Text()))
 	k := l.db.kinds[c.Collection]
 	if k == nil {

@@ -84,7 +84,7 @@ func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn fu
 			return nil
 		}
 		next := after.Number + 1
-		err = rd.Rows(ctx, l.between, []Value{expr.TextOf(positionID(after.Number)), expr.TextOf(positionID(newest))}, func(cols driver.Columns) error {
+		err = rd.Rows(ctx, l.between, []Value{expr.TextOf(upTo(after.Number)), expr.TextOf(upTo(newest))}, func(cols driver.Columns) error {
 			row := l.k.copy(cols)
 			if positionOf(row[spec.OrdID].Text()) != next { // some have been swept
 				return &TooOld{after.Number}
@@ -99,12 +99,11 @@ func (db *DB) WithHistory(ctx context.Context, after Position, walks bool, fn fu
 			return err
 		}
 		if !l.ordered { // what the snapshot has and nobody has given a position
-			rows, err := l.pending(ctx, rd)
+			rows, err := l.pending(ctx, rd, newest+1)
 			if err != nil {
 				return err
 			}
-			for i, row := range rows {
-				row[spec.OrdID] = expr.TextOf(positionID(newest + 1 + int64(i)))
+			for _, row := range rows {
 				if err := note(row); err != nil {
 					return err
 				}

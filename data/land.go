@@ -140,7 +140,7 @@ func (l *changeLog) landSome(ctx context.Context, among []*kind) (done bool, err
 	}
 	landed := map[string]bool{}
 	from := max(floor, l.landing.least(among))
-	err = l.carrier.Named(ctx, l.k.Collection, positionID(from), positionID(last), func(_, name string) error {
+	err = l.carrier.Named(ctx, l.k.Collection, upTo(from), upTo(last), func(_, name string) error {
 		landed[name] = true
 		return nil
 	})
@@ -250,7 +250,7 @@ func (l *changeLog) place(ctx context.Context, rows []Record, last int64, landed
 		for i, row := range part {
 			names[i] = row[spec.OrdID].Text()
 			placed[i] = slices.Clone(row)
-			placed[i][spec.OrdID] = expr.TextOf(positionID(last + 1 + int64(i)))
+			number(placed[i:i+1], last+1+int64(i))
 		}
 		n, err := l.carrier.Place(ctx, l.k.Collection, placed, names)
 		if err != nil {

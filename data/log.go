@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,8 +28,9 @@ import (
 // (sequence). One at a time does so, for it locks the one row of _log. Where there are no transactions rows wait in the
 // records that they tell of, and are moved (landing).
 //
-// A position is the id of its row, as the time of a UUIDv7, which no clock has said since 1970 plus a few minutes: rows
-// without one have ids of their own time, and come behind all that have.
+// A position is in the id of its row, as the time of a UUIDv7, which no clock has said since 1970 plus a few minutes: rows
+// without one have ids of their own time, and come behind all that have. The rows of one transaction have positions that follow
+// one another, and their ids say how many of them there are before and behind (positionID).
 type changeLog struct {
 	db      *DB
 	k       *kind
@@ -41,6 +43,7 @@ type changeLog struct {
 	newest  driver.Stmt // the id of the last row that has a position
 	oldest  driver.Stmt
 	between driver.Stmt // rows behind argument 0, up to argument 1
+	named   driver.Stmt // their ids alone
 	waiting driver.Stmt // rows without a position, at most argument 0, as far as is needed to order them
 	unseen  driver.Stmt // the same, whole
 
@@ -60,9 +63,23 @@ const (
 	positioned = "01000000-0000-7000-8000-000000000000" // the ids of rows that have a position are below: 2^52 of them, up to 2004
 )
 
-// positionID is the id of the row at a position.
-func positionID(p int64) string {
-	return fmt.Sprintf("%08x-%04x-7%03x-8000-000000000000", p>>28, p>>12&0xffff, p&0xfff)
+// mostTogether is how many changes of one transaction are told together: its id has room for so many.
+const mostTogether = 1 << 24
+
+// positionID is the id of the row at position p, whose transaction has positions from first to last. Rows that older
+// versions have written, and those that a carrier has moved, are alone in theirs.
+func positionID(p, first, last int64) string {
+	return idAt(p, uint64(p-first)<<24|uint64(last-p))
+}
+
+// upTo is behind the ids of all rows up to a position, and before those of all others.
+func upTo(p int64) string { return idAt(p, 1<<48-1) }
+
+func idAt(p int64, rest uint64) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(p>>12)<<16|0x7000|uint64(p&0xfff))
+	binary.BigEndian.PutUint64(b[8:], 0x8000<<48|rest)
+	return formatID(b)
 }
 
 // positionOf is the position that an id says.
@@ -72,6 +89,26 @@ func positionOf(id string) int64 {
 		return 0
 	}
 	return p
+}
+
+// spanOf are the first and the last position of the transaction of the row with this id.
+func spanOf(id string) (first, last int64) {
+	p := positionOf(id)
+	before, err := strconv.ParseInt(id[24:30], 16, 64)
+	behind, bad := strconv.ParseInt(id[30:], 16, 64)
+	if err != nil || bad != nil {
+		return p, p
+	}
+	return p - before, p + behind
+}
+
+// A row that has no position yet has the id of its transaction, but for its number in it: so the rows of one come together
+// by their ids, and in order.
+const transactionID = 30 // characters
+
+// waitingID is the id of row n of a transaction with this id.
+func waitingID(transaction string, n int) string {
+	return fmt.Sprintf("%s%06x", transaction[:transactionID], n)
 }
 
 func newChangeLog(db *DB) (*changeLog, error) {
@@ -104,6 +141,7 @@ func newChangeLog(db *DB) (*changeLog, error) {
 		{&l.newest, compare(expr.OpLt, bound), 0, true, k.wholeAll[:1]},
 		{&l.oldest, compare(expr.OpLt, bound), 0, false, k.wholeAll},
 		{&l.between, expr.And(compare(expr.OpGt, arg(0)), compare(expr.OpLe, arg(1))), -1, false, k.wholeAll},
+		{&l.named, expr.And(compare(expr.OpGt, arg(0)), compare(expr.OpLe, arg(1))), -1, false, k.wholeAll[:1]},
 		{&l.waiting, compare(expr.OpGe, bound), 0, false, k.wholeAll[:l.row.op+1]},
 		{&l.unseen, compare(expr.OpGe, bound), 0, false, k.wholeAll},
 	} {
@@ -134,31 +172,44 @@ func (l *changeLog) first(ctx context.Context, rd driver.Reader) (rec Record, er
 	return rec, err
 }
 
-// read reads the changes behind a position, at most some hundreds, up to the newest. to is how far it has read: rows of
-// collections that are there no more are passed over.
+// read reads the changes behind a position, at most some hundreds, up to the newest, and the rest of the last one's transaction
+// if that is not very much. to is how far it has read: rows of collections that are there no more are passed over.
 func (l *changeLog) read(ctx context.Context, after, newest int64) (all []*Change, to int64, err error) {
-	to = min(after+readAtOnce, newest)
-	next := after + 1
-	err = l.db.eng.Rows(ctx, l.between, []Value{expr.TextOf(positionID(after)), expr.TextOf(positionID(to))}, func(cols driver.Columns) error {
+	next, end := after+1, int64(0)
+	some := func(cols driver.Columns) error {
 		row := l.k.copy(cols)
-		if at := positionOf(row[spec.OrdID].Text()); at != next {
+		id := row[spec.OrdID].Text()
+		if positionOf(id) != next {
 			return &TooOld{Position: after}
 		}
 		next++
+		_, end = spanOf(id)
 		c, err := l.change(row)
 		if c != nil && err == nil {
 			all = append(all, c)
 		}
 		return err
-	})
-	if err == nil && next <= to {
-		err = &TooOld{Position: after}
 	}
-	return all, to, err
+	for to = min(after+readAtOnce, newest); next <= to; {
+		from := next
+		if err = l.db.eng.Rows(ctx, l.between, []Value{expr.TextOf(upTo(next - 1)), expr.TextOf(upTo(to))}, some); err != nil {
+			return nil, to, err
+		}
+		if next <= to {
+			return nil, to, &TooOld{Position: after}
+		}
+		if from == after+1 && end > to && end-to <= mostRest {
+			to = min(end, newest)
+		}
+	}
+	return all, to, nil
 }
 
-// readAtOnce is how many changes are read together.
-const readAtOnce = 500
+// readAtOnce is how many changes are read together, and mostRest how many more, of the same transaction.
+const (
+	readAtOnce = 500
+	mostRest   = 10_000
+)
 
 // TooOld is the error of reading on from a position whose successors are not there any more, or never were: of another
 // log, or of records that had another form.
@@ -201,28 +252,45 @@ func (l *changeLog) sequence(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// give gives rows the positions behind last.
+// give gives some hundred rows the positions behind last, and those of a transaction together, however many they are.
 func (l *changeLog) give(w *work, last int64) (int, error) {
 	far := w.held != nil && w.held.finisher != nil
 	read := l.unsequenced
-	if !far {
-		read = l.whole
-	}
-	rows, err := read(w.ctx, w.tx, readAtOnce)
-	if err != nil || len(rows) == 0 {
-		return 0, err
-	}
 	whole := func(row Record) (Record, error) { return row, nil }
 	if far {
 		whole = func(row Record) (Record, error) { return l.k.record(w.ctx, w.tx, l.k.lock, row[spec.OrdID].Text()) }
+	} else {
+		read = l.whole
 	}
-	if err := l.order(rows, whole); err != nil {
+	var found [][]Record
+	for limit := int64(readAhead); ; limit *= 8 {
+		rows, err := read(w.ctx, w.tx, limit)
+		if err != nil {
+			return 0, err
+		}
+		if found = transactions(rows); int64(len(rows)) < limit {
+			break
+		} else if len(found) > 1 { // the last may go on behind the limit
+			found = found[:len(found)-1]
+			break
+		}
+	}
+	found, err := l.order(found, whole)
+	if err != nil || len(found) == 0 {
 		return 0, err
 	}
-	ids := make([]string, len(rows))
-	for i, row := range rows {
-		ids[i] = row[spec.OrdID].Text()
-		row[spec.OrdID] = expr.TextOf(positionID(last + 1 + int64(i)))
+	var rows []Record
+	var ids []string
+	for _, t := range found {
+		if len(rows) >= readAtOnce {
+			break
+		}
+		rows = append(rows, t...)
+		for _, row := range t {
+			ids = append(ids, row[spec.OrdID].Text())
+		}
+		number(t, last+1)
+		last += int64(len(t))
 	}
 	n := 0
 	if far {
@@ -245,6 +313,28 @@ func (l *changeLog) give(w *work, last int64) (int, error) {
 	return len(rows), err
 }
 
+// readAhead is how many rows are looked at to give some of them positions. What is committed first is mostly among the first by
+// its id, but who made it may have waited in between, or his clock may be fast.
+const readAhead = 2000
+
+// transactions are rows without a position, in the order of their ids, by the transaction that has left them.
+func transactions(rows []Record) (all [][]Record) {
+	for from, i := 0, 1; i <= len(rows); i++ {
+		if i == len(rows) || i-from == mostTogether || rows[i][spec.OrdID].Text()[:transactionID] != rows[from][spec.OrdID].Text()[:transactionID] {
+			all, from = append(all, rows[from:i]), i
+		}
+	}
+	return all
+}
+
+// number gives the rows of a transaction the positions from first on.
+func number(transaction []Record, first int64) {
+	last := first + int64(len(transaction)) - 1
+	for i, row := range transaction {
+		row[spec.OrdID] = expr.TextOf(positionID(first+int64(i), first, last))
+	}
+}
+
 // unsequenced reads rows without a position: as far as is needed to order them.
 func (l *changeLog) unsequenced(ctx context.Context, rd driver.Reader, limit int64) (rows []Record, err error) {
 	err = rd.Rows(ctx, l.waiting, []Value{expr.IntOf(limit)}, func(cols driver.Columns) error {
@@ -256,16 +346,25 @@ func (l *changeLog) unsequenced(ctx context.Context, rd driver.Reader, limit int
 	return rows, err
 }
 
-// pending reads all rows without a position, in the order that they will have.
-func (l *changeLog) pending(ctx context.Context, rd driver.Reader) ([]Record, error) {
+// pending reads all rows without a position, numbered from one on in the order that they will have.
+func (l *changeLog) pending(ctx context.Context, rd driver.Reader, next int64) ([]Record, error) {
 	rows, err := l.whole(ctx, rd, mostLater+1)
 	if len(rows) > mostLater {
 		return nil, &TooOld{}
 	}
-	if err == nil {
-		err = l.order(rows, func(row Record) (Record, error) { return row, nil })
+	if err != nil {
+		return nil, err
 	}
-	return rows, err
+	found, err := l.order(transactions(rows), func(row Record) (Record, error) { return row, nil })
+	if err != nil {
+		return nil, err
+	}
+	rows = make([]Record, 0, len(rows))
+	for _, t := range found {
+		number(t, next+int64(len(rows)))
+		rows = append(rows, t...)
+	}
+	return rows, nil
 }
 
 func (l *changeLog) whole(ctx context.Context, rd driver.Reader, limit int64) (rows []Record, err error) {
@@ -276,39 +375,65 @@ func (l *changeLog) whole(ctx context.Context, rd driver.Reader, limit int64) (r
 	return rows, err
 }
 
-// order puts rows that were committed at about the same time in order. They come in the order of their ids, which is
-// that of the clocks of those who made them; but whatever clocks say, changes of one record follow its revisions. whole gives all of a row.
-func (l *changeLog) order(rows []Record, whole func(row Record) (Record, error)) error {
+// order puts transactions that were committed at about the same time in order. They come in the order of their ids, which is
+// that of the clocks of those who made them; but whatever clocks say, changes of one record follow its revisions: one that has
+// made what another goes on from comes before it. whole gives all of a row.
+func (l *changeLog) order(all [][]Record, whole func(row Record) (Record, error)) ([][]Record, error) {
 	type record struct{ collection, id string }
-	places := map[record][]int{}
-	for i, row := range rows {
-		r := record{row[l.row.collection].Text(), row[l.row.record].Text()}
-		places[r] = append(places[r], i)
+	type place struct {
+		row Record
+		of  int
 	}
-	for _, at := range places {
-		if len(at) == 1 {
+	places := map[record][]place{}
+	for of, t := range all {
+		for _, row := range t {
+			r := record{row[l.row.collection].Text(), row[l.row.record].Text()}
+			places[r] = append(places[r], place{row, of})
+		}
+	}
+	before := make([][]int, len(all)) // the transactions that come before one
+	for _, own := range places {
+		if own[0].of == own[len(own)-1].of {
 			continue
 		}
-		own := make([]Record, len(at))
-		for i, n := range at {
-			own[i] = rows[n]
+		rows := make([]Record, len(own))
+		for i, p := range own {
+			rows[i] = p.row
 		}
-		if l.follows(own) {
-			if again, err := l.again(own, whole); err != nil {
-				return err
-			} else if again {
-				continue
+		follow := l.follows(rows)
+		if follow {
+			var err error
+			if follow, err = l.again(rows, whole); err != nil {
+				return nil, err
 			}
 		}
-		slices.SortStableFunc(own, func(a, b Record) int {
-			gone := func(r Record) int { return strings.Count(r[l.row.op].Text(), opWords[Delete]) }
-			return cmp.Or(cmp.Compare(a[spec.OrdRev].Int(), b[spec.OrdRev].Int()), gone(a)-gone(b))
-		})
-		for i, n := range at {
-			rows[n] = own[i]
+		if !follow {
+			slices.SortStableFunc(own, func(a, b place) int {
+				gone := func(p place) int { return strings.Count(p.row[l.row.op].Text(), opWords[Delete]) }
+				return cmp.Or(cmp.Compare(a.row[spec.OrdRev].Int(), b.row[spec.OrdRev].Int()), gone(a)-gone(b))
+			})
+		}
+		for i, p := range own[1:] {
+			before[p.of] = append(before[p.of], own[i].of)
 		}
 	}
-	return nil
+	ordered, seen := make([][]Record, 0, len(all)), make([]bool, len(all))
+	var put func(of int)
+	put = func(of int) {
+		if seen[of] {
+			return
+		}
+		seen[of] = true
+		slices.Sort(before[of])
+		for _, earlier := range before[of] {
+			put(earlier)
+		}
+		ordered = append(ordered, all[of])
+	}
+	for of := range all {
+		put(of)
+	}
+	return ordered, nil
 }
 
 // again says of changes of a record that follow whether each create behind a delete makes another of the same id. If it has made the one that
@@ -649,7 +774,7 @@ func (db *DB) SweepChanges(ctx context.Context, keep time.Duration, most int64) 
 		from := positionOf(first[spec.OrdID].Text())
 		to := min(from+readAtOnce, head.Number) - 1
 		if over := head.Number - most; to > over {
-			err := db.eng.Rows(ctx, l.between, []Value{expr.TextOf(positionID(max(from-1, over))), expr.TextOf(positionID(to))}, func(cols driver.Columns) error {
+			err := db.eng.Rows(ctx, l.between, []Value{expr.TextOf(upTo(max(from-1, over))), expr.TextOf(upTo(to))}, func(cols driver.Columns) error {
 				if at := cols.Int(spec.OrdCreated); at >= before.UnixMilli() {
 					to = positionOf(string(cols.Text(spec.OrdID))) - 1
 					return errEnough
@@ -667,14 +792,18 @@ func (db *DB) SweepChanges(ctx context.Context, keep time.Duration, most int64) 
 			if err := l.raise(ctx, to); err != nil {
 				return err
 			}
-			if err := l.carrier.Clear(ctx, l.k.Collection, positionID(to)); err != nil {
+			if err := l.carrier.Clear(ctx, l.k.Collection, upTo(to)); err != nil {
 				return err
 			}
 			continue
 		}
 		ids := make([]string, 0, to-from+1)
-		for p := from; p <= to; p++ {
-			ids = append(ids, positionID(p))
+		err = db.eng.Rows(ctx, l.named, []Value{expr.TextOf(upTo(from - 1)), expr.TextOf(upTo(to))}, func(cols driver.Columns) error {
+			ids = append(ids, string(cols.Text(0)))
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		err = db.commit(ctx, &System, func(w *work) error {
 			_, err := w.tx.Delete(l.k.Collection, ids)

@@ -52,16 +52,17 @@ func TestOrderOfLives(t *testing.T) {
 		{"two lives", []life{{Delete, 1, 1}, {Create, 2, 1}}, []life{{Delete, 1, 1}, {Create, 2, 1}}},
 		{"the second whole", []life{{Delete, 1, 3}, {Create, 2, 1}, {Delete, 2, 1}}, []life{{Delete, 1, 3}, {Create, 2, 1}, {Delete, 2, 1}}},
 	} {
-		var rows []Record
+		var rows [][]Record
 		for _, is := range c.are {
-			rows = append(rows, row(is.op, is.made, is.rev))
+			rows = append(rows, []Record{row(is.op, is.made, is.rev)})
 		}
 		asked := 0
-		if err := l.order(rows, func(row Record) (Record, error) { asked++; return row, nil }); err != nil {
+		rows, err := l.order(rows, func(row Record) (Record, error) { asked++; return row, nil })
+		if err != nil {
 			t.Fatal(err)
 		}
 		for i, want := range c.want {
-			change, err := l.change(rows[i])
+			change, err := l.change(rows[i][0])
 			if err != nil {
 				t.Fatal(err)
 			}

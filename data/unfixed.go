@@ -30,7 +30,7 @@ func (l *changeLog) unfixed(h *History, after Position, fn func(*History) error)
 // readOn adds the changes up to a position to later.
 func (h *History) readOn(to int64) (all []*Change, err error) {
 	l, next := h.log, h.read+1
-	between := []Value{expr.TextOf(positionID(h.read)), expr.TextOf(positionID(to))}
+	between := []Value{expr.TextOf(upTo(h.read)), expr.TextOf(upTo(to))}
 	err = h.db.eng.Rows(h.ctx, l.between, between, func(cols driver.Columns) error {
 		row := l.k.copy(cols)
 		if positionOf(row[spec.OrdID].Text()) != next {
@@ -71,7 +71,7 @@ func (h *History) catchUp(k *kind) error {
 			if n++; n > mostLater {
 				return &TooOld{h.newest}
 			}
-			row[spec.OrdID] = expr.TextOf(positionID(h.newest + 1))
+			number([]Record{row}, h.newest+1)
 			c, err := l.change(row)
 			if c == nil || err != nil || c.Collection != k.Name {
 				return err

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -24,9 +25,9 @@ type WatchQuery struct {
 
 // Watch is a list as one caller sees it, with his rights as they are when it is made. It is safe for concurrent use.
 //
-// Whether a record belongs to it is judged at each change with the records as they were then (History), so that what a
-// client is told is the same whenever he is told it. What is shown of a record is, besides, what he may read at the
-// moment at which it is shown.
+// Whether a record belongs to it is judged at each transaction, with the records as they were before it and behind it (History),
+// so that what a client is told is the same whenever he is told it; what was in between has been nobody's to see. What is shown
+// of a record is, besides, what he may read at the moment at which it is shown.
 type Watch struct {
 	db    *DB
 	k     *kind
@@ -54,7 +55,7 @@ type hop struct {
 	inverse  bool // the others refer to the record
 }
 
-// Event is what a watch tells of a change.
+// Event is what a watch tells of a record at a transaction.
 type Event struct {
 	Kind   string // create update delete enter leave
 	ID     string // of the record
@@ -287,14 +288,45 @@ func (db *DB) differ(a, b Record, looks func(field string) bool) bool {
 // mostAffected bounds the records of a list that one change may bring in or out.
 const mostAffected = 10_000
 
-// Events appends what the watch tells of a change, always the same and in the same order.
-func (w *Watch) Events(h *History, c *Change, dst []Event) ([]Event, error) {
-	if !w.Depends(c.Collection) {
-		return dst, nil
+// Transactions are changes that follow one another in the log, by the transaction that they are of. The first and the last may
+// be a part of theirs.
+func Transactions(all []*Change) iter.Seq[[]*Change] {
+	return func(yield func([]*Change) bool) {
+		for from, i := 0, 1; i <= len(all); i++ {
+			if i == len(all) || all[i].First != all[from].First {
+				if !yield(all[from:i]) {
+					return
+				}
+				from = i
+			}
+		}
 	}
-	own := w.k.Name == c.Collection
-	if own && (w.id == "" || w.id == c.ID) {
-		e, err := w.event(h, c, c.ID, c.Old, c.New)
+}
+
+// Events appends what the watch tells of a transaction, always the same and in the same order: one event at most of each
+// record. The changes are all those of the transaction whose collections the model has. Where it changes, or affects, more records
+// than can be looked at together the error is fault.TooLarge.
+func (w *Watch) Events(h *History, transaction []*Change, dst []Event) ([]Event, error) {
+	var own map[string]*span // the records of the list that have changed; nil: one at most has
+	if len(transaction) > 1 {
+		own = w.spans(transaction)
+	}
+	c := transaction[len(transaction)-1]
+	walks := false
+	for i, one := range transaction {
+		walks = walks || len(w.paths) > 0 && w.Depends(one.Collection)
+		if w.k.Name != one.Collection || w.id != "" && w.id != one.ID {
+			continue
+		}
+		old := one.Old
+		if own != nil {
+			s := own[one.ID]
+			if s.last != i {
+				continue
+			}
+			old = transaction[s.first].Old
+		}
+		e, err := w.event(h, c, one.ID, old, one.New)
 		if err != nil {
 			return dst, err
 		}
@@ -302,18 +334,18 @@ func (w *Watch) Events(h *History, c *Change, dst []Event) ([]Event, error) {
 			dst = append(dst, e)
 		}
 	}
-	if len(w.paths) == 0 {
+	if !walks {
 		return dst, nil
 	}
-	ids, err := w.affected(h, c)
+	ids, err := w.affected(h, transaction)
 	if err != nil {
 		return dst, err
 	}
 	for _, id := range ids {
-		if own && id == c.ID || w.id != "" && id != w.id {
+		if own[id] != nil || len(transaction) == 1 && w.k.Name == c.Collection && id == c.ID || w.id != "" && id != w.id {
 			continue
 		}
-		rec, err := h.at(c.Position).Fetch(w.k.Name, id)
+		rec, err := h.at(c.Last).Fetch(w.k.Name, id)
 		if err != nil {
 			return dst, err
 		}
@@ -339,17 +371,35 @@ func (w *Watch) Events(h *History, c *Change, dst []Event) ([]Event, error) {
 	return dst, nil
 }
 
-// event is what becomes of a record of the list by a change.
+// span is which changes of a transaction are the first and the last of a record.
+type span struct{ first, last int }
+
+func (w *Watch) spans(transaction []*Change) map[string]*span {
+	own := map[string]*span{}
+	for i, c := range transaction {
+		if c.Collection != w.k.Name {
+			continue
+		}
+		if s := own[c.ID]; s != nil {
+			s.last = i
+		} else {
+			own[c.ID] = &span{i, i}
+		}
+	}
+	return own
+}
+
+// event is what becomes of a record of the list by the transaction of a change.
 func (w *Watch) event(h *History, c *Change, id string, old, rec Record) (e Event, err error) {
 	e.ID = id
 	was, is := false, false
 	if old != nil {
-		if was, err = w.holds(w.list, h.at(c.Position-1), c, old); err != nil {
+		if was, err = w.holds(w.list, h.at(c.First-1), c, old); err != nil {
 			return e, err
 		}
 	}
 	if rec != nil {
-		if is, err = w.holds(w.list, h.at(c.Position), c, rec); err != nil {
+		if is, err = w.holds(w.list, h.at(c.Last), c, rec); err != nil {
 			return e, err
 		}
 	}
@@ -397,17 +447,17 @@ func (w *Watch) shows(h *History, c *Change, e *Event) (bool, error) {
 	return w.holds(w.rule, h.now(), c, e.present)
 }
 
-// reshown is "update" where a change makes other fields of a record visible, "" where it does not.
+// reshown is "update" where the transaction of a change makes other fields of a record visible, "" where it does not.
 func (w *Watch) reshown(h *History, c *Change, rec Record) (string, error) {
 	for _, s := range w.outs {
 		if s.rule == nil {
 			continue
 		}
-		was, err := w.holds(s.rule, h.at(c.Position-1), c, rec)
+		was, err := w.holds(s.rule, h.at(c.First-1), c, rec)
 		if err != nil {
 			return "", err
 		}
-		is, err := w.holds(s.rule, h.at(c.Position), c, rec)
+		is, err := w.holds(s.rule, h.at(c.Last), c, rec)
 		if err != nil {
 			return "", err
 		}
@@ -456,17 +506,23 @@ func (w *Watch) Append(dst []byte, h *History, c *Change, e Event) ([]byte, erro
 	return append(dst, '}'), nil
 }
 
-// affected are the records of the list from which a path leads to the changed record, before the change or after it, in
+// affected are the records of the list from which a path leads to a changed record, before the transaction or after it, in
 // order.
-func (w *Watch) affected(h *History, c *Change) ([]string, error) {
+func (w *Watch) affected(h *History, transaction []*Change) ([]string, error) {
 	found := map[string]bool{}
 	for _, p := range w.paths {
 		last := p[len(p)-1]
-		if last.to.Name != c.Collection {
+		var changed []string
+		for _, c := range transaction {
+			if c.Collection == last.to.Name {
+				changed = append(changed, c.ID)
+			}
+		}
+		if len(changed) == 0 {
 			continue
 		}
-		for _, at := range []instant{h.at(c.Position - 1), h.at(c.Position)} {
-			ids := []string{c.ID}
+		for _, at := range []instant{h.at(transaction[0].First - 1), h.at(transaction[0].Last)} {
+			ids := changed
 			for i := len(p) - 1; i >= 0 && len(ids) > 0; i-- {
 				var err error
 				if ids, err = p[i].back(at, ids); err != nil {
@@ -492,7 +548,7 @@ func (w *Watch) affected(h *History, c *Change) ([]string, error) {
 	return ids, nil
 }
 
-var errAffected = fault.New(fault.Conflict, "a change affects more than %d records of a live list", mostAffected)
+var errAffected = fault.New(fault.TooLarge, "a transaction affects more than %d records of a live list", mostAffected)
 
 // back are the records from which a hop leads to some of the records with these ids.
 func (p hop) back(at instant, ids []string) ([]string, error) {

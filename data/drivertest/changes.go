@@ -119,6 +119,8 @@ delete things rev 2 id,created,updated,rev,name
 	p.expect("a transaction that begins first and commits last", func() error { return lateCommit(p) })
 	p.expect("many writers and readers", func() error { return crowd(p) })
 	p.expect("clocks that are apart", func() error { return clocksApart(p) })
+	p.expect("clocks that are apart and many changes in between", func() error { return farApart(p) })
+	p.expect("a transaction that is longer than what is read at once", func() error { return long(p) })
 	p.expect("what is swept is not passed over", func() error {
 		from, err := p.it.Head(ctx)
 		if err != nil {
@@ -372,11 +374,11 @@ func clocksApart(p *pair) error {
 	}
 	log, _ := p.app.Collection("_changes")
 	rows := []driver.Record{
-		changeRow(log, "0190ffff-0000-7000-8000-000000000005", id(950), "create", 1),
-		changeRow(log, "0190ffff-0000-7000-8000-000000000004", id(950), "update", 2),
-		changeRow(log, "0190ffff-0000-7000-8000-000000000003", id(951), "create", 1),
-		changeRow(log, "0190ffff-0000-7000-8000-000000000002", id(950), "update", 3),
-		changeRow(log, "0190ffff-0000-7000-8000-000000000001", id(950), "delete", 3),
+		changeRow(log, "0190ffff-0000-7000-8005-000000000000", id(950), "create", 1),
+		changeRow(log, "0190ffff-0000-7000-8004-000000000000", id(950), "update", 2),
+		changeRow(log, "0190ffff-0000-7000-8003-000000000000", id(951), "create", 1),
+		changeRow(log, "0190ffff-0000-7000-8002-000000000000", id(950), "update", 3),
+		changeRow(log, "0190ffff-0000-7000-8001-000000000000", id(950), "delete", 3),
 	}
 	for n, row := range rows {
 		if err := p.eng.Write(ctx, func(tx driver.Tx) error { return leave(p, tx, log, row) }); err != nil {
@@ -399,8 +401,123 @@ func clocksApart(p *pair) error {
 	return nil
 }
 
+// farApart: the row of a change stands far before that of the one on which it rests, and more than are given positions together lie
+// in between.
+func farApart(p *pair) error {
+	if p.caps.Ordered || !p.caps.Transactions {
+		return nil // positions are given by the writes; or what waits is in order by itself
+	}
+	ctx := context.Background()
+	from, err := p.it.Head(ctx)
+	if err != nil {
+		return err
+	}
+	const between = 900
+	log, _ := p.app.Collection("_changes")
+	rows := []driver.Record{changeRow(log, "0190ffff-0000-7000-9fff-000000000000", id(960), "create", 1),
+		changeRow(log, "0190ffff-0000-7000-8000-000000000000", id(960), "update", 2)}
+	for n := range between {
+		rows = append(rows, changeRow(log, fmt.Sprintf("0190ffff-0000-7000-9%03x-000000000000", n), id(2000+n), "create", 1))
+	}
+	err = p.eng.Write(ctx, func(tx driver.Tx) error {
+		for _, row := range rows {
+			if err := leave(p, tx, log, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	all, err := until(p, from, from.Number+int64(len(rows)))
+	if err != nil {
+		return err
+	}
+	var got []string
+	for _, c := range all {
+		if c.ID == id(960) {
+			got = append(got, fmt.Sprintf("%s %d", c.Op, c.Rev))
+		}
+	}
+	if want := []string{"create 1", "update 2"}; !slices.Equal(got, want) {
+		return fmt.Errorf("the changes are %q, want %q", got, want)
+	}
+	return nil
+}
+
+// until reads the changes behind a position, up to another.
+func until(p *pair, from data.Position, to int64) (all []*data.Change, err error) {
+	for from.Number < to {
+		some, next, err := p.it.Changes(context.Background(), from)
+		if err != nil {
+			return nil, err
+		}
+		if next == from {
+			return nil, fmt.Errorf("the log ends at %v, want %d", from, to)
+		}
+		all, from = append(all, some...), next
+	}
+	return all, nil
+}
+
+// long: a transaction of many changes has its positions together, and is read whole, however few are asked for; a sweep may cut it.
+func long(p *pair) error {
+	if !p.caps.Transactions {
+		return nil // a transaction is one change
+	}
+	ctx := context.Background()
+	from, err := p.it.Head(ctx)
+	if err != nil {
+		return err
+	}
+	const several = 3
+	n := int64(several * data.MaxBatch)
+	err = p.it.Transact(ctx, operator, func(tx *data.Tx) error {
+		for i := range n {
+			if _, err := tx.Create("teams", parse(p, fmt.Sprintf(`{"name":"l%d"}`, i))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := p.it.Create(ctx, operator, "teams", parse(p, `{"name":"last"}`), data.WriteOptions{}); err != nil {
+		return err
+	}
+	first, next, err := p.it.Changes(ctx, from)
+	if err != nil {
+		return err
+	}
+	if int64(len(first)) != n || next.Number != from.Number+n {
+		return fmt.Errorf("%d changes are read together, up to %v; want %d behind %v", len(first), next, n, from)
+	}
+	for i, c := range first {
+		if c.Position != from.Number+1+int64(i) || c.First != from.Number+1 || c.Last != from.Number+n {
+			return fmt.Errorf("change %d has position %d and is of %d to %d, behind %v", i, c.Position, c.First, c.Last, from)
+		}
+	}
+	if second, _, err := p.it.Changes(ctx, next); err != nil || len(second) != 1 || second[0].First != second[0].Last {
+		return fmt.Errorf("behind it are %d changes: %w", len(second), err)
+	}
+	if err := p.it.SweepChanges(ctx, time.Hour, n/2); err != nil {
+		return err
+	}
+	left, err := until(p, data.Position{Epoch: from.Epoch, Number: from.Number + n/2 + 1}, from.Number+n+1)
+	if err != nil || int64(len(left)) != n/2 || left[0].First != from.Number+1 {
+		return fmt.Errorf("a sweep has left %d changes: %w", len(left), err)
+	}
+	var old *data.TooOld
+	if _, _, err := p.it.Changes(ctx, data.Position{Epoch: from.Epoch, Number: from.Number + n/2}); !errors.As(err, &old) {
+		return fmt.Errorf("%w, want too old", err)
+	}
+	return nil
+}
+
 // crowd: writers change records beside each other while readers follow. Each reader sees every change once, those of a
-// record in the order of its revisions.
+// record in the order of its revisions, and those of a transaction together.
 func crowd(p *pair) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -415,11 +532,23 @@ func crowd(p *pair) error {
 		}
 	}
 	var mu sync.Mutex
-	made := map[string]bool{} // by collection, record and revision
+	made := map[string]bool{}       // by record and revision
+	together := map[string]string{} // what else the transaction has made, by the first of it
 	for n := range 4 {
 		made[fmt.Sprintf("%s %d", id(800+n), 1)] = true
 	}
 	seen := make([][]string, readers)
+	groups := make([]map[string]bool, readers)
+	for i := range groups {
+		groups[i] = map[string]bool{}
+	}
+	keys := func(t []*data.Change) string {
+		var all []string
+		for _, c := range t {
+			all = append(all, fmt.Sprintf("%s %d", c.ID, c.Rev))
+		}
+		return strings.Join(all, ",")
+	}
 	done := make(chan struct{})
 	var reading, writing sync.WaitGroup
 	errs := make(chan error, readers+writers)
@@ -429,6 +558,12 @@ func crowd(p *pair) error {
 			revs := map[string]int64{}
 			at := from.Number
 			err := p.it.Follow(ctx, from, func(all []*data.Change, to data.Position) error {
+				for t := range data.Transactions(all) {
+					if t[0].First != t[0].Position || t[0].Last != t[len(t)-1].Position || to.Number < t[0].Last {
+						return fmt.Errorf("a part of a transaction, %d to %d of %d to %d", t[0].Position, t[len(t)-1].Position, t[0].First, t[0].Last)
+					}
+					groups[i][keys(t)] = true
+				}
 				for _, c := range all {
 					if at++; c.Position != at {
 						return fmt.Errorf("position %d follows %d", c.Position, at-1)
@@ -469,9 +604,16 @@ func crowd(p *pair) error {
 					errs <- err
 					return
 				}
-				mu.Lock()
+				var own []string
 				for _, r := range results {
-					made[fmt.Sprintf("%s %d", r.ID, r.Rev)] = true
+					own = append(own, fmt.Sprintf("%s %d", r.ID, r.Rev))
+				}
+				mu.Lock()
+				for _, c := range own {
+					made[c] = true
+				}
+				if p.caps.Transactions {
+					together[own[0]] = strings.Join(own, ",")
 				}
 				mu.Unlock()
 			}
@@ -494,6 +636,11 @@ func crowd(p *pair) error {
 		for _, c := range seen[i] {
 			if !made[c] {
 				return fmt.Errorf("reader %d sees %s, which nobody has made", i, c)
+			}
+		}
+		for _, t := range together {
+			if !groups[i][t] {
+				return fmt.Errorf("reader %d does not see %s together", i, t)
 			}
 		}
 		if len(seen[i]) != len(made) {

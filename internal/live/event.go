@@ -8,7 +8,8 @@ import (
 	"github.com/bluell/plinth/doc"
 )
 
-// place is where a client is in the log: behind a position, and behind some of the events of the next.
+// place is where a client is in the log: behind a position, which is that of the last change of a transaction, and behind some of
+// the events of the next transaction.
 type place struct {
 	data.Position
 	events int
@@ -57,7 +58,11 @@ func ready(f form, at place, sub subscription) []byte {
 	return f.close(append(at.append(dst), '"'), 0, e)
 }
 
-const rightsChanged = "your rights have changed"
+// Why a client begins anew.
+const (
+	rightsChanged = "your rights have changed"
+	tooMuch       = "one transaction has changed too much of it"
+)
 
 // resync tells a client to begin anew.
 func resync(f form, sub subscription, reason string) []byte {

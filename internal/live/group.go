@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/bluell/plinth/data"
+	"github.com/bluell/plinth/fault"
 )
 
 // view is what a stream shows: one list, or several.
@@ -62,6 +63,13 @@ func (v *view) depends(changed map[string]bool) bool {
 	return false
 }
 
+// concerned says whether the view may have something to tell of some of these changes.
+func (v *view) concerned(changes []*data.Change) bool {
+	return slices.ContainsFunc(v.watches, func(w *data.Watch) bool {
+		return slices.ContainsFunc(changes, func(c *data.Change) bool { return w.Depends(c.Collection) })
+	})
+}
+
 // ended says whether a change takes away what a caller sees the view by.
 func (v *view) ended(by *data.Caller, c *data.Change) bool {
 	return slices.ContainsFunc(v.watches, func(w *data.Watch) bool { return w.Ended(by, c) })
@@ -78,13 +86,25 @@ type told struct {
 	of int
 }
 
-// tell prints what a view tells of a change; the events before skip were told before.
-func (v *view) tell(dst []byte, h *data.History, epoch string, c *data.Change, skip int) ([]byte, error) {
+// errCut: the log gives a part of a transaction. What lies within one nobody is told.
+var errCut = fault.New(fault.TooLarge, "a transaction changes too many records to be told of together")
+
+// tell prints what a view tells of a transaction to who is at a place, of changes up to a position.
+func (v *view) tell(dst []byte, h *data.History, from place, to data.Position, transaction []*data.Change) ([]byte, error) {
 	var buf [4]told
 	all := buf[:0]
 	var events [4]data.Event
+	c, skip := transaction[len(transaction)-1], 0
+	switch {
+	case !v.concerned(transaction):
+		return dst, nil
+	case c.First <= from.Number || c.Last > to.Number:
+		return dst, errCut
+	case c.First == from.Number+1:
+		skip = from.events // they were told before
+	}
 	for i, w := range v.watches {
-		own, err := w.Events(h, c, events[:0])
+		own, err := w.Events(h, transaction, events[:0])
 		if err != nil {
 			return dst, err
 		}
@@ -97,11 +117,11 @@ func (v *view) tell(dst []byte, h *data.History, epoch string, c *data.Change, s
 		if i < skip || shows && e.Record == nil {
 			continue
 		}
-		id := place{data.Position{Epoch: epoch, Number: c.Position}, 0}
+		id := place{data.Position{Epoch: to.Epoch, Number: c.Last}, 0}
 		if i < len(all)-1 {
-			id.Number, id.events = c.Position-1, i+1
+			id.Number, id.events = c.First-1, i+1
 		}
-		from, head := len(dst), head{kind: e.Kind, id: id, hasID: true, sub: v.subs[e.of], name: "record"}
+		begun, head := len(dst), head{kind: e.Kind, id: id, hasID: true, sub: v.subs[e.of], name: "record"}
 		dst = v.form.open(dst, head)
 		if shows {
 			var err error
@@ -111,7 +131,7 @@ func (v *view) tell(dst []byte, h *data.History, epoch string, c *data.Change, s
 		} else {
 			dst = appendID(dst, e.ID)
 		}
-		dst = v.form.close(dst, from, head)
+		dst = v.form.close(dst, begun, head)
 	}
 	return dst, nil
 }

@@ -348,12 +348,12 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 			for i, g := range concerned {
 				frames[i], failed[i] = nil, nil
 				begun := time.Now()
-				for _, c := range all {
+				for t := range data.Transactions(all) {
 					if g.looks() && time.Since(begun) > costly {
 						failed[i] = errCostly
 						break
 					}
-					if frames[i], failed[i] = g.tell(frames[i], past, to.Epoch, c, 0); failed[i] != nil {
+					if frames[i], failed[i] = g.tell(frames[i], past, place{Position: h.at}, to, t); failed[i] != nil {
 						break
 					}
 				}
@@ -381,9 +381,14 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 	for i, g := range concerned {
 		switch {
 		case failed[i] != nil:
-			h.log.Error("changes could not be told to a live list", "error", failed[i])
+			reason := "a change could not be told"
+			if fault.Is(failed[i], fault.TooLarge) {
+				reason = tooMuch
+			} else {
+				h.log.Error("changes could not be told to a live list", "error", failed[i])
+			}
 			for c := range g.clients {
-				c.resync("a change could not be told")
+				c.resync(reason)
 				h.leave(c)
 			}
 		case len(frames[i]) > 0:

@@ -188,6 +188,8 @@ func (h *Hub) began(ctx context.Context, c *client, q *question) bool {
 		return true
 	case errors.Is(err, errRights):
 		c.resync(rightsChanged)
+	case fault.Is(err, fault.TooLarge):
+		c.resync(tooMuch)
 	case errors.As(err, &old):
 		c.resync("the position is too old, or of another log")
 	case errors.Is(err, errClosing), errors.Is(err, errGone), ctx.Err() != nil:
@@ -436,16 +438,12 @@ func (h *Hub) missed(ctx context.Context, c *client, from place) (b []byte, next
 				return errRights
 			}
 		}
-		for _, change := range all {
-			skip := 0
-			if change.Position == from.Number+1 {
-				skip = from.events
-			}
-			if b, err = v.tell(b, past, next.Epoch, change, skip); err != nil {
+		for t := range data.Transactions(all) {
+			if b, err = v.tell(b, past, from, next, t); err != nil {
 				return err
 			}
 			if len(b) > mostMissed {
-				next.Number = change.Position
+				next.Number = t[0].Last
 				return nil
 			}
 		}

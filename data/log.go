@@ -47,6 +47,8 @@ type changeLog struct {
 	waiting driver.Stmt // rows without a position, at most argument 0, as far as is needed to order them
 	unseen  driver.Stmt // the same, whole
 
+	heads heads
+
 	mu      sync.Mutex
 	woken   chan struct{} // closed by the next wake; nil: nobody waits
 	settled *logState
@@ -626,6 +628,66 @@ func (db *DB) Head(ctx context.Context) (Position, error) {
 	if err != nil {
 		return Position{}, err
 	}
+	if l.ordered {
+		return l.head(ctx)
+	}
+	return l.heads.ask(ctx, l.head)
+}
+
+// heads are questions for the head. Those who ask while somebody looks are answered together by the next look: when a process
+// has ended thousands of live clients come to the others at once.
+type heads struct {
+	mu      sync.Mutex
+	next    *look // that nobody has begun; nil: nobody waits for it
+	looking bool
+}
+
+// look is one, for all who wait until it is done.
+type look struct {
+	done chan struct{}
+	at   Position
+	err  error
+}
+
+// lookTime bounds a look, which is nobody's in particular: who asks may go before.
+const lookTime = time.Minute
+
+func (h *heads) ask(ctx context.Context, head func(context.Context) (Position, error)) (Position, error) {
+	h.mu.Lock()
+	if h.next == nil {
+		h.next = &look{done: make(chan struct{})}
+	}
+	own := h.next
+	if !h.looking {
+		h.looking = true
+		go h.look(head)
+	}
+	h.mu.Unlock()
+	select {
+	case <-own.done:
+		return own.at, own.err
+	case <-ctx.Done():
+		return Position{}, fault.Wrap(fault.Unavailable, "look for the newest change", ctx.Err())
+	}
+}
+
+func (h *heads) look(head func(context.Context) (Position, error)) {
+	for {
+		h.mu.Lock()
+		own := h.next
+		h.next, h.looking = nil, own != nil
+		h.mu.Unlock()
+		if own == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+		own.err = contained(func() (err error) { own.at, err = head(ctx); return err })
+		cancel()
+		close(own.done)
+	}
+}
+
+func (l *changeLog) head(ctx context.Context) (Position, error) {
 	s, err := l.settle(ctx)
 	if err != nil {
 		return Position{}, err
@@ -639,7 +701,7 @@ func (db *DB) Head(ctx context.Context) (Position, error) {
 			break
 		}
 	}
-	last, err := l.last(ctx, db.eng)
+	last, err := l.last(ctx, l.db.eng)
 	return Position{s.epoch, last}, err
 }
 

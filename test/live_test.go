@@ -63,8 +63,8 @@ func TestNoGapNoRepeatOnMongo(t *testing.T) {
 	for name, database := range map[string]func(testing.TB) string{"ferretdb": mongotest.Database, "mingo": mongotest.Alone} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			size := sizeOfLive(liveSize{listeners: 20, writers: 8, kills: 4, writes: 60})
-			size.cut = max(3*time.Second, time.Duration(size.listeners)*30*time.Millisecond) // they can be asked for less than 100 streams a second
+			size := sizeOfLive(liveSize{listeners: 60, writers: 8, kills: 4, writes: 60})
+			size.cut = max(3*time.Second, time.Duration(size.listeners)*30*time.Millisecond) // of thousands that come back each second nobody would see the end
 			noGapNoRepeat(t, database(t), size)
 		})
 	}

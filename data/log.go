@@ -221,20 +221,20 @@ func (e *TooOld) Error() string {
 	return fmt.Sprintf("the log does not go on from position %d: start again with what is there", e.Position)
 }
 
-// sequence gives committed rows that have no position the next ones, some hundreds, and says how many.
-func (l *changeLog) sequence(ctx context.Context) (n int, err error) {
+// sequence gives committed rows that have no position the next ones, some hundreds, and says whether those were all.
+func (l *changeLog) sequence(ctx context.Context) (all bool, err error) {
 	if l.ordered {
-		return 0, nil
+		return true, nil
 	}
 	if l.carrier != nil {
 		_, err := l.land(ctx, nil)
-		return 0, err
+		return true, err
 	}
 	if any, err := l.unsequenced(ctx, l.db.eng, 1); err != nil || len(any) == 0 {
-		return 0, err
+		return true, err
 	}
 	if _, err := l.settle(ctx); err != nil {
-		return 0, err
+		return false, err
 	}
 	err = l.db.commit(ctx, &System, func(w *work) error {
 		state, err := l.state.record(w.ctx, w.tx, l.state.lock, logRow)
@@ -248,14 +248,15 @@ func (l *changeLog) sequence(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return err
 		}
-		n, err = l.give(w, last)
+		all, err = l.give(w, last)
 		return err
 	})
-	return n, err
+	return all, err
 }
 
-// give gives some hundred rows the positions behind last, and those of a transaction together, however many they are.
-func (l *changeLog) give(w *work, last int64) (int, error) {
+// give gives some hundred rows the positions behind last, and those of a transaction together, however many they are. It says
+// whether those were all.
+func (l *changeLog) give(w *work, last int64) (all bool, err error) {
 	far := w.held != nil && w.held.finisher != nil
 	read := l.unsequenced
 	whole := func(row Record) (Record, error) { return row, nil }
@@ -268,23 +269,25 @@ func (l *changeLog) give(w *work, last int64) (int, error) {
 	for limit := int64(readAhead); ; limit *= 8 {
 		rows, err := read(w.ctx, w.tx, limit)
 		if err != nil {
-			return 0, err
+			return false, err
 		}
-		if found = transactions(rows); int64(len(rows)) < limit {
+		found = transactions(rows)
+		if all = int64(len(rows)) < limit; all {
 			break
-		} else if len(found) > 1 { // the last may go on behind the limit
+		}
+		if len(found) > 1 { // the last may go on behind the limit
 			found = found[:len(found)-1]
 			break
 		}
 	}
-	found, err := l.order(found, whole)
-	if err != nil || len(found) == 0 {
-		return 0, err
+	if found, err = l.order(found, whole); err != nil || len(found) == 0 {
+		return all, err
 	}
 	var rows []Record
 	var ids []string
 	for _, t := range found {
 		if len(rows) >= readAtOnce {
+			all = false
 			break
 		}
 		rows = append(rows, t...)
@@ -296,11 +299,11 @@ func (l *changeLog) give(w *work, last int64) (int, error) {
 	}
 	n := 0
 	if far {
-		all := make([]driver.Revision, len(rows))
+		revisions := make([]driver.Revision, len(rows))
 		for i, row := range rows {
-			all[i] = driver.Revision{C: l.k.Collection, ID: ids[i], Rev: row[spec.OrdRev].Int(), R: row, Ords: []int{spec.OrdID}}
+			revisions[i] = driver.Revision{C: l.k.Collection, ID: ids[i], Rev: row[spec.OrdRev].Int(), R: row, Ords: []int{spec.OrdID}}
 		}
-		n, err = w.held.finisher.UpdateAll(all)
+		n, err = w.held.finisher.UpdateAll(revisions)
 	} else {
 		n, err = w.tx.Delete(l.k.Collection, ids)
 		for _, row := range rows {
@@ -312,7 +315,7 @@ func (l *changeLog) give(w *work, last int64) (int, error) {
 	if err == nil && n != len(rows) {
 		err = fault.New(fault.Internal, "%d of %d rows of the log were changed by another", len(rows)-n, len(rows))
 	}
-	return len(rows), err
+	return all, err
 }
 
 // readAhead is how many rows are looked at to give some of them positions. What is committed first is mostly among the first by
@@ -693,11 +696,11 @@ func (l *changeLog) head(ctx context.Context) (Position, error) {
 		return Position{}, err
 	}
 	for {
-		n, err := l.sequence(ctx)
+		all, err := l.sequence(ctx)
 		if err != nil {
 			return Position{}, err
 		}
-		if n < readAtOnce {
+		if all {
 			break
 		}
 	}

@@ -471,8 +471,11 @@ func long(p *pair) error {
 	if err != nil {
 		return err
 	}
-	const several = 3
+	const several = 5
 	n := int64(several * data.MaxBatch)
+	if _, err := p.it.Create(ctx, operator, "teams", parse(p, `{"name":"first"}`), data.WriteOptions{}); err != nil {
+		return err
+	}
 	err = p.it.Transact(ctx, operator, func(tx *data.Tx) error {
 		for i := range n {
 			if _, err := tx.Create("teams", parse(p, fmt.Sprintf(`{"name":"l%d"}`, i))); err != nil {
@@ -487,6 +490,10 @@ func long(p *pair) error {
 	if _, err := p.it.Create(ctx, operator, "teams", parse(p, `{"name":"last"}`), data.WriteOptions{}); err != nil {
 		return err
 	}
+	if head, err := p.it.Head(ctx); err != nil || head.Number != from.Number+n+2 {
+		return fmt.Errorf("the head is %v behind %v: %w", head, from, err)
+	}
+	from.Number++
 	first, next, err := p.it.Changes(ctx, from)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,6 +33,20 @@ type HTTP3 struct {
 
 	srv atomic.Pointer[http3.Server] // nil: it does not listen
 }
+
+// quicConn is what web knows of a connection by HTTP/3: whom it is counted for. Its library gathers what is written, and is the only one that
+// reads its heads.
+type quicConn struct{ client netip.Addr }
+
+// connected is a context of the requests of a connection from an address.
+func (h *HTTP3) connected(ctx context.Context, from net.Addr) context.Context {
+	return web.Connected(carrying(ctx), quicConn{h.Crowd.client(from)})
+}
+
+func (c quicConn) Client() netip.Addr        { return c.client }
+func (quicConn) Doubtful(*http.Request) bool { return false }
+func (quicConn) Gather()                     {}
+func (quicConn) Send()                       {}
 
 // again is how often it is tried to listen where another process does still: one that this takes over from.
 const again = 250 * time.Millisecond
@@ -64,7 +79,7 @@ func (h *HTTP3) Run(ctx context.Context) {
 			if !h.Crowd.until(c.Context(), c.RemoteAddr()) { // others have come since it was let in
 				_ = c.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "")
 			}
-			return carrying(ctx)
+			return h.connected(ctx, c.RemoteAddr())
 		}
 	}
 	if srv.Port == 0 {

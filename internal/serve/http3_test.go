@@ -11,15 +11,18 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/quic-go/quic-go"
 
+	"github.com/bluell/plinth/internal/web"
 	"github.com/bluell/plinth/spec"
 )
 
@@ -213,4 +216,41 @@ func TestAddressesOfHTTP3(t *testing.T) {
 			t.Errorf("%s has to show its address: %t", c.at, got)
 		}
 	}
+}
+
+// stuck is a client that reads nothing until it is let go.
+type stuck struct {
+	*httptest.ResponseRecorder
+	taken, free chan struct{}
+}
+
+func (s stuck) Write(b []byte) (int, error) {
+	close(s.taken)
+	<-s.free
+	return len(b), nil
+}
+
+// TestLargeAnswersByHTTP3: one client that reads slowly leaves room for others, whatever carries his answers.
+func TestLargeAnswersByHTTP3(t *testing.T) {
+	t.Parallel()
+	h := &HTTP3{Crowd: crowdOf(spec.Server{Limits: spec.Limits{Connections: 10, PerAddress: 10}}, quiet)}
+	from := func(addr string) *http.Request {
+		at := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr))
+		r := httptest.NewRequestWithContext(h.connected(t.Context(), at), http.MethodGet, "/", nil)
+		r.ProtoMajor = 3
+		return r
+	}
+	body := make([]byte, 20<<20)
+	slow := stuck{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	var all sync.WaitGroup
+	all.Go(func() { web.Write(slow, from("192.0.2.1:1"), http.StatusOK, body) })
+	<-slow.taken
+	for addr, want := range map[string]int{"192.0.2.1:2": 503, "192.0.2.2:1": 200} {
+		w := httptest.NewRecorder()
+		if web.Write(w, from(addr), http.StatusOK, body); w.Code != want {
+			t.Errorf("%s: %d, want %d", addr, w.Code, want)
+		}
+	}
+	close(slow.free)
+	all.Wait()
 }

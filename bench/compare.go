@@ -20,8 +20,8 @@ func compare(ctx context.Context, o options) error {
 		return len(lines) < asked
 	}
 	live, who, looked, crowded, slowly, secure := apart(liveLine), apart(identityLine), apart(sightLine), apart(overloadLine), apart(slowLine), apart(httpsLine)
-	if o.db != "sqlite" {
-		o.starts = 0 // another process is there already
+	if o.db != "sqlite" { // another process is there already, and is measured with it
+		o.starts, who, looked, crowded, slowly, secure = 0, false, false, false, false, false
 	}
 	peers, err := build(ctx, o)
 	if err != nil {
@@ -90,17 +90,17 @@ func compare(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); who && at >= 0 && o.db == "sqlite" {
+	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); who && at >= 0 {
 		if r.Identity, err = measureIdentity(ctx, o, peers[at], filepath.Join(data, identityLine)); err != nil {
 			return err
 		}
 	}
-	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); looked && at >= 0 && o.db == "sqlite" {
+	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); looked && at >= 0 {
 		if r.Sight, err = measureSight(ctx, o, peers[at], filepath.Join(data, sightLine)); err != nil {
 			return err
 		}
 	}
-	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); secure && at >= 0 && o.db == "sqlite" {
+	if at := slices.IndexFunc(peers, func(p peer) bool { return p.name == "plinth" }); secure && at >= 0 {
 		if r.HTTPS, err = measureHTTPS(ctx, o, peers[at], filepath.Join(data, httpsLine)); err != nil {
 			return err
 		}

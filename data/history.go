@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/expr"
@@ -28,6 +29,8 @@ type History struct {
 	records map[string]map[string]Record    // as they are in the snapshot
 	links   map[way][][]Value
 
+	until time.Time // see Until
+
 	log     *changeLog                      // where there are no snapshots; else nil
 	read    int64                           // the last position among later
 	waiting map[string]map[string][]*Change // like later, and behind it: what had not landed when it was looked for
@@ -46,6 +49,19 @@ const mostLater = 100_000
 // Changes are those behind the position where the history begins, if other records are looked at, and the position to
 // which they lead.
 func (h *History) Changes() ([]*Change, int64) { return h.all, h.newest }
+
+// ErrCostly: other records were looked at for too long.
+var ErrCostly = fault.New(fault.TooLarge, "a live list looks at other records for longer than it may")
+
+// Until bounds for how long other records are looked at: behind t each question for one fails with ErrCostly.
+func (h *History) Until(t time.Time) { h.until = t }
+
+func (h *History) late() error {
+	if !h.until.IsZero() && time.Now().After(h.until) {
+		return ErrCostly
+	}
+	return nil
+}
 
 // WithHistory runs fn with the history behind a position, which ends with fn. walks says that other records than the
 // changed ones are looked at.
@@ -189,6 +205,9 @@ func (i instant) Fetch(collection, id string) ([]Value, error) {
 	if i.h.rd == nil {
 		return nil, errNoSnapshot
 	}
+	if err := i.h.late(); err != nil {
+		return nil, err
+	}
 	if rec, changed := i.past(collection, id); changed {
 		return rec, nil
 	}
@@ -205,6 +224,9 @@ func (i instant) Fetch(collection, id string) ([]Value, error) {
 func (i instant) Referring(collection string, ord int, id string) ([][]Value, error) {
 	if i.h.rd == nil {
 		return nil, errNoSnapshot
+	}
+	if err := i.h.late(); err != nil {
+		return nil, err
 	}
 	key := way{collection, ord, id}
 	found, ok := i.h.links[key]

@@ -109,7 +109,7 @@ func (p *posture) transport() {
 
 func (p *posture) limits() {
 	l := p.app.Server.Limits
-	p.Either("requests", l.Requests.Count > 0, "a caller may ask "+rate(l.Requests)+" at each process", plinth.Consider,
+	p.Either("requests", l.Requests.Count > 0, "a caller may ask "+rate(l.Requests), plinth.Consider,
 		"server.limits.requests is missing: one caller may ask as often as the server can answer")
 	p.Either("body", l.Body <= 64<<20, fmt.Sprintf("a body has at most %d KB", l.Body>>10), plinth.Consider, fmt.Sprintf("a body may have %d MB, and is read into memory", l.Body>>20))
 	p.Either("time", l.Timeout <= 2*time.Minute, "a request takes at most "+l.Timeout.String(), plinth.Consider, "a request may take "+l.Timeout.String()+": slow ones hold what others wait for")

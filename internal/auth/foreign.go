@@ -30,14 +30,14 @@ func (g *Gate) foreign(ctx context.Context, text string) (*pass, error) {
 	now := g.clock()
 	sum := sha256.Sum256([]byte(text))
 	g.mu.RLock()
-	p := g.known[sum]
+	p, anews := g.known[sum], g.anews
 	g.mu.RUnlock()
 	if p == nil || !now.Before(p.until) {
 		var err error
 		if p, err = g.lookUpForeign(ctx, text); err != nil {
 			return nil, err
 		}
-		g.remember(sum, p, now)
+		g.remember(sum, p, now, anews)
 	}
 	if p == nil || !now.Before(p.expires) {
 		return nil, refused

@@ -163,10 +163,13 @@ type Gate struct {
 	full full // counts of attempts
 
 	mu     sync.RWMutex
-	known  map[[32]byte]*pass // by the SHA-256 of the whole token
-	noting sync.WaitGroup     // notes of use that are being written
-	closed bool               // no more are begun
-	swept  time.Time          // when anonymous users were last looked at
+	known  map[[32]byte]*pass               // by the SHA-256 of the whole token
+	byUser map[string]map[[32]byte]struct{} // those of a user
+	anew   [64]string                       // the users who were to be looked up anew lately, one after the other
+	anews  uint64                           // how many there were
+	noting sync.WaitGroup                   // notes of use that are being written
+	closed bool                             // no more are begun
+	swept  time.Time                        // when anonymous users were last looked at
 }
 
 // pass is a credential that was found to be good.
@@ -204,6 +207,7 @@ func (g *Gate) init(db *data.DB, secret []byte, o Options) error {
 		return fault.New(fault.Internal, "auth.Collections is missing among the app's collections")
 	}
 	g.db, g.clock, g.log, g.mail, g.hasher, g.dev, g.keys, g.at, g.observer, g.known = db, o.Clock, o.Log, o.Mail, o.Hasher, o.Dev, columnsOf(c), o.Address, o.Observer, map[[32]byte]*pass{}
+	g.byUser = map[string]map[[32]byte]struct{}{}
 	whose, sessions := "", sessionPrefix
 	if g.ofOperators {
 		whose, sessions = " of operators", operatorSessionPrefix
@@ -279,7 +283,7 @@ func (g *Gate) find(ctx context.Context, text string) (*pass, error) {
 	now := g.clock()
 	sum := sumOf(text)
 	g.mu.RLock()
-	p := g.known[sum]
+	p, anews := g.known[sum], g.anews
 	g.mu.RUnlock()
 	if p == nil || !now.Before(p.until) {
 		look := g.lookUp
@@ -295,7 +299,7 @@ func (g *Gate) find(ctx context.Context, text string) (*pass, error) {
 		if p, err = look(ctx, t); err != nil {
 			return nil, err
 		}
-		g.remember(sum, p, now)
+		g.remember(sum, p, now, anews)
 	}
 	if p == nil || !p.expires.IsZero() && !now.Before(p.expires) {
 		return nil, refused
@@ -306,35 +310,73 @@ func (g *Gate) find(ctx context.Context, text string) (*pass, error) {
 // maxRemembered bounds the memory of the gate; whatever is in use comes back with one query.
 const maxRemembered = 10_000
 
-func (g *Gate) remember(sum [32]byte, p *pass, now time.Time) {
+// remember keeps what was looked up when so many users had been to be looked up anew: who is among those since is looked up again.
+func (g *Gate) remember(sum [32]byte, p *pass, now time.Time, anews uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p == nil {
-		delete(g.known, sum)
+	g.drop(sum)
+	if p == nil || g.anews-anews > uint64(len(g.anew)) {
 		return
+	}
+	for n := anews; n < g.anews; n++ {
+		if user := g.anew[n%uint64(len(g.anew))]; user == p.user && user != "" {
+			return
+		}
 	}
 	if len(g.known) >= maxRemembered {
 		for k, old := range g.known {
 			if !now.Before(old.until) {
-				delete(g.known, k)
+				g.drop(k)
 			}
 		}
 		if len(g.known) >= maxRemembered {
 			clear(g.known)
+			clear(g.byUser)
 		}
 	}
 	p.until = now.Add(remembered)
 	g.known[sum] = p
+	if p.user == "" {
+		return
+	}
+	if g.byUser[p.user] == nil {
+		g.byUser[p.user] = map[[32]byte]struct{}{}
+	}
+	g.byUser[p.user][sum] = struct{}{}
 }
 
-// forget has credentials looked up anew: at once by this process, within 5 s by the others.
+// drop forgets one. The lock is held.
+func (g *Gate) drop(sum [32]byte) {
+	p := g.known[sum]
+	if p == nil {
+		return
+	}
+	delete(g.known, sum)
+	own := g.byUser[p.user]
+	if delete(own, sum); len(own) == 0 {
+		delete(g.byUser, p.user)
+	}
+}
+
+// forget has credentials looked up anew: at once by this process, by the others when they believe what they remember no more.
 func (g *Gate) forget(which func(*pass) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for sum, p := range g.known {
 		if which(p) {
-			delete(g.known, sum)
+			g.drop(sum)
 		}
+	}
+}
+
+// forgetUser does so with those of a user, also with what is being looked up.
+func (g *Gate) forgetUser(user string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.anew[g.anews%uint64(len(g.anew))] = user
+	g.anews++
+	for sum := range g.byUser[user] {
+		g.drop(sum)
 	}
 }
 

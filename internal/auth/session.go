@@ -267,9 +267,9 @@ func (g *Gate) disown(who *person, changes *doc.Node) {
 	changes.Set("era", doc.NewInt(int64(who.era+1)))
 }
 
-// renewed has this process look the sessions of a user up anew.
+// renewed has this process look a user up anew, whatever he comes with.
 func (g *Gate) renewed(user string) {
-	g.forget(func(p *pass) bool { return p.session != "" && p.user == user })
+	g.forgetUser(user)
 }
 
 // Anew has this process look a user up anew when he asks next: something has changed what he may do.

@@ -49,7 +49,7 @@ func Plain(source func() Source, port string, limits spec.Limits, load *web.Load
 			w.WriteHeader(http.StatusPermanentRedirect)
 		}
 	})
-	return web.Observed(plain, spec.Server{Limits: limits}, load, web.NewRates(limits.Requests, nil), log, nil)
+	return web.Observed(plain, spec.Server{Limits: limits}, load, nil, log, nil)
 }
 
 // hostOf is the name in a Host header.

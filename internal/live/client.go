@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,11 +17,11 @@ import (
 
 const (
 	mostPending = 1 << 20          // bytes that wait for a client
-	mostInAll   = 256 << 20        // bytes that wait for all of them
+	mostInAll   = 256 << 20        // bytes that are held for all of them; what several wait for is held once
 	patience    = 10 * time.Second // for a client to take some of them
 )
 
-var inAll atomic.Int64 // bytes that wait
+var inAll atomic.Int64 // bytes that are held
 
 var deliveries atomic.Int64
 
@@ -43,7 +42,7 @@ type client struct {
 	sent  atomic.Int64 // when something was sent last, ns after begun
 
 	mu      sync.Mutex
-	pending [][]byte      // what waits while busy, shared with others who wait for the same
+	pending []held        // what waits while busy
 	waits   int           // bytes of it
 	busy    bool          // somebody writes
 	free    chan struct{} // closed when nobody does any more; nil while nobody does
@@ -71,14 +70,31 @@ func (c *client) silent() time.Duration { return time.Since(c.begun) - time.Dura
 
 // piece is what is sent to one or many. Those who must wait for it keep one copy together.
 type piece struct {
-	b    []byte
-	once sync.Once
-	kept []byte
+	b       []byte
+	once    sync.Once
+	kept    []byte
+	holders atomic.Int64
 }
 
-func (p *piece) keep() []byte {
+// held is what a client waits for of a piece.
+type held struct {
+	of *piece
+	b  []byte
+}
+
+// hold keeps the rest of a piece, until it is let go of.
+func (p *piece) hold(from int) held {
 	p.once.Do(func() { p.kept = bytes.Clone(p.b) })
-	return p.kept
+	if p.holders.Add(1) == 1 {
+		inAll.Add(int64(len(p.kept)))
+	}
+	return held{p, p.kept[from:]}
+}
+
+func (h held) letGo() {
+	if h.of.holders.Add(-1) == 0 {
+		inAll.Add(-int64(len(h.of.kept)))
+	}
 }
 
 // send sends, now or when what was sent before is taken. It does not wait, and does not keep b.
@@ -96,7 +112,7 @@ func (c *client) deliver(p *piece) {
 			c.end()
 			return
 		}
-		c.keep(p.keep())
+		c.keep(p.hold(0))
 	default:
 		n, err := c.out.try(p)
 		if err != nil {
@@ -105,17 +121,16 @@ func (c *client) deliver(p *piece) {
 			c.end()
 		} else if n < len(p.b) {
 			c.busy, c.free = true, make(chan struct{})
-			c.keep(p.keep()[n:])
+			c.keep(p.hold(n))
 			go c.drain()
 		}
 	}
 }
 
-// keep lets b wait. The lock is held.
-func (c *client) keep(b []byte) {
-	c.pending = append(c.pending, b)
-	c.waits += len(b)
-	inAll.Add(int64(len(b)))
+// keep lets something wait. The lock is held.
+func (c *client) keep(h held) {
+	c.pending = append(c.pending, h)
+	c.waits += len(h.b)
 }
 
 // wait sends what may be long, and waits until it is taken: some whole events at a time, for others may stand between them.
@@ -190,7 +205,9 @@ func (c *client) drain() {
 		waiting, n := c.pending, c.waits
 		c.pending, c.waits = nil, 0
 		if n == 0 || c.over {
-			inAll.Add(-int64(n))
+			for _, h := range waiting {
+				h.letGo()
+			}
 			c.busy = false
 			close(c.free)
 			if c.last {
@@ -201,7 +218,7 @@ func (c *client) drain() {
 		}
 		c.mu.Unlock()
 		if c.writes(waiting) != nil {
-			c.cut() // what has come to wait meanwhile is taken out of the count
+			c.cut() // what has come to wait meanwhile is let go of
 		}
 	}
 }
@@ -209,22 +226,30 @@ func (c *client) drain() {
 // mostJoined is how many bytes of what waits are copied to be written as one.
 const mostJoined = 64 << 10
 
-// writes writes what has waited, and takes it out of the count.
-func (c *client) writes(waiting [][]byte) (err error) {
+// writes writes what has waited, and lets go of it.
+func (c *client) writes(waiting []held) (err error) {
 	for len(waiting) > 0 {
-		some, n := 1, len(waiting[0])
-		for some < len(waiting) && n+len(waiting[some]) <= mostJoined {
-			n += len(waiting[some])
+		some, n := 1, len(waiting[0].b)
+		for some < len(waiting) && n+len(waiting[some].b) <= mostJoined {
+			n += len(waiting[some].b)
 			some++
 		}
+		joined := 0
 		if err == nil {
-			b := waiting[0]
-			if some > 1 {
-				b = slices.Concat(waiting[:some]...)
+			b := waiting[0].b
+			if some > 1 { // a copy of its own
+				joined, b = n, make([]byte, 0, n)
+				for _, h := range waiting[:some] {
+					b = append(b, h.b...)
+				}
 			}
+			inAll.Add(int64(joined))
 			err = c.out.write(b)
 		}
-		inAll.Add(-int64(n))
+		inAll.Add(-int64(joined))
+		for _, h := range waiting[:some] {
+			h.letGo()
+		}
 		waiting = waiting[some:]
 	}
 	return err
@@ -237,7 +262,7 @@ func (c *client) cut() {
 	c.mu.Unlock()
 }
 
-// end is called with mu held. Who writes takes what waits out of the count.
+// end is called with mu held. Who writes lets go of what waits.
 func (c *client) end() {
 	if !c.over {
 		c.over = true

@@ -347,17 +347,13 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 		err := h.db.WithHistory(h.ctx, h.at, walks, func(past *data.History) error {
 			for i, g := range concerned {
 				frames[i], failed[i] = nil, nil
-				begun := time.Now()
+				past.Until(time.Now().Add(costly))
 				for t := range data.Transactions(all) {
-					if g.looks() && time.Since(begun) > costly {
-						failed[i] = errCostly
-						break
-					}
 					if frames[i], failed[i] = g.tell(frames[i], past, place{Position: h.at}, to, t); failed[i] != nil {
 						break
 					}
 				}
-				if failed[i] != nil && failed[i] != errCostly && fault.Of(failed[i]) == fault.Unavailable {
+				if failed[i] != nil && fault.Of(failed[i]) == fault.Unavailable {
 					return failed[i]
 				}
 			}
@@ -382,9 +378,12 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 		switch {
 		case failed[i] != nil:
 			reason := "a change could not be told"
-			if fault.Is(failed[i], fault.TooLarge) {
+			switch {
+			case errors.Is(failed[i], data.ErrCostly):
+				h.log.Warn("a live list costs too much: those who listen to it begin anew", "list", g.watches[0].String(), "error", failed[i])
+			case fault.Is(failed[i], fault.TooLarge):
 				reason = tooMuch
-			} else {
+			default:
 				h.log.Error("changes could not be told to a live list", "error", failed[i])
 			}
 			for c := range g.clients {
@@ -404,8 +403,6 @@ func (h *Hub) deliver(ctx context.Context, all []*data.Change, to data.Position)
 
 // costly is how long a view that looks at other records may be judged for some changes: all others wait meanwhile.
 const costly = 5 * time.Second
-
-var errCostly = fault.New(fault.Unavailable, "a live list costs too much")
 
 // send sends to all clients, several at a time where there are many.
 func (g *group) send(b []byte) {
@@ -602,28 +599,28 @@ func (h *Hub) still(known []*client) {
 
 // same says whether a client is who he was; else his stream has ended.
 func (h *Hub) same(c *client) bool {
-	why := h.other(c, c.again)
+	why, _ := h.other(c, c.again) // where nobody can say he is, for the moment
 	if why != "" {
 		c.resync(why)
 	}
 	return why == ""
 }
 
-// other says why a client is not who he was any more; "": he is, as far as one can say.
-func (h *Hub) other(c *client, again func() (data.Caller, error)) string {
+// other says why a client is not who he was any more; "": he is. Its error is that it cannot be found out.
+func (h *Hub) other(c *client, again func() (data.Caller, error)) (string, error) {
 	h.mu.Lock()
 	view := c.view
 	h.mu.Unlock()
 	by, err := again()
 	switch {
 	case fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Denied):
-		return "the credential is not valid any more"
+		return "the credential is not valid any more", nil
 	case err != nil: // the database is away, perhaps
-		return ""
+		return "", err
 	case by.ID != c.by.ID || by.Role != c.by.Role || by.Operator != c.by.Operator || by.SignedIn != c.by.SignedIn || by.MFA != c.by.MFA || !view.same(&by, &c.by):
-		return rightsChanged
+		return rightsChanged, nil
 	}
-	return ""
+	return "", nil
 }
 
 // sure fails where a user is not who he was taken for. What is remembered of him may be older than the place in the log from
@@ -637,10 +634,11 @@ func (h *Hub) sure(c *client) error {
 		return nil
 	}
 	h.anew(c.by.ID)
-	if h.other(c, again) != "" {
+	why, err := h.other(c, again)
+	if why != "" {
 		return errRights
 	}
-	return nil
+	return err
 }
 
 // watch looks after one client that follows the log for itself, until it ends.

@@ -1,9 +1,11 @@
 package live_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bluell/plinth/data"
 )
@@ -136,5 +138,41 @@ func TestTransactionsThatAreTooLong(t *testing.T) {
 		l.want("ready")
 		h.create("projects", `{"name":"on"}`)
 		l.want("create on")
+	})
+}
+
+// Others wait while a list is judged that looks at other records: not for as long as that may take.
+func TestJudgingIsBounded(t *testing.T) {
+	onEach(t, board, func(h *house) {
+		h.create("projects", with(1, `{"open":false}`))
+		h.create("tasks", with(2, `{"name":"x","project":"`+id(1)+`"}`))
+		w, err := h.Watch(data.Caller{}, &data.WatchQuery{Collection: "tasks"})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		from, err := h.Head(h.t.Context())
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.update("projects", id(1), `{"open":true}`)
+		all, _, err := h.Changes(h.t.Context(), from)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		err = h.WithHistory(h.t.Context(), from, true, func(past *data.History) error {
+			past.Until(time.Now().Add(-time.Second))
+			if _, err := w.Events(past, all, nil); !errors.Is(err, data.ErrCostly) {
+				h.t.Errorf("behind the time: %v", err)
+			}
+			past.Until(time.Now().Add(time.Hour))
+			events, err := w.Events(past, all, nil)
+			if err == nil && (len(events) != 1 || events[0].Kind != "enter") {
+				h.t.Errorf("in time: %v", events)
+			}
+			return err
+		})
+		if err != nil {
+			h.t.Error(err)
+		}
 	})
 }

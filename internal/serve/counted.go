@@ -65,7 +65,7 @@ func (c *counted) Gather() {
 	c.gathering = true
 }
 
-// Send writes what was gathered. Where that fails what is written next does.
+// Send writes what was gathered. Where that fails the connection ends.
 func (c *counted) Send() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +75,9 @@ func (c *counted) Send() {
 
 func (c *counted) flush() error {
 	if c.gathered != nil {
-		_, c.broken = c.TCPConn.Write(*c.gathered)
+		if _, c.broken = c.TCPConn.Write(*c.gathered); c.broken != nil {
+			_ = c.TCPConn.Close() // also for what goes past Write: files, and who takes the connection over
+		}
 		*c.gathered = (*c.gathered)[:0]
 		gathers.Put(c.gathered)
 		c.gathered = nil

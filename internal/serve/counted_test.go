@@ -83,6 +83,9 @@ func TestGatheredIsBroken(t *testing.T) {
 			t.Errorf("%d bytes of the next answer are written", n)
 		}
 	}
+	if n, err := c.ReadFrom(strings.NewReader("a file")); n != 0 || err == nil {
+		t.Errorf("%d bytes of a file are written", n)
+	}
 }
 
 // Answers of all lengths arrive whole and in their order over a connection that is kept, with and without TLS, HTTP/2 and codings.

@@ -187,7 +187,7 @@ func carrying(ctx context.Context) context.Context {
 	return context.WithValue(ctx, carried{}, new(atomic.Int32))
 }
 
-// alongside counts a request that its connection carries beside others, until leave is called. What is one too many is reset, as a
+// alongside counts a request that comes while its connection carries others, until leave is called. What is one too many is reset, as a
 // connection would be. A nil crowd counts nothing.
 func (c *Crowd) alongside(r *http.Request) (leave func()) {
 	n, ok := r.Context().Value(carried{}).(*atomic.Int32)

@@ -73,6 +73,7 @@ func (h *heads) keep(b []byte) {
 
 // ended is told each line, without its LF: its beginning, or all of it, and its last byte.
 func (h *heads) ended(line []byte, last byte) {
+	long := len(line) >= len(h.line) // it may be cut off
 	if last != '\r' {
 		h.set(doubt)
 	}
@@ -86,12 +87,12 @@ func (h *heads) ended(line []byte, last byte) {
 	case line[0] == ' ' || line[0] == '\t':
 		h.set(doubt)
 	case named(line, lengthField):
-		if h.length || h.coding {
+		if h.length || h.coding || long { // nobody needs so many digits, or spaces before them
 			h.set(doubt)
 		}
 		n, err := strconv.ParseUint(string(bytes.Trim(line[len(lengthField):], " \t")), 10, 63)
 		h.length, h.size = true, int64(n)
-		h.blind = h.blind || err != nil // net/http refuses it
+		h.blind = h.blind || err != nil || long // net/http refuses the request, or Guard does
 	case named(line, codingField):
 		h.set(coding)
 		if h.length {

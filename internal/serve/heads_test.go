@@ -40,6 +40,8 @@ func TestHeads(t *testing.T) {
 		{"chunks and a length", "POST / HTTP/1.1\r\nTRANSFER-ENCODING: chunked\r\nContent-Length: 3\r\n\r\n", true, true},
 		{"behind another", "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcPOST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", true, true},
 		{"names that begin so", "POST / HTTP/1.1\r\nContent-Length-X: 3\r\nContent-Length: 1\r\nTransfer-Encodings: a\r\n\r\nx", false, false},
+		{"digits without need", "POST / HTTP/1.1\r\nContent-Length: " + strings.Repeat("0", 70) + "3\r\n\r\nabc", true, true},
+		{"spaces without need", "POST / HTTP/1.1\r\nContent-Length:" + strings.Repeat(" ", 70) + "3\r\n\r\nabc", true, true},
 		{"nobody knows the length", "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n\n \n", false, false}, // net/http refuses it
 	} {
 		for size := 1; size <= len(c.text); size++ {

@@ -29,7 +29,7 @@ var Families = []Family{
 	{"plinth_http_requests_total", "counter", []string{"route", "method", "status"}, "Requests that were answered, by the pattern of their route, and the class of the status: 2xx; 501 (the database cannot do that) and 503 (refused for the load) are none of 5xx. Route none: there is no such route."},
 	{"plinth_http_request_duration_seconds", "histogram", []string{"route", "method"}, "Time until the answer was written; streams are not among them."},
 	{"plinth_http_requests_in_flight", "gauge", nil, "Requests that are worked on; streams are not among them."},
-	{"plinth_http_requests_shed_total", "counter", nil, "Requests that were refused with 503 before anything was done for them, for there was more to do than the process can."},
+	{"plinth_http_requests_shed_total", "counter", nil, "Requests that were refused with 503, for there was more to do than the process can, or too much to keep for clients that read slowly."},
 	{"plinth_http_connections", "gauge", nil, "Connections with clients that are open, streams among them."},
 	{"plinth_http_connections_refused_total", "counter", []string{"limit"}, "Connections that were closed at once, for there were as many as server.limits allows: connections, connectionsPerAddress."},
 	{"plinth_http_request_bytes_total", "counter", []string{"route"}, "Bytes of bodies that were read."},

@@ -248,7 +248,7 @@ func writeEncoded(w http.ResponseWriter, r *http.Request, status int, body []byt
 		w.WriteHeader(status)
 		return true
 	}
-	out := &pieces{w: w, rec: recorderOf(w), status: status, buf: Borrow()}
+	out := &pieces{w: w, status: status, buf: Borrow()}
 	defer out.buf.Return()
 	pool := poolOf(coding)
 	z, used := pool.Get().(encoder)
@@ -271,7 +271,6 @@ func writeEncoded(w http.ResponseWriter, r *http.Request, status int, body []byt
 // pieces sends what is written to it a piece at a time; what is no longer than one has its length in the header.
 type pieces struct {
 	w      http.ResponseWriter
-	rec    *recorder
 	status int
 	buf    *Buffer
 	begun  bool
@@ -287,15 +286,11 @@ func (p *pieces) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// send sends what there is. It may wait for the client, which is no work.
+// send sends what there is. It may wait for the client.
 func (p *pieces) send() error {
 	if !p.begun {
 		p.begun = true
 		p.w.WriteHeader(p.status)
-	}
-	if p.rec != nil {
-		p.rec.pause()
-		defer p.rec.resume()
 	}
 	_, err := p.w.Write(p.buf.B)
 	p.buf.B = p.buf.B[:0]

@@ -20,7 +20,7 @@ type Board interface {
 // Gossip tells the other processes of a database what callers have used here, and hears what they have used there. No request
 // waits for it. What is told are names that only this app's key makes of callers, and numbers.
 //
-// A row of the board has the last reports of its process: whoever looks now and then misses none, and counts each once. No
+// A row of the board has the last reports of its process: whoever looks each second misses none, and counts each once. No
 // two clocks are compared: what is new at a look was posted after the look before. So that of two errors the smaller is made, it is
 // taken for as old as it may be: a caller may then be let through a little too often, but is never refused too early.
 type Gossip struct {

@@ -274,7 +274,7 @@ type recorder struct {
 	bytes    int64
 	taken    bool // the connection is another's
 	endless  bool // it goes on for as long as its client wants
-	shed     bool // refused for the load of the server
+	shed     bool // refused for the load of the server, or for what it keeps for clients that read slowly
 	counted  bool // in rates
 	limited  bool // by rates
 	body     sent

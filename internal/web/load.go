@@ -14,8 +14,8 @@ import (
 	"github.com/bluell/plinth/fault"
 )
 
-// Load bounds the work that is under way at once, of all doors that share it: they have the same processors. More requests than that wait in a line, and more than can be answered
-// soon are refused at once: a server that takes whatever comes answers everybody late, and soon nobody in time.
+// Load bounds how much work is under way at once. The listeners of one process share one. More requests than that wait in a line, and more
+// than can be answered soon are refused at once: a server that takes whatever comes answers everybody late, and soon nobody in time.
 //
 // How much is soon is measured: by how many were answered in the last moments. Whoever waits for his client, to send a body
 // or to take an answer, does no work.

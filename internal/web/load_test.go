@@ -1,6 +1,7 @@
 package web
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -217,5 +218,49 @@ func TestShared(t *testing.T) {
 	close(goes)
 	if code := <-ended; code != http.StatusOK {
 		t.Error(code)
+	}
+}
+
+// windowless is a client that takes what net/http keeps, and nothing of what is longer until it is let go.
+type windowless struct {
+	*httptest.ResponseRecorder
+	taken, free chan struct{}
+	once        sync.Once
+}
+
+func (w *windowless) Write(b []byte) (int, error) {
+	if len(b) > shortAnswer {
+		w.once.Do(func() { close(w.taken) })
+		<-w.free
+	}
+	return len(b), nil
+}
+
+// Who waits for his client does no work: one place is free then, and not two, also where the answer is encoded.
+func TestWaitingForAClientFreesOnePlace(t *testing.T) {
+	t.Parallel()
+	body := make([]byte, 200<<10)
+	for i := range body {
+		body[i] = byte(rand.IntN(64)) + ' '
+	}
+	for _, accepted := range []string{"", "gzip", "zstd"} {
+		h := Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { JSON(w, r, http.StatusOK, body) }), spec.Server{}, quiet)
+		r := httptest.NewRequest(http.MethodGet, "/api/x", nil)
+		r.Header.Set("Accept-Encoding", accepted)
+		slow := &windowless{ResponseRecorder: httptest.NewRecorder(), taken: make(chan struct{}), free: make(chan struct{})}
+		done := make(chan struct{})
+		go func() {
+			h.ServeHTTP(slow, r)
+			close(done)
+		}()
+		<-slow.taken
+		if n := h.(*guard).load.inside.Load(); n != 0 {
+			t.Errorf("%q: %d are inside while the only one waits", accepted, n)
+		}
+		close(slow.free)
+		<-done
+		if coding := slow.Header().Get("Content-Encoding"); coding != accepted {
+			t.Errorf("%q: %q", accepted, coding)
+		}
 	}
 }

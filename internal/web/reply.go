@@ -43,6 +43,9 @@ func Write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 		defer held.give(who, n)
 		if !held.take(who, n) {
 			delete(w.Header(), "Etag")
+			if rec := recorderOf(w); rec != nil {
+				rec.shed = true
+			}
 			Problem(w, r, &fault.Error{Kind: fault.Unavailable, Msg: "too many large answers wait for their clients: ask for less, or later", After: 5 * time.Second})
 			return
 		}

@@ -8,7 +8,6 @@ package pool
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,7 +67,6 @@ type Pool[C Conn] struct {
 
 	mu     sync.Mutex
 	idle   [][]C
-	open   int // connections, idle or not
 	resets int
 	looks  *time.Timer // when the idle ones are looked through; nil: none was idle since they were
 }
@@ -134,19 +132,7 @@ func (p *Pool[C]) Get(ctx context.Context, mode int) (c C, err error) {
 	if c, ok := p.idling(ctx, mode); ok {
 		return c, nil
 	}
-	if c, err = p.made(ctx, mode); err != nil {
-		return c, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.open++
-	for m := range p.idle { // there may be room in another mode
-		if some := &p.idle[m]; p.open > p.config.Modes*p.config.Most && m != mode && len(*some) > 0 {
-			p.drop((*some)[0])
-			*some = slices.Delete(*some, 0, 1)
-		}
-	}
-	return c, nil
+	return p.made(ctx, mode)
 }
 
 // Trade gives an idle connection of another mode for one, if there is one.
@@ -239,7 +225,6 @@ func (p *Pool[C]) rest(c C) {
 
 // drop closes a connection, for which nobody waits: it may be one on which nothing arrives any more. mu is held.
 func (p *Pool[C]) drop(c C) {
-	p.open--
 	p.beside.Go(c.Close)
 }
 

@@ -481,37 +481,6 @@ func TestModes(t *testing.T) {
 	})
 }
 
-// TestRoom: where too many are open, one of another mode is closed for one that is made.
-func TestRoom(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p, s := newPool(t, 2, 2)
-		defer p.Close()
-		a, b := take(t, p, 0), take(t, p, 0)
-		p.Give(a)
-		p.Give(b)
-		c, d := take(t, p, 1), take(t, p, 1)
-		for _, l := range []*link{c, d} { // a and b are in use then
-			if other, ok := p.Trade(context.Background(), l, 0); !ok || other == nil {
-				t.Fatal("none was idle")
-			}
-		}
-		e, err := p.Get(context.Background(), 0) // one more than may be in use
-		if err != nil {
-			t.Fatal(err)
-		}
-		if synctest.Wait(); s.open() != 4 || !c.over() {
-			t.Errorf("%d are open", s.open())
-		}
-		p.Give(a)
-		p.Give(b)
-		if err := p.Enter(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		p.Give(e)
-	})
-}
-
 func BenchmarkTake(b *testing.B) {
 	s := &server{}
 	p := pool.New(pool.Config[*link]{Connect: s.connect, Most: 8, Modes: 1, Idle: pool.Idle, Life: pool.Life})

@@ -360,8 +360,8 @@ func TestDoctorCertificate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			said := s.stderr.text()
 			s.kill()
+			said := s.stderr.text() // all of it
 			d := diagnose(t, nil, dir)
 			if c.says == "" {
 				d.says("(good|consider) certificate cert.pem is good until ").wrong()

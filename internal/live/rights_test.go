@@ -113,12 +113,17 @@ func TestRememberedRights(t *testing.T) {
 		h.create("secrets", `{"name":"z","team":"blue"}`)
 		l.want("create z")
 		l.cancel()
-		for _, how := range []struct{ path, last string }{{"/api/secrets", ""}, {"/api/secrets?start=snapshot", ""}, {"/api/secrets", l.last}} {
+		for _, how := range []struct {
+			path, last string
+			told       []string
+		}{{"/api/secrets", "", []string{"ready"}}, {"/api/secrets?start=snapshot", "", []string{"snapshot z", "ready"}}, {"/api/secrets", l.last, nil}} {
 			h.stale.Store("ann", stale)
 			again := h.listen("ann", how.path, how.last)
 			again.want("resync")
 			again.ended()
-			h.listen("ann", how.path, how.last).cancel() // he is remembered as he is
+			now := h.listen("ann", how.path, how.last) // he is remembered as he is
+			now.want(how.told...)
+			now.cancel()
 		}
 	})
 }

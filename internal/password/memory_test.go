@@ -26,7 +26,7 @@ func TestMemory(t *testing.T) {
 		return
 	}
 	if testing.Short() {
-		t.Skip("LEFT OUT with -short: 200 sign-ins, three times; under the race detector the memory is not the program's own")
+		t.Skip("LEFT OUT with -short: 80 sign-ins, three times; under the race detector the memory is not the program's own")
 	}
 	for _, c := range []struct{ gogc, ballast string }{{"100", "0"}, {"off", "0"}, {"100", "400"}} {
 		t.Run("GOGC="+c.gogc+" beside "+c.ballast+" MiB", func(t *testing.T) {
@@ -65,7 +65,7 @@ func measure(t *testing.T, mib string) {
 	large := "argon2$argon2id$v=19$m=102400,t=2,p=8$Y041dExhNkljRUUy$TMa6A8fPJhCAUXRhJXCXdw" // of "secret"
 	before := peak(t)
 	var all sync.WaitGroup
-	for i := range 200 {
+	for i := range 80 {
 		all.Go(func() {
 			stored, password := own, "password"
 			if i%8 == 7 {

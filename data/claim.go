@@ -79,8 +79,8 @@ type Room struct {
 }
 
 // Claim takes jobs that wait, most at once, for a worker, whose name no other process may have. A kind that has no
-// room here is left alone. A claimed job is running: unless it is settled before, it is given to others a quarter of its timeout after
-// that has passed.
+// room here is left alone. A claimed job is running: unless it is settled or renewed before, it is given to others a quarter of its timeout
+// after that has passed.
 func (db *DB) Claim(ctx context.Context, worker string, rooms []Room, most int) (jobs []Job, err error) {
 	if !db.eng.Caps().Transactions {
 		for _, r := range rooms {
@@ -160,8 +160,7 @@ func (db *DB) claim(ctx context.Context, worker string, rooms []Room, most int) 
 			rec := slices.Clone(old)
 			rec[q.state], rec[q.worker], rec[q.cancel] = expr.TextOf(Running), expr.TextOf(worker), Value{}
 			rec[q.attempt] = expr.IntOf(old[q.attempt].Int() + 1)
-			timeout := old[q.timeout].Int()
-			rec[q.due] = expr.TimeOf(now + timeout + timeout/4)
+			rec[q.due] = expr.TimeOf(q.givenAway(old, now))
 			changes = append(changes, change{old, rec})
 		}
 		if err := w.mustChange(q.k, changes); err != nil {
@@ -180,6 +179,12 @@ func (db *DB) claim(ctx context.Context, worker string, rooms []Room, most int) 
 		return nil, err
 	}
 	return jobs, nil
+}
+
+// givenAway is when a job is given to others whose timeout begins now.
+func (q *queue) givenAway(rec Record, now int64) int64 {
+	timeout := rec[q.timeout].Int()
+	return now + timeout + timeout/4
 }
 
 // change is a record and what it becomes.
@@ -381,6 +386,44 @@ func (w *work) finished(recs []Record) error {
 	return nil
 }
 
+// goesOn is an error where its worker has no part in a job any more.
+func (j *Job) goesOn(q *queue, rec Record) error {
+	switch {
+	case !j.mine(q, rec):
+		return fault.New(fault.Precondition, "the job %s has passed to another: attempt %d of %s is over", j.ID, j.Attempt, j.Worker)
+	case q.asksEnd(rec):
+		return fault.New(fault.Precondition, "the job %s is cancelled", j.ID)
+	}
+	return nil
+}
+
+// Renew has the timeout of a job that was claimed begin anew. Where the job was taken from its worker meanwhile, or is to be
+// cancelled, the error is a fault.Precondition.
+func (db *DB) Renew(ctx context.Context, j *Job) error {
+	q := &db.queue
+	var rec Record
+	err := db.commit(ctx, &System, func(w *work) error {
+		old, err := q.k.record(w.ctx, w.tx, q.k.lock, j.ID)
+		if err != nil {
+			return err
+		}
+		if err := j.goesOn(q, old); err != nil {
+			return err
+		}
+		now, err := w.tx.Now()
+		if err != nil {
+			return err
+		}
+		rec = slices.Clone(old)
+		rec[q.due] = expr.TimeOf(q.givenAway(old, now))
+		return w.mustChange(q.k, []change{{old, rec}})
+	})
+	if err == nil {
+		j.rec, j.Due = rec, time.UnixMilli(rec[q.due].Int()).UTC()
+	}
+	return err
+}
+
 // Within runs do in a transaction as a part of a job that was claimed: with step, that step is finished with it;
 // with none, the job is done with it. Where the job was taken from its worker meanwhile nothing is done, and the
 // error is a fault.Precondition: so what do writes is written once, however often the job is begun.
@@ -397,11 +440,8 @@ func (db *DB) Within(ctx context.Context, by Caller, j *Job, step string, do fun
 		if err != nil {
 			return err
 		}
-		switch {
-		case !j.mine(q, old):
-			return fault.New(fault.Precondition, "the job %s has passed to another: attempt %d of %s is over", j.ID, j.Attempt, j.Worker)
-		case q.asksEnd(old):
-			return fault.New(fault.Precondition, "the job %s is cancelled", j.ID)
+		if err := j.goesOn(q, old); err != nil {
+			return err
 		}
 		if err := w.steps(do); err != nil {
 			return err

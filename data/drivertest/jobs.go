@@ -271,6 +271,53 @@ func jobs(s *suite) {
 		}
 		return errors.Join(state(id, data.Running), settle(&next[0], data.Outcome{State: data.Done}), state(id, data.Done))
 	})
+	s.expect("one that is renewed stays with its worker, and who was overtaken does not renew it", func() error {
+		id, err := enqueue(data.NewJob{Kind: "renewed", Timeout: time.Second})
+		if err != nil {
+			return err
+		}
+		got, err := claim("w", "renewed", 1)
+		if err != nil || len(got) != 1 {
+			return fmt.Errorf("%d jobs: %w", len(got), err)
+		}
+		for was := got[0].Due; !got[0].Due.After(was); { // until the database's clock has moved
+			if err := db.Renew(ctx, &got[0]); err != nil {
+				return err
+			}
+		}
+		if j, err := db.Job(ctx, id); err != nil || j.State != data.Running || !j.Due.Equal(got[0].Due) {
+			return fmt.Errorf("want it running until %s: %+v: %w", got[0].Due, j, err)
+		}
+		if err := errors.Join(tend(id, data.Running), state(id, data.Waiting)); err != nil {
+			return err
+		}
+		next, err := claim("next", "renewed", 1)
+		if err != nil || len(next) != 1 {
+			return fmt.Errorf("%d jobs: %w", len(next), err)
+		}
+		if err := db.Renew(ctx, &got[0]); !fault.Is(err, fault.Precondition) {
+			return fmt.Errorf("who woke renews it: %w", err)
+		}
+		if err := db.Renew(ctx, &next[0]); err != nil {
+			return err
+		}
+		if err := errors.Join(settle(&next[0], data.Outcome{State: data.Done}), state(id, data.Done)); err != nil {
+			return err
+		}
+		if id, err = enqueue(data.NewJob{Kind: "renewed"}); err != nil {
+			return err
+		}
+		if got, err = claim("w", "renewed", 1); err != nil || len(got) != 1 {
+			return fmt.Errorf("%d jobs: %w", len(got), err)
+		}
+		if _, err := db.CancelJob(ctx, id); err != nil {
+			return err
+		}
+		if err := db.Renew(ctx, &got[0]); !fault.Is(err, fault.Precondition) {
+			return fmt.Errorf("one that is to be cancelled: %w", err)
+		}
+		return settle(&got[0], data.Outcome{State: data.Cancelled})
+	})
 	s.expect("what it writes is written with its end, and not by who was overtaken", func() error {
 		id, err := enqueue(data.NewJob{Kind: "writes", Timeout: time.Second})
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
@@ -15,13 +14,12 @@ import (
 
 // What an app file's schedules do without a Go program.
 const (
-	createKind    = "plinth.create"
-	deleteKind    = "plinth.delete"
-	deleteTimeout = 10 * time.Minute
+	createKind = "plinth.create"
+	deleteKind = "plinth.delete"
 )
 
 func builtin() []Kind {
-	return []Kind{{Name: createKind, Do: create}, {Name: deleteKind, Do: remove, Limit: 2}}
+	return []Kind{{Name: createKind, Do: create}, {Name: deleteKind, Do: remove, Limit: 2, renews: true}}
 }
 
 // creation is the payload of createKind.
@@ -74,7 +72,7 @@ func idTaken(err error) bool {
 	return errors.As(err, &e) && e.Kind == fault.Conflict && len(e.Fields) == 1 && e.Fields[0].Pointer == "/id"
 }
 
-// remove deletes the records that a filter finds. One that stays, because others refer to it, is told at the end.
+// remove deletes the records that a filter finds, each within the job's timeout. One that stays, because others refer to it, is told at the end.
 func remove(ctx context.Context, w *Work) error {
 	var d deletion
 	if err := w.Read(&d); err != nil {
@@ -92,6 +90,9 @@ func remove(ctx context.Context, w *Work) error {
 			return err
 		}
 		for _, rec := range found {
+			if err := w.renew(ctx); err != nil {
+				return err
+			}
 			_, err := w.db.Delete(ctx, w.by, d.Collection, rec[spec.OrdID].Text(), data.WriteOptions{Minimal: true})
 			switch {
 			case err == nil || fault.Is(err, fault.NotFound):

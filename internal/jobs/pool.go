@@ -24,6 +24,8 @@ type Kind struct {
 	Limit int // how many at once in this process; 0: as many as there are workers
 
 	System bool // it reaches what Plinth keeps for itself
+
+	renews bool // it may go on for longer than its timeout, as long as it says so: see Work.renew
 }
 
 // Options of New. Zero values are the defaults.
@@ -301,14 +303,20 @@ func (p *Pool) free() int {
 // begin runs an attempt in a goroutine of its own.
 func (p *Pool) begin(stop context.Context, j data.Job) {
 	ctx, cancel := context.WithCancelCause(stop)
-	ctx, expire := context.WithTimeoutCause(ctx, j.Timeout, fmt.Errorf("the job's timeout of %s has passed", j.Timeout))
 	p.mu.Lock()
 	k := p.kinds[j.Kind]
 	k.busy++
 	p.running[j.ID] = cancel
 	p.mu.Unlock()
+	w := &Work{db: p.db, by: operator, job: j}
+	late := fmt.Errorf("the job's timeout of %s has passed", j.Timeout)
+	expire := func() {}
+	if k.renews {
+		w.term, w.renewed = time.AfterFunc(j.Timeout, func() { cancel(late) }), time.Now()
+	} else {
+		ctx, expire = context.WithTimeoutCause(ctx, j.Timeout, late)
+	}
 	p.tried.Go(func() {
-		w := &Work{db: p.db, by: operator, job: j}
 		if k.System {
 			w.by = data.System
 		}
@@ -325,7 +333,9 @@ func (p *Pool) begin(stop context.Context, j data.Job) {
 			}
 			p.o.Observer.Tried(ctx, j.Kind, result, time.Since(start))
 		}
-		expire()
+		if expire(); w.term != nil {
+			w.term.Stop()
+		}
 		cancel(nil)
 		if !settled {
 			p.ended <- o

@@ -557,6 +557,55 @@ func TestSchedules(t *testing.T) {
 	})
 }
 
+// Deletes of a schedule may take as long as there are records, as long as they go on: what stands still goes to another worker, in less
+// than twice the timeout of a minute, and what the first one does then counts for nothing.
+func TestLongDeletes(t *testing.T) {
+	inside(t, `schedules:
+  clean: {cron: "0 1 * * *", delete: {collection: notes, filter: 'name != "stays"'}}
+`+plain, func(h *house) {
+		var deleted atomic.Int64
+		release := make(chan struct{})
+		var err error
+		h.DB, err = data.Open(h.ctx, h.app, h.eng, data.Options{Key: secret, Hooks: []data.Hook{{Collection: "notes", Op: data.Delete, After: func(context.Context, *data.Writing) {
+			if deleted.Add(1) == 25 {
+				<-release // deaf to ctx
+			}
+			time.Sleep(10 * time.Second)
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			if err := h.Transact(h.ctx, data.System, note("goes")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := h.pool(jobs.Options{})
+		time.Sleep(time.Hour + 24*10*time.Second + 5*time.Second) // it stands still now
+		second := h.pool(jobs.Options{})
+		began := time.Now()
+		all, _, err := h.Jobs(h.ctx, data.JobFilter{Kind: "plinth.delete"})
+		if err != nil || len(all) != 1 || all[0].State != data.Running || all[0].Attempt != 1 || deleted.Load() != 25 {
+			t.Fatalf("%v, after %d deletes: %+v", err, deleted.Load(), all)
+		}
+		for deleted.Load() == 25 && time.Since(began) < time.Hour {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(began); took > 2*time.Minute {
+			t.Errorf("it was stuck for %s", took)
+		}
+		close(release)
+		if j := h.state(all[0].ID, data.Done); j.Attempt != 2 || h.names() != "" {
+			t.Errorf("%+v, there is %q", j, h.names())
+		}
+		second()
+		first()
+		if !strings.Contains(h.log.String(), "had passed to another worker") {
+			t.Errorf("nobody is told: %s", h.log.String())
+		}
+	})
+}
+
 func TestMissedAreSkipped(t *testing.T) {
 	inside(t, "schedules: {hourly: {cron: '@hourly', missed: skip, create: {collection: notes, body: {name: hourly}}}}\n"+plain, func(h *house) {
 		h.pool(jobs.Options{})()

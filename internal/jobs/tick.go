@@ -102,7 +102,7 @@ func jobOf(s *spec.Schedule, tick time.Time) *data.NewJob {
 	case s.Create != "":
 		j.Kind, j.Payload = createKind, creation{s.Create, raw(s.Body)}
 	case s.Delete != "":
-		j.Kind, j.Payload, j.Timeout = deleteKind, deletion{s.Delete, s.Filter}, deleteTimeout
+		j.Kind, j.Payload = deleteKind, deletion{s.Delete, s.Filter}
 	default:
 		j.Payload = raw(s.Body)
 	}

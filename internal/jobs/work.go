@@ -24,6 +24,9 @@ type Work struct {
 	job data.Job
 
 	forget bool
+
+	term    *time.Timer // of a kind that renews its jobs: it ends the attempt
+	renewed time.Time   // when that began
 }
 
 // Job is the job as it was claimed, with the steps that are finished.
@@ -35,6 +38,21 @@ func (w *Work) DB() *data.DB { return w.db }
 // Forget has the payload removed when this attempt ends the job: what it holds is not to be kept with a finished job. One
 // that is tried again keeps it. It is for a job that is not ended by Commit.
 func (w *Work) Forget() { w.forget = true }
+
+// renew has the timeout begin anew where a quarter of it has passed. It is called between parts of the work, each of which is done within a
+// timeout: so all of it may take as long as it must, and is soon with another worker when this one is gone.
+func (w *Work) renew(ctx context.Context) error {
+	if time.Since(w.renewed) < w.job.Timeout/4 {
+		return nil
+	}
+	began := time.Now()
+	if err := w.db.Renew(ctx, &w.job); err != nil {
+		return err
+	}
+	w.renewed = began
+	w.term.Reset(w.job.Timeout - time.Since(began))
+	return nil
+}
 
 // Read reads the payload into what a pointer leads to, as encoding/json does. A payload that does not fit will not fit
 // another time: the error is Permanent.

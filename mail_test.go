@@ -19,6 +19,8 @@ import (
 
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/data/sqlite"
+	"github.com/bluell/plinth/fault"
+	"github.com/bluell/plinth/internal/auth"
 	"github.com/bluell/plinth/internal/mail"
 	"github.com/bluell/plinth/spec"
 )
@@ -245,6 +247,35 @@ func TestMailIsRefused(t *testing.T) {
 	}
 	if got := <-r.mails; !strings.Contains(got, "To: <anna@example.org>") {
 		t.Error(got)
+	}
+}
+
+// A mail that is cancelled keeps nothing of what it carries, nor does the job that looks whether somebody is to be written to.
+func TestMailIsCancelled(t *testing.T) {
+	t.Parallel()
+	r := &receiver{answer: func(int32) error { return &smtp.SMTPError{Code: 451, Message: "later"} }}
+	p, _, _ := mailing(t, r.open(t))
+	post(t, p, mail.Message{Template: mail.Code, To: "anna@example.org", Code: "493817", Valid: time.Hour}, nil)
+	letter, err := p.DB().Enqueue(t.Context(), data.NewJob{Kind: auth.JobKind, Payload: "anna@example.org", Delay: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := p.DB().Enqueue(t.Context(), data.NewJob{Kind: "other", Payload: "stays"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ id, payload string }{{mailJob(t, p, data.Later).ID, "null"}, {letter[0], "null"}, {other[0], `"stays"`}} {
+		j, err := p.CancelJob(t.Context(), c.id)
+		for until := time.Now().Add(20 * time.Second); err == nil && j.State == data.Running && time.Now().Before(until); time.Sleep(5 * time.Millisecond) { // it was tried again just now
+			j, err = p.JobByID(t.Context(), c.id)
+		}
+		if err != nil || j.State != data.Cancelled || string(j.Payload) != c.payload {
+			t.Errorf("%v: a cancelled job %s is %s and has the payload %s", err, j.Kind, j.State, j.Payload)
+		}
+		_, err = p.RetryJob(t.Context(), c.id)
+		if lost := c.payload == "null"; fault.Is(err, fault.Conflict) != lost || !lost && err != nil {
+			t.Errorf("a cancelled job %s is tried again: %v", j.Kind, err)
+		}
 	}
 }
 

@@ -188,7 +188,7 @@ func (p *Plinth) wire(ctx context.Context, app *spec.App, tables []driver.Table)
 	var gate *auth.Gate
 	hooks := append(renewing(app, func(user string) { gate.Anew(user) }), p.o.hooks...)
 	db, err := data.Open(ctx, app, p.eng, data.Options{Key: p.secret, Clock: p.o.clock, Log: p.o.log, Blobs: blobs, Hooks: hooks,
-		Observer: observer[data.Observer](p.sight), Slow: p.o.slow})
+		Forget: []string{mail.Kind, auth.JobKind}, Observer: observer[data.Observer](p.sight), Slow: p.o.slow})
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,8 @@ type Options struct {
 	Hooks []Hook
 	Blobs Blobs // where files are; nil: the app may have no file fields
 
+	Forget []string // kinds of jobs that keep no payload when they are cancelled, and so are not tried again
+
 	Observer Observer      // nil: nobody is told what the database does
 	Slow     time.Duration // a question that takes longer is a line of the log; 0: none is
 }

@@ -340,7 +340,8 @@ func (o *Outcome) record(q *queue, old Record, now int64) Record {
 	default:
 		rec[q.due] = expr.TimeOf(now + keepFinished.Milliseconds())
 	}
-	if o.Forget && (o.State == Done || o.State == Dead || o.State == Cancelled) {
+	ended := o.State == Done || o.State == Dead || o.State == Cancelled
+	if ended && o.Forget || o.State == Cancelled && slices.Contains(q.forget, old[q.kind].Text()) {
 		rec[q.payload] = expr.TextOf("null")
 	}
 	if o.Error != "" {

@@ -126,6 +126,7 @@ func Open(ctx context.Context, app *spec.App, eng driver.Engine, o Options) (*DB
 	if err := db.openQueue(); err != nil {
 		return nil, err
 	}
+	db.queue.forget = o.Forget
 	return db, nil
 }
 

@@ -83,7 +83,8 @@ type queue struct {
 	k *kind
 	jobColumns
 	statements
-	wake chan struct{}
+	forget []string // Options.Forget
+	wake   chan struct{}
 }
 
 // jobColumns are the ordinals of the fields of _jobs.

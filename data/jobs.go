@@ -111,12 +111,15 @@ func (db *DB) CancelJob(ctx context.Context, id string) (Job, error) {
 }
 
 // RetryJob makes a dead or cancelled job wait again, as if it had not been begun; the steps that it has finished
-// stay finished. One that is delayed waits from now on.
+// stay finished. One that is delayed waits from now on. One that was cancelled and is of Options.Forget is not tried again.
 func (db *DB) RetryJob(ctx context.Context, id string) (Job, error) {
 	return db.moveJob(ctx, id, func(w *work, old, rec Record) error {
 		q := &db.queue
 		switch s := old[q.state].Text(); s {
 		case Dead, Cancelled:
+			if s == Cancelled && slices.Contains(q.forget, old[q.kind].Text()) {
+				return fault.New(fault.Conflict, "the job %s is cancelled, and what it was to do is not kept: it cannot be tried again", id)
+			}
 			rec[q.attempt], rec[q.batch] = expr.IntOf(0), Value{} // its batch has counted it
 		case Later:
 		default:

@@ -29,6 +29,20 @@ func (e *Expr) Args(dst []Value, lits []Literal, param func(name string, t Type)
 	return dst, nil
 }
 
+// Computes is an error where a part of a filter that looks at no record cannot be computed with these arguments, at that moment: the
+// filter would be refused whenever it is asked then, unless the part does not matter.
+func (e *Expr) Computes(args []Value, now int64) (err error) {
+	s := &Scope{Params: args, Now: now}
+	Walk(e.Root, func(n *Node) bool {
+		if err != nil || !n.Op.arithmetic() || freeRows(n) != 0 {
+			return err == nil
+		}
+		_, err = Eval(n, s)
+		return false
+	})
+	return err
+}
+
 // hashed is a text, or each text of a list, as its keyed hash.
 func hashed(v Value, keyed string, hash func(keyed, text string) (string, error)) (Value, error) {
 	switch v.kind {

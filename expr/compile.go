@@ -106,11 +106,8 @@ func (c *compiler) finish(root *Node) (*Expr, error) {
 	}
 	var failed error
 	Walk(root, func(n *Node) bool {
-		// What is left of constants alone could not be computed: a division by zero, say.
-		if failed == nil && n.Op.arithmetic() && constant(n) {
-			if _, err := Eval(n, &Scope{}); err != nil {
-				failed = at(err, n.Pos)
-			}
+		if failed == nil && n.Op.arithmetic() {
+			failed = computes(n)
 		}
 		return failed == nil
 	})
@@ -121,6 +118,21 @@ func (c *compiler) finish(root *Node) (*Expr, error) {
 		Source: c.source.src, Root: root, Input: c.input, Record: c.record, Walks: walks(root),
 		Params: c.params, Reads: c.reads, Want: c.want,
 	}, nil
+}
+
+// computes is an error where arithmetic can never be done: what is left of constants alone could not be computed, or a constant by which
+// is divided is zero.
+func computes(n *Node) error {
+	if constant(n) {
+		_, err := Eval(n, &Scope{})
+		return at(err, n.Pos)
+	}
+	if (n.Op == OpDiv || n.Op == OpMod) && constant(n.Args[1]) {
+		if by, err := Eval(n.Args[1], &Scope{}); err == nil && !by.IsNull() && rat(by).Sign() == 0 {
+			return at(mistyped("division by zero"), n.Pos)
+		}
+	}
+	return nil
 }
 
 // at gives an error the position it lacks.

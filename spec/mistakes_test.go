@@ -11,6 +11,17 @@ import (
 // mistakes are files and all that is said about them.
 var mistakes = []struct{ file, want string }{
 	{`schedules:
+  a: {every: 1h, delete: {collection: notes, filter: "n == 1 / 0"}}
+  b: {every: 1h, delete: {collection: notes, filter: "n == 1 || n == 2 % (1 - 1)"}}
+  c: {every: 1h, delete: {collection: notes, filter: "n == 9007199254740991 * 2"}}
+  d: {every: 1h, delete: {collection: notes, filter: created < now - duration("2500000h") - duration("2500000h") - duration("2500000h") - duration("2500000h")}}
+  e: {every: 1h, delete: {collection: notes, filter: "n == 1 / 2"}}
+collections: {notes: {fields: {n: {type: int}}}}
+`, `plinth.yaml:2:62: division by zero
+plinth.yaml:3:72: division by zero
+plinth.yaml:4:77: the result is too large for int
+plinth.yaml:5:137: the result is outside the years 1000-9999`},
+	{`schedules:
   a: {every: 1h, delete: {collection: posts, filter: 'at < now - duration("9999999999h")'}}
   b: {every: 1h, delete: {collection: posts, filter: 'at < "2026-13-01"'}}
   c: {every: 1h, delete: {collection: posts, filter: 'at < now - duration("720h") && kind == "a"'}}

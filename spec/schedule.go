@@ -188,7 +188,10 @@ func (l *loader) scheduleFilter(n *node, c *Collection) {
 	}
 	_, lits, err := expr.Shape(n.text)
 	if err == nil { // its values are read when it is asked: one that is none would fail at each tick
-		_, err = e.Args(nil, lits, nil, func(_, text string) (string, error) { return text, nil })
+		var args []expr.Value
+		if args, err = e.Args(nil, lits, nil, func(_, text string) (string, error) { return text, nil }); err == nil {
+			err = e.Computes(args, time.Now().UnixMilli())
+		}
 	}
 	if err != nil {
 		l.compiled(n, c, nil, err)

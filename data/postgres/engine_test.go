@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -462,6 +465,44 @@ func TestOpen(t *testing.T) {
 		if !fault.Is(err, kind) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+// TestAnotherServer: what answers at the address in the protocol of MySQL, whose first byte is the length of its greeting, is said to be no
+// PostgreSQL.
+func TestAnotherServer(t *testing.T) {
+	t.Parallel()
+	for _, length := range []byte{'I', 'J', 'R', 'Z', 'd', 'n', 0x80} {
+		greeting := make([]byte, 4+int(length))
+		greeting[0] = length
+		copy(greeting[4:], "\n5.5.5-10.11.6-MariaDB")
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answers sync.WaitGroup
+		answers.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				answers.Go(func() {
+					defer c.Close()
+					if _, err := c.Write(greeting); err == nil {
+						_, _ = io.Copy(io.Discard, c)
+					}
+				})
+			}
+		})
+		for _, mode := range []string{"disable", "prefer"} {
+			_, err := postgres.Open(t.Context(), "postgres://u:hunter2@"+l.Addr().String()+"/d?sslmode="+mode, postgres.Options{})
+			if want := "open the database: PostgreSQL at " + l.Addr().String() + " cannot be used: what answers there is no PostgreSQL"; !fault.Is(err, fault.Unavailable) || err.Error() != want {
+				t.Errorf("a greeting of %d bytes, %s: %v", length, mode, err)
+			}
+		}
+		l.Close()
+		answers.Wait()
 	}
 }
 

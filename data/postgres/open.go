@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/url"
 	"strconv"
@@ -202,12 +203,24 @@ func unreached(config *pgconn.Config, err error) error {
 		who = "PostgreSQL at " + net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
 	}
 	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	switch {
+	case errors.As(err, &refused):
 		if said = refused.Message; refused.Code == "3D000" { // invalid_catalog_name
 			return fault.Unmade("open the database", who, config.Database, err)
 		}
+	case foreign(err):
+		return &fault.Error{Kind: fault.Unavailable, Op: "open the database", Msg: who + " cannot be used: what answers there is no PostgreSQL"}
 	}
 	return fault.Unreached("open the database", who, said, err)
+}
+
+// foreign says whether what answered was no message of PostgreSQL's: that of MySQL, say, which speaks first. The library has no type for it, and
+// its words of it are those of a formatting gone wrong.
+func foreign(err error) bool {
+	var network net.Error
+	text := err.Error()
+	return !errors.As(err, &network) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) &&
+		(strings.Contains(text, "received unexpected message") || strings.Contains(text, "failed to receive message"))
 }
 
 // connect makes a connection of the pool, which is not waited for without end: what accepts it need not be a server that answers.

@@ -70,10 +70,9 @@ func (c *cli) begin(cmd *cobra.Command, _ []string) error {
 	if f := cmd.Flags().Lookup("db"); err == nil && f != nil && f.Changed && c.db == "" {
 		err = misused("--db is empty: a variable that is not set? Leave it out for the database in the app's folder")
 	}
-	if err == nil {
+	if c.began = err == nil; c.began { // what --db names may be a failure as well as wrong usage
 		c.at, err = readDatabase(c.db)
 	}
-	c.began = err == nil
 	return err
 }
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/bluell/plinth"
-	"github.com/bluell/plinth/data/driver"
 	"github.com/bluell/plinth/data/mongo"
 	"github.com/bluell/plinth/data/mysql"
 	"github.com/bluell/plinth/data/postgres"
@@ -19,14 +18,16 @@ import (
 
 // database is what --db names. These are the engines that this program links.
 type database struct {
-	engine  string // sqlite, postgres, mysql, mongodb; another is not linked
+	engine  string // sqlite, postgres, mysql, mongodb
 	address string // sqlite: the file, "" for the one in the app's folder; else the whole address
 }
 
 // forms are what --db may look like.
 const forms = "sqlite:PATH, or postgres://, mysql:// or mongodb://USER:PASSWORD@HOST/DATABASE"
 
-// readDatabase reads --db. What is written there may hold a password: it is not repeated.
+// readDatabase reads --db, before a command does anything: so what is wrong with it is told alike by all of them. An address that cannot
+// be read is wrong usage; an engine that is not linked is a failure, as any database that is not there. What is written there may hold
+// a password: it is not repeated.
 func readDatabase(url string) (database, error) {
 	if url == "" {
 		return database{engine: "sqlite"}, nil
@@ -42,14 +43,14 @@ func readDatabase(url string) (database, error) {
 		}
 		return database{"sqlite", path}, nil
 	case "postgres", "postgresql":
-		return database{"postgres", url}, nil
+		return database{"postgres", url}, postgres.Readable(url)
 	case "mysql", "mariadb":
-		return database{"mysql", "mysql:" + path}, nil
+		url = "mysql:" + path
+		return database{"mysql", url}, mysql.Readable(url)
 	case "mongodb", "mongodb+srv":
-		return database{"mongodb", url}, nil
-	default:
-		return database{scheme, url}, nil // refused when it is to be opened: a failure, as any database that is not there
+		return database{"mongodb", url}, mongo.Readable(url)
 	}
+	return database{}, fault.New(fault.Invalid, "--db %s: this program has no such engine: it is %s", scheme, forms)
 }
 
 // on is the database of an app.
@@ -61,12 +62,8 @@ func (c *cli) on() plinth.Option {
 		return plinth.On(func(ctx context.Context) (*mysql.Engine, error) { return mysql.Open(ctx, at, mysql.Options{}) })
 	case "mongodb":
 		return plinth.On(func(ctx context.Context) (*mongo.Engine, error) { return mongo.Open(ctx, at, mongo.Options{}) })
-	case "sqlite":
-		return plinth.OnFile(at, func(file string) (*sqlite.Engine, error) { return sqlite.Open(file, sqlite.Options{}) })
 	default:
-		return plinth.On(func(context.Context) (driver.Engine, error) {
-			return nil, fault.New(fault.Invalid, "--db %s: this program has no such engine: it is %s", c.at.engine, forms)
-		})
+		return plinth.OnFile(at, func(file string) (*sqlite.Engine, error) { return sqlite.Open(file, sqlite.Options{}) })
 	}
 }
 

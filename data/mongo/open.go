@@ -46,10 +46,9 @@ var _ driver.Engine = (*Engine)(nil)
 // Open opens the database at an address, "mongodb://user:password@host:port/database?…" or "mongodb+srv://…"
 // (MongoDB's manual, "Connection Strings"). It asks the server what it can do.
 func Open(ctx context.Context, address string, o Options) (*Engine, error) {
-	name, ok := databaseOf(address)
-	config := options.Client().ApplyURI(address)
-	if !ok || config.Validate() != nil { // its error may hold a password
-		return nil, fault.Address("cannot be read, or names no database", "mongodb://user:password@host:27017/database")
+	name, config, err := read(address)
+	if err != nil {
+		return nil, err
 	}
 	if o.Conns > 0 {
 		config.SetMaxPoolSize(uint64(o.Conns))
@@ -86,6 +85,21 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// Readable is the error of an address that Open cannot read, of kind BadRequest. Nobody is asked, but name servers for "mongodb+srv://…".
+func Readable(address string) error {
+	_, _, err := read(address)
+	return err
+}
+
+func read(address string) (name string, config *options.ClientOptions, err error) {
+	name, ok := databaseOf(address)
+	config = options.Client().ApplyURI(address)
+	if !ok || config.Validate() != nil { // its error may hold a password
+		return "", nil, fault.Address("cannot be read, or names no database", "mongodb://user:password@host:27017/database")
+	}
+	return name, config, nil
 }
 
 // unreached says who does not let us in, and why, to whoever opens the database.

@@ -48,16 +48,12 @@ var _ driver.Engine = (*Engine)(nil)
 // "mysql://user:password@/database?socket=/path", or one as github.com/go-sql-driver/mysql reads it,
 // "user:password@tcp(host:port)/database". The database must be there.
 func Open(ctx context.Context, address string, o Options) (*Engine, error) {
-	config, err := configured(address)
+	config, connector, err := read(address)
 	if err != nil {
 		return nil, err
 	}
 	if o.Conns <= 0 {
 		o.Conns = 4 * runtime.GOMAXPROCS(0)
-	}
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		return nil, errAddress()
 	}
 	e := &Engine{connector: connector, kept: keptStatements}
 	if err := e.prepareDatabase(ctx, config, o.Conns, o.Look); err != nil {
@@ -66,6 +62,24 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	e.pool = pool.New(pool.Config[*conn]{Connect: e.connect, Most: o.Conns, Modes: modes, Idle: pool.Idle, Life: pool.Life, Jitter: pool.Jitter})
 	e.app.Store(sqldb.NewServed(e.d, nil))
 	return e, nil
+}
+
+// Readable is the error of an address that Open cannot read, of kind BadRequest. Nobody is asked.
+func Readable(address string) error {
+	_, _, err := read(address)
+	return err
+}
+
+func read(address string) (*mysql.Config, sqldriver.Connector, error) {
+	config, err := configured(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, nil, errAddress()
+	}
+	return config, connector, nil
 }
 
 // prepareDatabase makes sure that the server is one that can be used by so many connections, and that the database has the

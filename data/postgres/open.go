@@ -58,18 +58,11 @@ const settings = `SELECT set_config('default_transaction_isolation', 'read commi
 // Open opens the database at an address, "postgres://user:password@host:port/database?sslmode=…" or
 // "host=… dbname=…" (PostgreSQL's manual, "Connection Strings").
 func Open(ctx context.Context, address string, o Options) (*Engine, error) {
-	config, err := pgconn.ParseConfig(address)
-	if err != nil { // it may hold a password
-		return nil, fault.Address("cannot be read", like)
-	}
-	if !namesDatabase(address) {
-		return nil, fault.Address("names no database", like)
-	}
-	e := &Engine{config: config, name: newName()}
-	conns, err := pooled(config.RuntimeParams)
+	config, conns, err := read(address)
 	if err != nil {
 		return nil, err
 	}
+	e := &Engine{config: config, name: newName()}
 	if conns.Connect = e.connect; o.Conns > 0 {
 		conns.Most = o.Conns
 	}
@@ -88,6 +81,24 @@ func Open(ctx context.Context, address string, o Options) (*Engine, error) {
 	e.pool = pool.New(conns)
 	e.app.Store(sqldb.NewServed(dialect{}, nil))
 	return e, nil
+}
+
+// Readable is the error of an address that Open cannot read, of kind BadRequest. Nobody is asked.
+func Readable(address string) error {
+	_, _, err := read(address)
+	return err
+}
+
+func read(address string) (*pgconn.Config, pool.Config[*conn], error) {
+	config, err := pgconn.ParseConfig(address)
+	if err != nil { // it may hold a password
+		return nil, pool.Config[*conn]{}, fault.Address("cannot be read", like)
+	}
+	if !namesDatabase(address) {
+		return nil, pool.Config[*conn]{}, fault.Address("names no database", like)
+	}
+	conns, err := pooled(config.RuntimeParams)
+	return config, conns, err
 }
 
 // pooled takes what an address says of the pool out of the parameters that the server is given: by the names, and in the form, that

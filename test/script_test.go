@@ -35,7 +35,7 @@ func TestScript(t *testing.T) {
 // The scripts that are about the app and its records hold on every engine.
 func TestScriptOnEngines(t *testing.T) {
 	var files []string
-	for _, name := range []string{"explain", "key", "plan", "reload", "seed", "testdb"} {
+	for _, name := range []string{"changes", "explain", "key", "plan", "reload", "seed", "testdb"} {
 		files = append(files, filepath.Join("testdata", "script", name+".txtar"))
 	}
 	for _, e := range engines[1:] {

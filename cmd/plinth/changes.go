@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -90,12 +91,12 @@ func (c *cli) showChanges(cmd *cobra.Command, db *data.DB, after, collection str
 		if ctx.Err() != nil {
 			return nil
 		}
-		return older(err)
+		return notThere(ctx, db, at, err)
 	}
 	for {
 		all, next, err := db.Changes(ctx, at)
 		if err != nil {
-			return older(err)
+			return notThere(ctx, db, at, err)
 		}
 		if err := show(all, next); err != nil || next == at {
 			return err
@@ -144,11 +145,20 @@ func (c *cli) showConsumers(cmd *cobra.Command, db *data.DB) error {
 	return nil
 }
 
-// older says what to do where the log does not go so far back.
-func older(err error) error {
+// notThere says what is wrong with the position of --after where the log does not go on from it, and what to do.
+func notThere(ctx context.Context, db *data.DB, after data.Position, err error) error {
 	var old *data.TooOld
-	if errors.As(err, &old) {
-		return fault.New(fault.Invalid, "the log of changes does not go back to --after: leave it out for the oldest that are kept")
+	if !errors.As(err, &old) {
+		return err
 	}
-	return err
+	head, err := db.Head(ctx)
+	switch {
+	case err != nil:
+		return err
+	case after.Epoch != head.Epoch:
+		return fault.New(fault.Invalid, "--after %s is a position of another log, whose database was another or was restored since: leave it out for the oldest changes that are kept", after)
+	case after.Number > head.Number:
+		return fault.New(fault.Invalid, "--after %s has not been reached: the newest position is %s; --follow without --after shows what comes", after, head)
+	}
+	return fault.New(fault.Invalid, "the log of changes does not go back to --after: leave it out for the oldest that are kept")
 }

@@ -96,9 +96,10 @@ func (s *served) letters() jobs.Kind {
 }
 
 // renewing has this process look users up anew who were changed, or whose teams were: whoever has changed them, and by whichever way.
+// Of a user who is created nothing is remembered yet.
 func renewing(app *spec.App, anew func(user string)) (all []data.Hook) {
-	add := func(collection string, user func(*data.Writing) []string) {
-		for _, op := range []data.Op{data.Create, data.Update, data.Delete} {
+	add := func(collection string, user func(*data.Writing) []string, ops ...data.Op) {
+		for _, op := range ops {
 			all = append(all, data.Hook{Collection: collection, Op: op, After: func(_ context.Context, c *data.Writing) {
 				for _, id := range user(c) {
 					anew(id)
@@ -107,10 +108,10 @@ func renewing(app *spec.App, anew func(user string)) (all []data.Hook) {
 		}
 	}
 	if app.Auth.Collection != "" {
-		add(app.Auth.Collection, func(c *data.Writing) []string { return []string{c.ID()} })
+		add(app.Auth.Collection, func(c *data.Writing) []string { return []string{c.ID()} }, data.Update, data.Delete)
 	}
 	if app.Auth.Teams.Members != "" {
-		add(app.Auth.Teams.Members, func(c *data.Writing) []string { return []string{c.Old("user").Text(), c.New("user").Text()} })
+		add(app.Auth.Teams.Members, func(c *data.Writing) []string { return []string{c.Old("user").Text(), c.New("user").Text()} }, data.Create, data.Update, data.Delete)
 	}
 	return all
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/bluell/plinth/data"
 	"github.com/bluell/plinth/doc"
 )
@@ -103,4 +105,18 @@ collections:
 		t.Fatal(err)
 	}
 	want("GET", "/api/posts", "", 200, `"n":1`)
+}
+
+// Nothing is remembered of a user before he is created: he is looked up anew when he is changed or deleted, and when his teams are.
+func TestCreatedUserIsNotLookedUp(t *testing.T) {
+	t.Parallel()
+	p, _, _ := mailing(t, "auth: {register: closed, teams: true}\n")
+	got := map[string][]data.Op{}
+	for _, h := range renewing(p.App(), nil) {
+		got[h.Collection] = append(got[h.Collection], h.Op)
+	}
+	want := map[string][]data.Op{"users": {data.Update, data.Delete}, p.App().Auth.Teams.Members: {data.Create, data.Update, data.Delete}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -611,7 +611,7 @@ func ParsePosition(text string) (Position, error) {
 	epoch, number, ok := strings.Cut(text, ".")
 	n, err := strconv.ParseInt(number, 10, 64)
 	if !ok || err != nil || n < 0 || epoch == "" || len(epoch) > 36 {
-		return Position{}, fault.New(fault.BadRequest, "%q is no position in the log", text)
+		return Position{}, fault.New(fault.BadRequest, "%.60q is no position in the log", text)
 	}
 	return Position{epoch, n}, nil
 }

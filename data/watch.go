@@ -478,12 +478,15 @@ func (w *Watch) holds(n *expr.Node, fetch expr.Fetcher, c *Change, rec Record) (
 	return expr.Holds(n, &expr.Scope{Rows: [][]Value{rec}, Now: c.At.UnixMilli(), Fetch: fetch})
 }
 
-// Append prints the record of an event as the caller may read it at the moment.
+// Append prints the record of an event: of it what the caller may read at the moment, and might then.
 func (w *Watch) Append(dst []byte, h *History, c *Change, e Event) ([]byte, error) {
 	dst = append(dst, '{')
 	for i, s := range w.outs {
 		if s.rule != nil {
-			ok, err := w.holds(s.rule, h.now(), c, e.Record)
+			ok, err := w.holds(s.rule, h.at(c.Last), c, e.Record) // as it was, with what it leads to
+			if ok && err == nil {
+				ok, err = w.holds(s.rule, h.now(), c, e.Record)
+			}
 			if ok = ok && e.present != nil; ok && err == nil {
 				ok, err = w.holds(s.rule, h.now(), c, e.present)
 			}

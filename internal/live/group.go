@@ -91,9 +91,6 @@ var errCut = fault.New(fault.TooLarge, "a transaction changes too many records t
 
 // tell prints what a view tells of a transaction to who is at a place, of changes up to a position.
 func (v *view) tell(dst []byte, h *data.History, from place, to data.Position, transaction []*data.Change) ([]byte, error) {
-	var buf [4]told
-	all := buf[:0]
-	var events [4]data.Event
 	c, skip := transaction[len(transaction)-1], 0
 	switch {
 	case !v.concerned(transaction):
@@ -103,37 +100,81 @@ func (v *view) tell(dst []byte, h *data.History, from place, to data.Position, t
 	case c.First == from.Number+1:
 		skip = from.events // they were told before
 	}
-	for i, w := range v.watches {
-		own, err := w.Events(h, transaction, events[:0])
-		if err != nil {
-			return dst, err
-		}
-		for _, e := range own {
-			all = append(all, told{e, i})
-		}
+	var buf [4]told
+	all, err := v.events(buf[:0], h, transaction)
+	if err != nil {
+		return dst, err
 	}
 	for i, e := range all {
-		shows := e.Kind != "delete" && e.Kind != "leave"
-		if i < skip || shows && e.Record == nil {
+		if i < skip || e.shows() && e.Record == nil {
 			continue
 		}
 		id := place{data.Position{Epoch: to.Epoch, Number: c.Last}, 0}
 		if i < len(all)-1 {
 			id.Number, id.events = c.First-1, i+1
 		}
-		begun, head := len(dst), head{kind: e.Kind, id: id, hasID: true, sub: v.subs[e.of], name: "record"}
-		dst = v.form.open(dst, head)
-		if shows {
-			var err error
-			if dst, err = v.watches[e.of].Append(dst, h, c, e.Event); err != nil {
-				return dst, err
-			}
-		} else {
-			dst = appendID(dst, e.ID)
+		if dst, err = v.print(dst, h, c, e, head{kind: e.Kind, id: id, hasID: true}); err != nil {
+			return dst, err
 		}
-		dst = v.form.close(dst, begun, head)
 	}
 	return dst, nil
+}
+
+// renew prints what has become of a list since a position, for who is shown the whole of it, and may have been shown a part as it was then
+// and another as it is now: what is in it, once more, and what has left it. all are the changes behind the position up to another.
+func (v *view) renew(dst []byte, h *data.History, from, to int64, all []*data.Change) ([]byte, error) {
+	if len(all) == 0 {
+		return dst, nil
+	}
+	together := make([]*data.Change, len(all))
+	for i, c := range all {
+		one := *c
+		one.First, one.Last = from+1, to
+		together[i] = &one
+	}
+	told, err := v.events(nil, h, together)
+	for _, e := range told {
+		kind := e.Kind
+		if e.shows() {
+			if kind = "snapshot"; e.Record == nil {
+				kind = "leave" // he may have been shown it
+			}
+		}
+		if err == nil {
+			dst, err = v.print(dst, h, together[len(all)-1], e, head{kind: kind})
+		}
+	}
+	return dst, err
+}
+
+// shows says whether the event has a record to be shown.
+func (e *told) shows() bool { return e.Kind != "delete" && e.Kind != "leave" }
+
+// events appends what the lists tell of changes that are of one transaction.
+func (v *view) events(dst []told, h *data.History, transaction []*data.Change) ([]told, error) {
+	var events [4]data.Event
+	for i, w := range v.watches {
+		own, err := w.Events(h, transaction, events[:0])
+		if err != nil {
+			return dst, err
+		}
+		for _, e := range own {
+			dst = append(dst, told{e, i})
+		}
+	}
+	return dst, nil
+}
+
+// print prints an event, as the head says.
+func (v *view) print(dst []byte, h *data.History, c *data.Change, e told, as head) ([]byte, error) {
+	as.sub, as.name = v.subs[e.of], "record"
+	begun, err := len(dst), error(nil)
+	if dst = v.form.open(dst, as); e.Record != nil && e.shows() {
+		dst, err = v.watches[e.of].Append(dst, h, c, e.Event)
+	} else {
+		dst = appendID(dst, e.ID)
+	}
+	return v.form.close(dst, begun, as), err
 }
 
 // group are clients of one view: they are told the same.

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -784,4 +785,103 @@ func (h *house) get(who, path, accept string) (int, string) {
 		h.t.Fatal(err)
 	}
 	return resp.StatusCode, string(b)
+}
+
+// A snapshot is of one moment, whatever is written while it is shown: behind it each record goes on from what was shown of it.
+func TestSnapshotIsOfOneMoment(t *testing.T) {
+	onEach(t, shop, func(h *house) {
+		const records = 620 // more than a page
+		for n := range records {
+			h.create("posts", with(n, `{"name":"x"}`))
+		}
+		ctx, cancel := context.WithCancel(h.t.Context())
+		var writing sync.WaitGroup
+		defer writing.Wait()
+		defer cancel()
+		for w := range 2 {
+			writing.Go(func() {
+				for i := w; ctx.Err() == nil; i += 2 {
+					n := i * 7 % records
+					if n%10 == 0 {
+						_, _ = h.Delete(ctx, system, "posts", id(n), data.WriteOptions{})
+						_, _ = h.Create(ctx, system, "posts", h.node(with(n, `{"name":"again"}`)), data.WriteOptions{})
+						continue
+					}
+					_, _ = h.Update(ctx, system, "posts", id(n), h.node(fmt.Sprintf(`{"name":"%d"}`, i)), data.WriteOptions{})
+				}
+			})
+		}
+		for range 5 {
+			l := h.listen("", "/api/posts?start=snapshot&fields=rev", "")
+			known, ready, told := map[string]string{}, false, 0
+			for told < 20 {
+				e, err := l.next()
+				if err != nil {
+					h.t.Fatal(err)
+				}
+				n := h.node(e.data)
+				text := func(name string) (text string) {
+					if v, ok := n.Get(name); ok {
+						text = v.Text
+					}
+					return text
+				}
+				switch was, there := known[text("id")]; {
+				case e.kind == "ready":
+					ready = true
+					continue
+				case ready && (e.kind == "create") == there, ready && e.kind == "snapshot":
+					h.t.Fatalf("%s of %s, which is known: %t", e.kind, text("id"), there)
+				case ready && e.kind == "update" && text("rev") != next(was):
+					h.t.Fatalf("revision %s of %s follows %s", text("rev"), text("id"), was)
+				}
+				if ready {
+					told++
+				}
+				if known[text("id")] = text("rev"); e.kind == "delete" || e.kind == "leave" {
+					delete(known, text("id"))
+				}
+			}
+			l.cancel()
+		}
+	})
+}
+
+// next is the revision behind another.
+func next(rev string) string {
+	n, err := strconv.Atoi(rev)
+	if err != nil {
+		return "none"
+	}
+	return strconv.Itoa(n + 1)
+}
+
+// What was closed when it was written, and written over before it was opened, is nobody's who comes back later either.
+func TestFieldsThatWereClosedThen(t *testing.T) {
+	onEach(t, shop, func(h *house) {
+		h.create("teams", with(1, `{"name":"t","open":false}`))
+		l := h.listen("", "/api/posts", "")
+		l.want("ready")
+		begun := l.last
+		h.create("posts", with(2, `{"name":"a","hint":"SECRET","team":"`+id(1)+`"}`))
+		l.want("create a")
+		h.update("posts", id(2), `{"name":"b","hint":"clean"}`)
+		l.want("update b")
+		h.update("teams", id(1), `{"open":true}`)
+		l.want("update b")
+		back := h.listen("", "/api/posts", begun)
+		for _, want := range []string{"create a ", "update b ", "update b clean"} {
+			e, err := back.next()
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			hint := ""
+			if v, ok := h.node(e.data).Get("hint"); ok {
+				hint = v.Text
+			}
+			if got := short(e) + " " + hint; got != want {
+				h.t.Errorf("%s, want %s", got, want)
+			}
+		}
+	})
 }

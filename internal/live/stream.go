@@ -314,6 +314,9 @@ func (h *Hub) begin(ctx context.Context, c *client, q *question) error {
 		if from.Position, err = h.present(ctx, c, q); err != nil {
 			return err
 		}
+		if from.Position, err = h.renewed(ctx, c, from.Position); err != nil {
+			return err
+		}
 	default:
 		if from.Position, err = h.db.Head(ctx); err != nil {
 			return err
@@ -369,6 +372,35 @@ func (h *Hub) present(ctx context.Context, c *client, q *question) (at data.Posi
 	return at, nil
 }
 
+// renewed tells a client what has become of lists while he was shown them: their pages are not of one moment, and the first may have been
+// later than its position. What he knows is then of the position that it returns.
+func (h *Hub) renewed(ctx context.Context, c *client, from data.Position) (at data.Position, err error) {
+	if at, err = h.db.Head(ctx); err != nil || at == from {
+		return at, err
+	}
+	select { // whoever looks back holds much in memory
+	case h.back <- struct{}{}:
+		defer func() { <-h.back }()
+	case <-ctx.Done():
+		return at, ctx.Err()
+	}
+	var b []byte
+	err = h.db.WithHistory(ctx, from, true, func(past *data.History) error {
+		all, newest := past.Changes()
+		at.Number = newest
+		b, err = c.view.renew(nil, past, from.Number, newest, all)
+		return err
+	})
+	var old *data.TooOld
+	switch {
+	case errors.As(err, &old), fault.Is(err, fault.TooLarge): // he is told it in order, as far as the log goes
+		return from, nil
+	case err != nil:
+		return at, err
+	}
+	return at, c.wait(ctx, b)
+}
+
 // catchUp tells a client what has changed behind a place until it is where the hub is.
 func (h *Hub) catchUp(ctx context.Context, c *client, from place) error {
 	for {
@@ -419,6 +451,9 @@ func (h *Hub) missed(ctx context.Context, c *client, from place) (b []byte, next
 	all, next, err := changes(ctx, from.Position)
 	if err != nil || len(all) == 0 {
 		return nil, next, err
+	}
+	if all[0].First <= from.Number { // nobody was told a place within a transaction
+		return nil, next, &data.TooOld{Position: from.Number}
 	}
 	if slices.ContainsFunc(all, func(change *data.Change) bool { return v.ended(&c.by, change) }) {
 		return nil, next, errRights

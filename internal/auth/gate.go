@@ -108,7 +108,7 @@ _tries:
 
 // remembered is how long a credential that was found in the database is believed without asking again. A key that is removed
 // is dead everywhere within 5 s: a live connection asks each 2 s, and may be told what is remembered.
-const remembered = 2500 * time.Millisecond
+const remembered = 2400 * time.Millisecond
 
 // Options of New. Zero values are the defaults.
 type Options struct {

@@ -66,6 +66,10 @@ type slow struct {
 }
 
 func (s *slow) write(b []byte) error {
+	if s.got == nil {
+		close(s.begun)
+		s.got = [][]byte{}
+	}
 	<-s.may
 	s.got = append(s.got, b)
 	return nil
@@ -75,11 +79,14 @@ func (s *slow) write(b []byte) error {
 func TestWhatWaitsIsShared(t *testing.T) {
 	before := inAll.Load()
 	const many = 300
-	way := &slow{stuck: stuck{closed: make(chan struct{})}, may: make(chan struct{})}
+	reader := func() *slow {
+		return &slow{stuck: stuck{begun: make(chan struct{}), closed: make(chan struct{})}, may: make(chan struct{})}
+	}
+	way := reader()
 	g := &group{clients: map[*client]struct{}{}}
 	var all []*client
 	for range many {
-		c := newClient(&view{form: sse{}}, data.Caller{}, &slow{stuck: stuck{closed: make(chan struct{})}, may: make(chan struct{})})
+		c := newClient(&view{form: sse{}}, data.Caller{}, reader())
 		g.clients[c], all = struct{}{}, append(all, c)
 	}
 	watched := newClient(&view{form: sse{}}, data.Caller{}, way)
@@ -93,6 +100,9 @@ func TestWhatWaitsIsShared(t *testing.T) {
 		n := min(len(buf), 100<<(2*i))
 		g.send(buf[:n])
 		want = append(want, buf[:n]...)
+		for _, c := range all { // it is written alone
+			<-c.out.(*slow).begun
+		}
 	}
 	if n := inAll.Load() - before; n != int64(len(want)) {
 		t.Errorf("%d bytes are counted, and %d are held", n, len(want))

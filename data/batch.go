@@ -56,10 +56,8 @@ func (db *DB) Batch(ctx context.Context, by Caller, ops []Operation, atomic bool
 	}
 	r, err := db.once(ctx, &by, WriteOptions{Idempotency: o.Idempotency}, func(w *work) (Reply, error) {
 		results = make([]Result, len(acts))
-		if w.again {
-			if err := w.lockInOrder(ops); err != nil {
-				return Reply{}, err
-			}
+		if err := w.lockInOrder(ops); err != nil {
+			return Reply{}, err
 		}
 		for i, act := range acts {
 			w.op = i
@@ -87,8 +85,9 @@ func (db *DB) Batch(ctx context.Context, by Caller, ops []Operation, atomic bool
 	return results, nil, nil
 }
 
-// lockInOrder locks what a batch will change or delete, in the order of collections and ids: two batches that met
-// in each other's way, each with what the other wanted, do not meet so again.
+// lockInOrder locks what a batch will change or delete, in the order of collections and ids, if it will not come to it in that order
+// anyway: two batches do not wait for each other then, each with what the other wants, which PostgreSQL finds out after a second only.
+// Who has met another nevertheless, for he has changed more than he was asked to, locks first in any case.
 func (w *work) lockInOrder(ops []Operation) error {
 	var targets []Operation
 	for _, op := range ops {
@@ -96,9 +95,13 @@ func (w *work) lockInOrder(ops []Operation) error {
 			targets = append(targets, op)
 		}
 	}
-	slices.SortFunc(targets, func(a, b Operation) int {
+	order := func(a, b Operation) int {
 		return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.ID, b.ID))
-	})
+	}
+	if w.db.eng.Caps().Ordered || !w.again && slices.IsSortedFunc(targets, order) {
+		return nil
+	}
+	slices.SortFunc(targets, order)
 	for _, op := range targets {
 		k := w.db.kinds[op.Collection]
 		stmt := k.lock

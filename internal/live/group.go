@@ -80,8 +80,8 @@ func (v *view) same(a, b *data.Caller) bool {
 	return !slices.ContainsFunc(v.watches, func(w *data.Watch) bool { return !w.Same(a, b) })
 }
 
-// told is an event and the list that it is of.
-type told struct {
+// toldEvent is an event and the list that it is of.
+type toldEvent struct {
 	data.Event
 	of int
 }
@@ -100,7 +100,7 @@ func (v *view) tell(dst []byte, h *data.History, from place, to data.Position, t
 	case c.First == from.Number+1:
 		skip = from.events // they were told before
 	}
-	var buf [4]told
+	var buf [4]toldEvent
 	all, err := v.events(buf[:0], h, transaction)
 	if err != nil {
 		return dst, err
@@ -120,11 +120,25 @@ func (v *view) tell(dst []byte, h *data.History, from place, to data.Position, t
 	return dst, nil
 }
 
-// renew prints what has become of a list since a position, for who is shown the whole of it, and may have been shown a part as it was then
-// and another as it is now: what is in it, once more, and what has left it. all are the changes behind the position up to another.
+// renew prints what has become of a list since a position, for who is shown the whole of it, and may have been shown each part as it was at
+// another moment: what has changed and is in it, once more, and what was in it and is not. all are the changes behind the position up to another.
 func (v *view) renew(dst []byte, h *data.History, from, to int64, all []*data.Change) ([]byte, error) {
 	if len(all) == 0 {
 		return dst, nil
+	}
+	type place struct {
+		of int
+		id string
+	}
+	was := map[place]bool{}
+	for t := range data.Transactions(all) {
+		some, err := v.events(nil, h, t)
+		if err != nil {
+			return dst, err
+		}
+		for _, e := range some {
+			was[place{e.of, e.ID}] = true
+		}
 	}
 	together := make([]*data.Change, len(all))
 	for i, c := range all {
@@ -133,25 +147,34 @@ func (v *view) renew(dst []byte, h *data.History, from, to int64, all []*data.Ch
 		together[i] = &one
 	}
 	told, err := v.events(nil, h, together)
-	for _, e := range told {
-		kind := e.Kind
+	if err != nil {
+		return dst, err
+	}
+	for i := range told {
+		e := &told[i]
+		delete(was, place{e.of, e.ID})
 		if e.shows() {
-			if kind = "snapshot"; e.Record == nil {
-				kind = "leave" // he may have been shown it
+			if e.Kind = "snapshot"; e.Record == nil {
+				e.Kind = "leave"
 			}
 		}
-		if err == nil {
-			dst, err = v.print(dst, h, together[len(all)-1], e, head{kind: kind})
+	}
+	for p := range was { // only in between
+		told = append(told, toldEvent{data.Event{Kind: "leave", ID: p.id}, p.of})
+	}
+	for _, e := range told {
+		if dst, err = v.print(dst, h, together[len(all)-1], e, head{kind: e.Kind}); err != nil {
+			return dst, err
 		}
 	}
-	return dst, err
+	return dst, nil
 }
 
 // shows says whether the event has a record to be shown.
-func (e *told) shows() bool { return e.Kind != "delete" && e.Kind != "leave" }
+func (e *toldEvent) shows() bool { return e.Kind != "delete" && e.Kind != "leave" }
 
 // events appends what the lists tell of changes that are of one transaction.
-func (v *view) events(dst []told, h *data.History, transaction []*data.Change) ([]told, error) {
+func (v *view) events(dst []toldEvent, h *data.History, transaction []*data.Change) ([]toldEvent, error) {
 	var events [4]data.Event
 	for i, w := range v.watches {
 		own, err := w.Events(h, transaction, events[:0])
@@ -159,14 +182,14 @@ func (v *view) events(dst []told, h *data.History, transaction []*data.Change) (
 			return dst, err
 		}
 		for _, e := range own {
-			dst = append(dst, told{e, i})
+			dst = append(dst, toldEvent{e, i})
 		}
 	}
 	return dst, nil
 }
 
 // print prints an event, as the head says.
-func (v *view) print(dst []byte, h *data.History, c *data.Change, e told, as head) ([]byte, error) {
+func (v *view) print(dst []byte, h *data.History, c *data.Change, e toldEvent, as head) ([]byte, error) {
 	as.sub, as.name = v.subs[e.of], "record"
 	begun, err := len(dst), error(nil)
 	if dst = v.form.open(dst, as); e.Record != nil && e.shows() {

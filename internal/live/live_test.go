@@ -792,7 +792,7 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 	onEach(t, shop, func(h *house) {
 		const records = 620 // more than a page
 		for n := range records {
-			h.create("posts", with(n, `{"name":"x"}`))
+			h.create("posts", with(n, fmt.Sprintf(`{"name":"x","public":%t}`, n%2 == 0)))
 		}
 		ctx, cancel := context.WithCancel(h.t.Context())
 		var writing sync.WaitGroup
@@ -804,17 +804,18 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 					n := i * 7 % records
 					if n%10 == 0 {
 						_, _ = h.Delete(ctx, system, "posts", id(n), data.WriteOptions{})
-						_, _ = h.Create(ctx, system, "posts", h.node(with(n, `{"name":"again"}`)), data.WriteOptions{})
+						_, _ = h.Create(ctx, system, "posts", h.node(with(n, `{"name":"again","public":true}`)), data.WriteOptions{})
 						continue
 					}
-					_, _ = h.Update(ctx, system, "posts", id(n), h.node(fmt.Sprintf(`{"name":"%d"}`, i)), data.WriteOptions{})
+					_, _ = h.Update(ctx, system, "posts", id(n), h.node(fmt.Sprintf(`{"name":"%d","public":%t}`, i, i%3 > 0)), data.WriteOptions{})
 				}
 			})
 		}
-		for range 5 {
-			l := h.listen("", "/api/posts?start=snapshot&fields=rev", "")
-			known, ready, told := map[string]string{}, false, 0
-			for told < 20 {
+		const rounds = 5
+		for round := range rounds {
+			l := h.listen("", "/api/posts?start=snapshot&fields=rev&filter=public%20%3D%3D%20true", "")
+			known, ready, told, last := map[string]string{}, false, 0, ""
+			for told < 20 || last != "" {
 				e, err := l.next()
 				if err != nil {
 					h.t.Fatal(err)
@@ -826,23 +827,53 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 					}
 					return text
 				}
-				switch was, there := known[text("id")]; {
+				own := text("id")
+				switch was, there := known[own]; {
 				case e.kind == "ready":
 					ready = true
 					continue
-				case ready && (e.kind == "create") == there, ready && e.kind == "snapshot":
-					h.t.Fatalf("%s of %s, which is known: %t", e.kind, text("id"), there)
+				case ready && (e.kind == "snapshot" || (e.kind == "create" || e.kind == "enter") == there && e.kind != "leave" && e.kind != "delete"):
+					h.t.Fatalf("%s of %s, which is known: %t", e.kind, own, there)
 				case ready && e.kind == "update" && text("rev") != next(was):
-					h.t.Fatalf("revision %s of %s follows %s", text("rev"), text("id"), was)
+					h.t.Fatalf("revision %s of %s follows %s", text("rev"), own, was)
+				}
+				if known[own] = text("rev"); e.kind == "delete" || e.kind == "leave" {
+					delete(known, own)
+				}
+				if own == last {
+					break
 				}
 				if ready {
 					told++
 				}
-				if known[text("id")] = text("rev"); e.kind == "delete" || e.kind == "leave" {
-					delete(known, text("id"))
+				if told == 20 && round == rounds-1 { // what is known when all is told is what is there
+					cancel()
+					writing.Wait()
+					last = h.create("posts", `{"name":"end","public":true}`)
 				}
 			}
 			l.cancel()
+			if last == "" {
+				continue
+			}
+			q := &data.ListQuery{Collection: "posts", Filter: "public == true", Limit: 500}
+			for more := true; more; more = q.Cursor != "" {
+				list, next, err := h.Records(h.t.Context(), system, q)
+				if err != nil {
+					h.t.Fatal(err)
+				}
+				for _, rec := range list {
+					own := rec[spec.OrdID].Text()
+					if rev := strconv.FormatInt(rec[spec.OrdRev].Int(), 10); known[own] != rev {
+						h.t.Errorf("%s is known in revision %q, and has %s", own, known[own], rev)
+					}
+					delete(known, own)
+				}
+				q.Cursor = next
+			}
+			if len(known) > 0 {
+				h.t.Errorf("%d records are known that are not in the list", len(known))
+			}
 		}
 	})
 }

@@ -85,12 +85,18 @@ func Missing(t testing.TB, what string) {
 	t.Skipf("LEFT OUT, for want of %s", what)
 }
 
-// Port is a port of this machine that nobody listens at. It is below those that systems give to whoever asks for any, who
-// would else have it before it is used.
+// given are the ports that Port has given: of a hundred two would else be the same in one run of four.
+var given sync.Map
+
+// Port is a port of this machine that nobody listens at, and that it has not given before. It is below those that systems give to
+// whoever asks for any, who would else have it before it is used.
 func Port(t testing.TB) int {
 	t.Helper()
 	for range 100 {
 		port := 10_000 + mathrand.IntN(20_000)
+		if _, before := given.LoadOrStore(port, true); before {
+			continue
+		}
 		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
 			l.Close()
 			return port
@@ -203,9 +209,13 @@ func (i *Issuer) run() {
 			}
 		}
 		if time.Now().After(end) {
-			i.t.Fatalf("pebble: %v", err)
+			i.t.Fatalf("pebble: %v\n%s", err, strings.Join(i.Said(), "\n"))
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-ended:
+			i.t.Fatalf("pebble ended: %s", strings.Join(i.Said(), "\n"))
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

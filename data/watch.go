@@ -285,7 +285,7 @@ func (db *DB) differ(a, b Record, looks func(field string) bool) bool {
 	return false
 }
 
-// mostAffected bounds the records of a list that one change may bring in or out.
+// mostAffected bounds the records of a list that one transaction may bring in or out.
 const mostAffected = 10_000
 
 // Transactions are changes that follow one another in the log, by the transaction that they are of. The first and the last may

@@ -120,6 +120,11 @@ func (v *view) tell(dst []byte, h *data.History, from place, to data.Position, t
 	return dst, nil
 }
 
+// mostRenewed is about how many bytes are printed of what has changed while a snapshot was sent: they wait for who reads slowly.
+const mostRenewed = 4 << 20
+
+var errMuch = fault.New(fault.TooLarge, "too much has changed while a snapshot was sent")
+
 // renew prints what has become of a list since a position, for who is shown the whole of it, and may have been shown each part as it was at
 // another moment: what has changed and is in it, once more, and what was in it and is not. all are the changes behind the position up to another.
 func (v *view) renew(dst []byte, h *data.History, from, to int64, all []*data.Change) ([]byte, error) {
@@ -163,6 +168,9 @@ func (v *view) renew(dst []byte, h *data.History, from, to int64, all []*data.Ch
 		told = append(told, toldEvent{data.Event{Kind: "leave", ID: p.id}, p.of})
 	}
 	for _, e := range told {
+		if len(dst) > mostRenewed {
+			return dst, errMuch
+		}
 		if dst, err = v.print(dst, h, together[len(all)-1], e, head{kind: e.Kind}); err != nil {
 			return dst, err
 		}

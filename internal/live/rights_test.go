@@ -300,3 +300,33 @@ func TestWhatIsClosedByNowIsNotTold(t *testing.T) {
 		}
 	})
 }
+
+// What was closed when it was written, and written over before it was opened, is nobody's who comes back later either.
+func TestFieldsThatWereClosedThen(t *testing.T) {
+	onEach(t, shop, func(h *house) {
+		h.create("teams", with(1, `{"name":"t","open":false}`))
+		l := h.listen("", "/api/posts", "")
+		l.want("ready")
+		begun := l.last
+		h.create("posts", with(2, `{"name":"a","hint":"SECRET","team":"`+id(1)+`"}`))
+		l.want("create a")
+		h.update("posts", id(2), `{"name":"b","hint":"clean"}`)
+		l.want("update b")
+		h.update("teams", id(1), `{"open":true}`)
+		l.want("update b")
+		back := h.listen("", "/api/posts", begun)
+		for _, want := range []string{"create a ", "update b ", "update b clean"} {
+			e, err := back.next()
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			hint := ""
+			if v, ok := h.node(e.data).Get("hint"); ok {
+				hint = v.Text
+			}
+			if got := short(e) + " " + hint; got != want {
+				h.t.Errorf("%s, want %s", got, want)
+			}
+		}
+	})
+}

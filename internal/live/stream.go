@@ -375,22 +375,7 @@ func (h *Hub) present(ctx context.Context, c *client, q *question) (at data.Posi
 // renewed tells a client what has become of lists while he was shown them: their pages are not of one moment, and the first may have been
 // later than its position. What he knows is then of the position that it returns.
 func (h *Hub) renewed(ctx context.Context, c *client, from data.Position) (at data.Position, err error) {
-	if at, err = h.db.Head(ctx); err != nil || at == from {
-		return at, err
-	}
-	select { // whoever looks back holds much in memory
-	case h.back <- struct{}{}:
-		defer func() { <-h.back }()
-	case <-ctx.Done():
-		return at, ctx.Err()
-	}
-	var b []byte
-	err = h.db.WithHistory(ctx, from, true, func(past *data.History) error {
-		all, newest := past.Changes()
-		at.Number = newest
-		b, err = c.view.renew(nil, past, from.Number, newest, all)
-		return err
-	})
+	b, at, err := h.meanwhile(ctx, c, from)
 	var old *data.TooOld
 	switch {
 	case errors.As(err, &old), fault.Is(err, fault.TooLarge): // he is told it in order, as far as the log goes
@@ -399,6 +384,26 @@ func (h *Hub) renewed(ctx context.Context, c *client, from data.Position) (at da
 		return at, err
 	}
 	return at, c.wait(ctx, b)
+}
+
+// meanwhile prints what has become of lists behind a position, up to the newest.
+func (h *Hub) meanwhile(ctx context.Context, c *client, from data.Position) (b []byte, at data.Position, err error) {
+	if at, err = h.db.Head(ctx); err != nil || at == from {
+		return nil, at, err
+	}
+	select { // whoever looks back holds much in memory
+	case h.back <- struct{}{}:
+		defer func() { <-h.back }()
+	case <-ctx.Done():
+		return nil, at, ctx.Err()
+	}
+	err = h.db.WithHistory(ctx, from, true, func(past *data.History) error {
+		all, newest := past.Changes()
+		at.Number = newest
+		b, err = c.view.renew(nil, past, from.Number, newest, all)
+		return err
+	})
+	return b, at, err
 }
 
 // catchUp tells a client what has changed behind a place until it is where the hub is.

@@ -1,18 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +18,7 @@ const overloadLine = "overload"
 const (
 	overloadConns  = 4000 // more than may be under way and wait
 	overloadTimes  = 3
+	overloadPause  = time.Millisecond // else each answer would wake the crowd, and stop what the server does
 	goodputGoal    = 0.8
 	acceptedGoal   = 1000 // ms, 99 of 100
 	recoveryGoal   = 10   // s
@@ -53,6 +49,7 @@ func measureOverload(ctx context.Context, o options, s *site) (*overload, error)
 		return nil, err
 	}
 	defer crowd.close()
+	crowd.pause = overloadPause
 	d := max(o.slot(), 5*time.Second)
 	if _, err := crowd.ask(ctx, overloadTimes*m.Capacity.PerSecond, time.Second, next); err != nil { // it begins at once
 		return nil, err
@@ -101,116 +98,4 @@ func (m *overload) print(out io.Writer) {
 	fmt.Fprintf(out, "  answered %.0f/s = %.2f, goal >= %.1f: %s; refused %.0f/s\n", m.Goodput, share, goodputGoal, met(share >= goodputGoal), m.Refused)
 	fmt.Fprintf(out, "  p50 %.0f ms, p99 %.0f ms, goal < %d ms: %s\n", m.P50, m.P99, acceptedGoal, met(m.P99 < acceptedGoal))
 	fmt.Fprintf(out, "  as before after %.1f s, goal < %d s: %s\n", m.Recovery, recoveryGoal, met(m.Recovery < recoveryGoal))
-}
-
-// crowd are connections that ask at a rate of their own, whether the server keeps up or not; each waits for its answer
-// before it asks again.
-type crowd struct {
-	clients []*client
-	dice    []*rand.Rand
-}
-
-func newCrowd(addr string, n int) (*crowd, error) {
-	c := &crowd{}
-	for i := range n {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			c.close()
-			return nil, err
-		}
-		c.clients = append(c.clients, &client{conn: conn, in: bufio.NewReaderSize(conn, 4<<10)})
-		c.dice = append(c.dice, rand.New(rand.NewPCG(uint64(i), 11)))
-	}
-	return c, nil
-}
-
-func (c *crowd) close() {
-	for _, cl := range c.clients {
-		cl.close()
-	}
-}
-
-// asked is what a crowd has seen.
-type asked struct {
-	asked, refused int
-	took           []float64 // ms, of the answers that were as they should be
-	time           time.Duration
-}
-
-func (a asked) rate(n int) float64 { return float64(n) / a.time.Seconds() }
-
-func (a asked) at(share float64) float64 {
-	if len(a.took) == 0 {
-		return 0
-	}
-	slices.Sort(a.took)
-	return a.took[int(share*float64(len(a.took)-1))]
-}
-
-// ask asks for a time, perSecond in all.
-func (c *crowd) ask(ctx context.Context, perSecond float64, d time.Duration, next requests) (all asked, err error) {
-	each := time.Duration(float64(len(c.clients)) / perSecond * float64(time.Second))
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var over atomic.Bool
-	began := time.Now()
-	for i, cl := range c.clients {
-		wg.Go(func() {
-			rng := c.dice[i]
-			var own asked
-			var failed error
-			request := make([]byte, 0, 256)
-			due := began.Add(time.Duration(rng.Int64N(int64(each)))) // each keeps the moment that is his: else all would ask at once
-			timer := time.NewTimer(time.Until(due))
-			defer timer.Stop()
-			for failed == nil {
-				select {
-				case <-timer.C:
-				case <-ctx.Done():
-					failed = ctx.Err()
-					continue
-				}
-				if over.Load() {
-					break
-				}
-				request = next(request[:0], rng)
-				from := time.Now()
-				status, _, err := cl.ask(request, false)
-				own.asked++
-				switch {
-				case err != nil:
-					failed = err
-				case status == http.StatusOK:
-					own.took = append(own.took, float64(time.Since(from))/1e6)
-				case status == http.StatusServiceUnavailable:
-					own.refused++
-				default:
-					failed = fmt.Errorf("overload: status %d", status)
-				}
-				if due = due.Add(each); time.Until(due) < -each { // what could not be asked in time is not asked at once
-					due = time.Now()
-				}
-				if left := time.Until(began.Add(d)); time.Until(due) > left {
-					break
-				}
-				timer.Reset(time.Until(due))
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			all.asked += own.asked
-			all.refused += own.refused
-			all.took = append(all.took, own.took...)
-			err = errors.Join(err, failed)
-		})
-	}
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
-	}
-	over.Store(true)
-	all.time = time.Since(began)
-	wg.Wait()
-	return all, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -47,38 +48,61 @@ func (p *poll) add(fd, number int) error {
 // read waits for connections to have something and tells it, until tell fails or the poll is closed. fds are those
 // of the numbers.
 func (p *poll) read(fds func(number int) int, tell func(number int, b []byte) error) error {
+	for {
+		if err := p.next(time.Time{}, fds, tell); err != nil {
+			if errors.Is(err, os.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// next waits until a moment (zero: without end) for connections to have something, and tells what they have by then.
+func (p *poll) next(until time.Time, fds func(number int) int, tell func(number int, b []byte) error) error {
 	raw, err := p.file.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var ready [256]syscall.EpollEvent
-	for {
-		var n int
-		var failed error
-		if err := raw.Read(func(epoll uintptr) bool {
-			n, failed = syscall.EpollWait(int(epoll), ready[:], 0)
-			return n != 0 && failed != syscall.EINTR
-		}); err != nil {
-			return nil // it is closed
+	var n int
+	var failed error
+	look := func(epoll uintptr) bool {
+		n, failed = syscall.EpollWait(int(epoll), ready[:], 0)
+		return n != 0 && failed != syscall.EINTR
+	}
+	if err := raw.Control(func(epoll uintptr) { look(epoll) }); err != nil {
+		return os.ErrClosed
+	}
+	if n == 0 || failed == syscall.EINTR {
+		if err := p.file.SetReadDeadline(until); err != nil {
+			return os.ErrClosed
 		}
-		if failed != nil {
-			return os.NewSyscallError("epoll_wait", failed)
-		}
-		for _, e := range ready[:n] {
-			got, err := syscall.Read(fds(int(e.Fd)), p.buf)
-			switch {
-			case err == syscall.EAGAIN || err == syscall.EINTR:
-				continue
-			case err != nil:
-				return os.NewSyscallError("read", err)
-			case got == 0:
-				return errEnded
-			}
-			if err := tell(int(e.Fd), p.buf[:got]); err != nil {
-				return err
-			}
+		switch err := raw.Read(look); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			return os.ErrClosed
 		}
 	}
+	if failed != nil {
+		return os.NewSyscallError("epoll_wait", failed)
+	}
+	for _, e := range ready[:n] {
+		got, err := syscall.Read(fds(int(e.Fd)), p.buf)
+		switch {
+		case err == syscall.EAGAIN || err == syscall.EINTR:
+			continue
+		case err != nil:
+			return os.NewSyscallError("read", err)
+		case got == 0:
+			return errEnded
+		}
+		if err := tell(int(e.Fd), p.buf[:got]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dialRaw connects without the runtime's poller. Reads and writes wait until setNonblock, though not for ever.

@@ -343,6 +343,13 @@ func (r *report) printNoise(out io.Writer) {
 			}
 		}
 	}
+	if r.Overload != nil {
+		worst, sum, slots = max(worst, r.Overload.Capacity.Noise), sum+r.Overload.Capacity.Noise, slots+1
+	}
+	if slots == 0 { // the line slow has others beside on purpose
+		fmt.Fprintf(out, "\n~ the rounds lie more than %.0f %% apart.\n", 100*wideSpread)
+		return
+	}
 	fmt.Fprintf(out, "\n~ the rounds lie more than %.0f %% apart. Processor time taken by others: %.0f %% on average, %.0f %% at worst",
 		100*wideSpread, 100*sum/float64(slots), 100*worst)
 	if sum/float64(slots) > loud {
